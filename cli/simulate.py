@@ -1,0 +1,128 @@
+"""`lacuna sim` and `lacuna verify`: run a program, on the golden executor or on the RTL."""
+# ruff: noqa: PLC0415 - a verb imports what it needs: `lacuna --help` is fast, a missing tool stops only its verb
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from cli.errors import UsageError
+from cli.options import positive
+from cli.output import Output, log
+from golden.params import LlmParams
+
+__all__ = ["add_generation_options", "add_verbs", "encode", "generate", "simulate"]
+
+MEMORIES = ("ideal", "random", "hbm2", "ddr4")
+
+
+def add_generation_options(parser: argparse.ArgumentParser, prompt: str | None, tokens: int) -> None:
+    """`--prompt` (required if `prompt` is None) and `--max-new-tokens`."""
+    hint = "text to continue" if prompt is None else f"text to continue; default {prompt!r}"
+    parser.add_argument("--prompt", required=prompt is None, default=prompt, help=hint)
+    parser.add_argument(
+        "--max-new-tokens", type=positive, default=tokens, metavar="N", help=f"stop after N tokens; default {tokens}"
+    )
+
+
+def add_memory_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--memory", choices=MEMORIES, default="ideal", help="memory timing at level rtl; default ideal")
+
+
+def add_verbs(verbs, common: argparse.ArgumentParser) -> None:
+    sim = verbs.add_parser("sim", parents=[common], help="run a program: text in, text out")
+    sim.add_argument("program", type=Path, metavar="PROG", help="program folder")
+    sim.add_argument("--level", choices=("golden", "rtl"), default="golden", help="executor; default golden")
+    add_generation_options(sim, None, 32)
+    add_memory_option(sim)
+    sim.set_defaults(run=run_sim)
+    verify = verbs.add_parser("verify", parents=[common], help="compare golden and RTL, name the first difference")
+    verify.add_argument("program", type=Path, metavar="PROG", help="program folder")
+    add_generation_options(verify, "The", 4)
+    verify.set_defaults(run=run_verify)
+
+
+def encode(program, prompt: str, count: int, bos: bool | None = None) -> list[int]:
+    """Tokens of `prompt`. Raises UsageError when there are none, or no room for `count` more."""
+    tokens = program.tokenizer.encode(prompt, bos=bos)
+    if not tokens:
+        raise UsageError("--prompt: gives no tokens; write some text")
+    context = program.manifest["model"]["context"]
+    if len(tokens) + count - 1 > context:
+        raise UsageError(
+            f"--prompt, --max-new-tokens: {len(tokens)} tokens and {count} new ones exceed the program's context of "
+            f"{context}; ask for less, or compile with a larger --context"
+        )
+    return tokens
+
+
+def generate(program, level: str, prompt: list[int], count: int, out: Output | None, memory: str = "ideal"):
+    """Run `prompt` and up to `count` tokens, streaming to `out`: (tokens, text, the session's report)."""
+    from compiler.frontend.tokenizer import TextStream
+    from sim.session import LlmSession
+
+    session = LlmSession(program, level, memory=memory)
+    words = TextStream(program.tokenizer)
+    tokens: list[int] = []
+    text = ""
+    for position, step in enumerate(session.generate(prompt, count, stop_ids=tuple(program.tokenizer.stop_ids))):
+        log.debug("step %d: token %s, %s cycles", position, step.token, step.cycles)
+        if step.token is None:
+            if out is not None:
+                out.progress(f"reading the prompt: {position + 1} of {len(prompt)} tokens")
+            continue
+        if out is not None and not tokens:
+            out.progress("")
+        tokens.append(int(step.token))
+        piece = words.push(tokens[-1])
+        text += piece
+        if out is not None:
+            out.stream(piece)
+    rest = words.finish()
+    if out is not None:
+        out.stream(rest + "\n")
+    return tokens, text + rest, session.report()
+
+
+def simulate(program, level: str, prompt: list[int], count: int, out: Output, memory: str = "ideal") -> dict[str, Any]:
+    """`generate`, and at level rtl the golden level too: the record of `lacuna sim --json`."""
+    log.info("%s: %d prompt tokens, at most %d new ones", level, len(prompt), count)
+    tokens, text, report = generate(program, level, prompt, count, out, memory)
+    matches = None
+    if level == "rtl":
+        log.info("golden: the same again, to compare")
+        golden_tokens, _, golden = generate(program, "golden", prompt, count, None)
+        matches = golden_tokens == tokens
+        if not matches:
+            log.error("tokens differ: %s %s, golden %s; `lacuna verify` says where", level, tokens, golden_tokens)
+        if matches and report["macs"] is None:  # the RTL does not count products; equal runs have equally many
+            lanes = LlmParams.from_dict(program.manifest["params"]).dsps
+            report |= {"macs": golden["macs"], "mac_utilisation": golden["macs"] / (report["cycles"] * lanes)}
+    return {**report, "text": text, "tokens": tokens, "matches_golden": matches}
+
+
+def run_sim(args: argparse.Namespace, out: Output) -> int:
+    from compiler.program import Program
+
+    program = Program.load(args.program)
+    prompt = encode(program, args.prompt, args.max_new_tokens)
+    record = simulate(program, args.level, prompt, args.max_new_tokens, out, args.memory)
+    out.result(record, [f"{key}: {value}" for key, value in record.items() if key != "text"])
+    return 1 if record["matches_golden"] is False else 0
+
+
+def run_verify(args: argparse.Namespace, out: Output) -> int:
+    from compiler.program import Program
+    from sim.session import verify
+
+    program = Program.load(args.program)
+    record = verify(program, encode(program, args.prompt, args.max_new_tokens), args.max_new_tokens)
+    difference = record.get("difference")
+    lines = ["golden and RTL are equal"] if record["matches"] else ["golden and RTL differ", *describe(difference)]
+    out.result(record, lines)
+    return 0 if record["matches"] else 1
+
+
+def describe(difference: Any) -> list[str]:
+    if isinstance(difference, dict):
+        return [f"  {key}: {value}" for key, value in difference.items()]
+    return [f"  {difference}"]

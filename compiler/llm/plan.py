@@ -1,0 +1,121 @@
+"""Sizes, placement in the global buffer and in memory: everything the emitter needs to know about a model."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from compiler.frontend.model import LlamaConfig
+from golden.params import BLOCK, LlmParams
+
+from .capacity import require
+
+__all__ = ["Allocator", "Shapes", "ceil_to", "placed"]
+
+
+def ceil_to(value: int, step: int) -> int:
+    return -(-value // step) * step
+
+
+def placed(total: int, *pieces: tuple[int, int, int]) -> np.ndarray:
+    """int64 [total]: source index of every place, -1 where nothing is; pieces are (place, first source, count)."""
+    result = np.full(total, -1)
+    for place, first, count in pieces:
+        result[place : place + count] = np.arange(first, first + count)
+    return result
+
+
+class Allocator:
+    """Hands out consecutive units; `used` tells how many."""
+
+    def __init__(self, step: int = 1) -> None:
+        self.step, self.used = step, 0
+
+    def take(self, count: int) -> int:
+        start = self.used
+        self.used = ceil_to(start + count, self.step)
+        return start
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Padded sizes of a model on an engine.
+
+    Attributes:
+        head: padded head size: whole blocks in every column. context: tokens that the KV cache holds.
+        kv_rows: rows a chain in a K tile; kv_tile: tokens in it.
+    """
+
+    config: LlamaConfig
+    params: LlmParams
+    context: int
+
+    @property
+    def head(self) -> int:
+        return ceil_to(self.config.head_dim, max(BLOCK * self.params.ksplit, self.params.sfu_lanes))
+
+    @property
+    def q_size(self) -> int:
+        return self.config.heads * self.head
+
+    @property
+    def kv_size(self) -> int:
+        return self.config.kv_heads * self.head
+
+    @property
+    def ffn(self) -> int:
+        return ceil_to(self.config.ffn_dim, self.params.sfu_lanes)
+
+    def outputs(self, rows: int) -> int:
+        """Rows of a matrix with padding."""
+        return ceil_to(rows, self.params.row_groups)
+
+    def inputs(self, columns: int, group_blocks: int) -> int:
+        """Inputs of a matrix with padding."""
+        return ceil_to(columns, BLOCK * self.params.ksplit * group_blocks)
+
+    @property
+    def kv_rows(self) -> int:
+        return min(4, self.params.acc_depth)
+
+    @property
+    def kv_tile(self) -> int:
+        return self.kv_rows * self.params.row_groups
+
+    @property
+    def bundle_beats(self) -> int:
+        return BLOCK * 8 // self.params.lane_bits
+
+    @property
+    def k_blocks(self) -> int:
+        """Blocks of a column in a K tile; a power of two (the KV writer shifts)."""
+        return 1 << (self.head // BLOCK // self.params.ksplit - 1).bit_length()
+
+    @property
+    def v_rows(self) -> int:
+        return 1 << (-(-self.head // self.params.row_groups) - 1).bit_length()
+
+    @property
+    def v_blocks(self) -> int:
+        return 1 << (-(-self.context // (BLOCK * self.params.ksplit)) - 1).bit_length()
+
+    @property
+    def k_tile_beats(self) -> int:
+        return self.kv_rows * self.k_blocks * self.bundle_beats
+
+    @property
+    def k_beats(self) -> int:
+        return ceil_to(self.context, self.kv_tile) // self.kv_tile * self.k_tile_beats
+
+    @property
+    def v_beats(self) -> int:
+        return self.v_rows * self.v_blocks * self.bundle_beats
+
+    def check(self) -> None:
+        """Raises DoesNotFitError for what the engine's counters cannot hold."""
+        require("acc_depth (rows a chain of V)", self.v_rows, self.params.acc_depth, "raise acc_depth or lower ksplit")
+        require(
+            "xbuf_blocks (attention weights of a column)",
+            self.v_blocks,
+            self.params.xbuf_blocks // 2,
+            "raise xbuf_blocks or compile with a shorter context",
+        )

@@ -1,0 +1,1 @@
+"""Data only: `compiler.models.TINY`."""

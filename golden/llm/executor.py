@@ -1,0 +1,310 @@
+"""Golden executor: runs a program of the LLM engine on memory images, bit exact, in program order.
+
+A correct program's tokens make the engine's concurrent queues equivalent to this order.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from golden import float32 as f32
+from golden.isa.formats import IsaError
+from golden.isa.llm import ISA, Alu, Binary, Reduce, Source, Unary
+from golden.params import BLOCK, LlmParams
+
+from . import vector
+from .numerics import EX_MAX, QuantisedVector, convert, quantise
+from .stream import TileHeader, decode_lane, kv_offsets
+
+__all__ = ["ExecutionError", "Executor", "Trace"]
+
+REGISTERS, SCALARS = 16, 16
+MASK = 0xFFFFFFFF
+
+
+class ExecutionError(RuntimeError):
+    """The program does something that the engine does not allow; the message names the instruction."""
+
+
+@dataclass
+class Trace:
+    """What a run did: instructions executed, products made, bytes that crossed the memory ports."""
+
+    instructions: int = 0
+    macs: int = 0
+    bytes_read: int = 0
+    bytes_written: int = 0
+
+
+@dataclass
+class _Tile:
+    """A decoded tile: exact integers, rows in output order, inputs column by column."""
+
+    weights: np.ndarray
+    minimum: np.ndarray | None
+    used: int
+    macs: int
+    header: TileHeader
+
+
+@dataclass
+class Executor:
+    """State of the engine.
+
+    Attributes:
+        images: port name ("w0".., "v") -> uint8 array, changed in place.
+        program: instruction words.
+        history: if a list, every (pc, name, result array) is appended (for `verify`).
+    """
+
+    params: LlmParams
+    program: list[int]
+    images: dict[str, np.ndarray]
+    history: list | None = None
+    trace: Trace = field(default_factory=Trace)
+
+    def __post_init__(self) -> None:
+        p = self.params
+        self.vmem = np.zeros((p.vmem_rows, p.sfu_lanes), np.float32)
+        self.q = np.zeros((p.ksplit, p.xbuf_blocks, BLOCK), np.int64)
+        self.shift = np.zeros((p.ksplit, p.xbuf_blocks), np.int64)
+        self.exponents = [0] * SCALARS
+        self.scalars = np.zeros(SCALARS, np.float32)
+        self.best: tuple[int, int] | None = None
+        self.lanes: list[tuple[int, np.ndarray]] = []
+        self.tiles: dict[tuple, _Tile] = {}
+        self.decoded = [ISA.decode(word) for word in self.program]
+
+    def run(self, arguments: tuple[int, ...] = (), max_instructions: int = 10_000_000) -> int:
+        """Execute from instruction 0 until HALT; returns its code. Registers 1.. start as `arguments`."""
+        self.trace = Trace()
+        registers = [0, *arguments, *([0] * (REGISTERS - 1 - len(arguments)))]
+        pc = 0
+        while self.trace.instructions < max_instructions:
+            if pc >= len(self.decoded):
+                raise ExecutionError(f"instruction {pc} lies behind the program of {len(self.decoded)}")
+            fmt, values = self.decoded[pc]
+            self.trace.instructions += 1
+            v = dict(values)
+            for operand, register in (("a", "ra"), ("b", "rb"), ("n", "rn")):
+                v[operand] = (v[operand] + registers[v[register]]) & MASK
+            try:
+                match fmt.name:
+                    case "ALU":
+                        self._set(registers, v["rd"], alu(Alu(v["alu"]), registers[v["ra"]], v["b"]))
+                    case "DBNZ":
+                        count = (registers[v["rd"]] - 1) & MASK
+                        self._set(registers, v["rd"], count)
+                        if count:
+                            pc = v["a"]
+                            continue
+                    case "HALT":
+                        return v["a"]
+                    case "NOP":
+                        pass
+                    case name:
+                        getattr(self, f"_{name.lower()}")(v)
+            except (ValueError, IndexError, OverflowError, IsaError) as error:
+                raise ExecutionError(f"instruction {pc} ({ISA.to_text(self.program[pc])}): {error}") from error
+            if self.history is not None and fmt.name in ("MV", "VEC"):
+                self._record(pc, fmt.name, v)
+            pc += 1
+        raise ExecutionError(f"no HALT within {max_instructions} instructions")
+
+    @staticmethod
+    def _set(registers: list[int], index: int, value: int) -> None:
+        if index:
+            registers[index] = value
+
+    def _record(self, pc: int, name: str, v: dict[str, int]) -> None:
+        count = v["rows"] * self.params.row_groups if name == "MV" else v["n"]
+        assert self.history is not None
+        self.history.append((pc, name, self._vector(v["a"], count).copy()))
+
+    def _rows(self, count: int) -> int:
+        return -(-count // self.params.sfu_lanes)
+
+    def _vector(self, row: int, count: int) -> np.ndarray:
+        rows = self._rows(count)
+        if row + rows > self.params.vmem_rows:
+            raise IndexError(f"vector rows {row}..{row + rows} leave the global buffer of {self.params.vmem_rows}")
+        return self.vmem[row : row + rows].reshape(-1)[:count]
+
+    def _whole(self, row: int, count: int) -> np.ndarray:
+        return self._vector(row, self._rows(count) * self.params.sfu_lanes)
+
+    def _slice(self, port: str, address: int, count: int) -> np.ndarray:
+        image = self.images[port]
+        if address + count > len(image):
+            raise IndexError(f"port {port}: {address:#x} + {count} leaves the image of {len(image)} bytes")
+        return image[address : address + count]
+
+    def _ldw(self, v: dict[str, int]) -> None:
+        p = self.params
+        parts = []
+        for c in range(p.channels):
+            data = self._slice(f"w{c}", v["a"], v["n"] * p.beat_bytes)
+            parts.append(data.view("<u2").reshape(v["n"], p.lanes_per_channel, p.planes))
+            self.trace.bytes_read += data.nbytes
+        self.lanes.append((v["a"], np.concatenate(parts, 1)))
+
+    def _ldv(self, v: dict[str, int]) -> None:
+        data = self._slice("v", v["a"], 4 * v["n"])
+        self._vector(v["b"], v["n"])[:] = data.view("<f4")
+        self.trace.bytes_read += data.nbytes
+
+    def _stv(self, v: dict[str, int]) -> None:
+        data = self._slice("v", v["a"], 4 * v["n"])
+        data[:] = self._vector(v["b"], v["n"]).astype("<f4").view(np.uint8)
+        self.trace.bytes_written += data.nbytes
+
+    def _stk(self, v: dict[str, int]) -> None:
+        p = self.params
+        blocks = -(-v["count"] // BLOCK)
+        number = np.arange(blocks)
+        values = self.q[number % p.ksplit, v["b"] + number // p.ksplit].reshape(-1)[: v["count"]]
+        offsets = kv_offsets(
+            p, token=v["n"], count=v["count"], by_column=bool(v["value"]), rows=v["rows"], blocks=v["blocks"]
+        )
+        for (channel, offset), value in zip(offsets.tolist(), values.tolist(), strict=True):
+            self._slice(f"w{channel}", v["a"] + offset, 1)[0] = value & 0xFF
+        self.trace.bytes_written += v["count"]
+
+    def _take_tile(self, v: dict[str, int]) -> _Tile:
+        """The next tile of the lanes; constant ones (a whole load, with descriptors) are decoded once."""
+        address, first = self.lanes[0]
+        whole = not v["raw"] and v["beats"] == len(first)
+        key = (address, len(first), v["n"], v["rows"])
+        if whole and key in self.tiles:
+            tile = self.tiles[key]
+        else:
+            tile = self._decode_tile(v, first if len(self.lanes) == 1 else np.concatenate([b for _, b in self.lanes]))
+            if whole:
+                self.tiles[key] = tile
+        left = tile.used
+        while left:
+            address, beats = self.lanes.pop(0)
+            if left < len(beats):
+                self.lanes.insert(0, (address, beats[left:]))
+            left -= min(left, len(beats))
+        return tile
+
+    def _decode_tile(self, v: dict[str, int], stream: np.ndarray) -> _Tile:
+        p = self.params
+        rows, blocks, group = v["rows"], v["n"], 1 << v["group_log2"]
+        scaled, minimum, raw = (bool(v[name]) for name in ("scaled", "minimum", "raw"))
+        width = p.ksplit * blocks * BLOCK
+        groups = -(-blocks // group)
+        weights = np.zeros((rows, p.row_groups, p.ksplit, blocks * BLOCK), np.int64)
+        low = np.zeros((rows, p.row_groups, p.ksplit, groups), np.int64)
+        used = macs = 0
+        header = TileHeader()
+        for column in range(p.ksplit):
+            for g in range(p.row_groups):
+                lane = stream[:, column * p.row_groups + g]
+                q, scale, mins, header, length = decode_lane(
+                    lane, rows=rows, blocks=blocks, group=group, scaled=scaled, minimum=minimum, raw=raw
+                )
+                used = max(used, length)
+                macs += int(np.count_nonzero(q))
+                if scale is not None:
+                    q = q * np.repeat(scale, group * BLOCK, 1)[:, : blocks * BLOCK]
+                weights[:, g, column] = q
+                if mins is not None:
+                    low[:, g, column] = mins
+        if v["beats"]:
+            if used > v["beats"]:
+                raise ValueError(f"a lane needs {used} beats, the tile has {v['beats']}")
+            used = v["beats"]
+        return _Tile(
+            weights.reshape(-1, width).astype(np.float64),
+            low.reshape(rows * p.row_groups, -1).astype(np.float64) if minimum else None,
+            used,
+            macs,
+            header,
+        )
+
+    def _mv(self, v: dict[str, int]) -> None:
+        p = self.params
+        if not self.lanes:
+            raise ValueError("MV finds no loaded weights")
+        tile = self._take_tile(v)
+        blocks, group = v["n"], 1 << v["group_log2"]
+        base = slice(v["b"], v["b"] + blocks)
+        if v["b"] + blocks > p.xbuf_blocks:
+            raise IndexError(f"blocks {v['b']}..{v['b'] + blocks} leave the activation buffer of {p.xbuf_blocks}")
+        x = self.q[:, base] << self.shift[:, base, None]
+        acc = tile.weights @ x.reshape(-1).astype(np.float64)
+        if tile.minimum is not None:
+            padded = np.zeros((p.ksplit, -(-blocks // group) * group), np.int64)
+            padded[:, :blocks] = x.sum(2)
+            sums = padded.reshape(p.ksplit, -1, group).sum(2) << tile.header.min_shift
+            acc += tile.minimum @ sums.reshape(-1).astype(np.float64)
+        exponent = tile.header.exponent + self.exponents[v["slot"]]
+        self._vector(v["a"], len(acc))[:] = convert(acc.astype(np.int64), exponent)
+        self.trace.macs += tile.macs
+
+    def _operand(self, source: int, row: int, count: int, scalar: int, immediate: int) -> np.ndarray:
+        match Source(source):
+            case Source.VECTOR:
+                return self._whole(row, count)
+            case Source.SCALAR:
+                return np.full(self._rows(count) * self.params.sfu_lanes, self.scalars[scalar], np.float32)
+            case Source.IMMEDIATE:
+                bits = np.full(self._rows(count) * self.params.sfu_lanes, immediate, np.uint32)
+                return f32.from_bits(bits)
+
+    def _vec(self, v: dict[str, int]) -> None:
+        n = v["n"]
+        a = self._operand(v["a_source"], v["b"], n, v["sa"], 0)
+        b = self._operand(v["b_source"], v["b_row"], n, v["sb"], v["immediate"])
+        u = vector.unary(Unary(v["unary"]), vector.binary(Binary(v["binary"]), a, b))
+        if v["store"]:
+            self._whole(v["a"], n)[:] = u
+        if v["reduce"]:
+            self.scalars[v["sd"]] = vector.reduce(Reduce(v["reduce"]), u[:n], self.params.sfu_lanes)
+
+    def _qnt(self, v: dict[str, int]) -> None:
+        p = self.params
+        step = 1 << v["round_log2"]
+        blocks = -(-(-(-v["n"] // BLOCK)) // step) * step
+        x = np.zeros(blocks * BLOCK, np.float32)
+        x[: v["n"]] = self._vector(v["b"], v["n"])
+        result: QuantisedVector = quantise(x, bool(v["flat"]))
+        number = np.arange(blocks)
+        group = 1 << v["group_log2"]
+        column = number // group % p.ksplit
+        local = v["a"] + number // group // p.ksplit * group + number % group
+        self.q[column, local] = result.q.reshape(-1, BLOCK)
+        self.shift[column, local] = result.shift
+        self.exponents[v["slot"]] = result.exponent
+        if v["flat"]:
+            biased = max(result.exponent + EX_MAX + 127, 0)
+            self.scalars[v["sd"]] = f32.from_bits(np.uint32(biased << 23))
+
+    def _amx(self, v: dict[str, int]) -> None:
+        self.best = vector.arg_max(self._vector(v["b"], v["n"]), v["a"], None if v["first"] else self.best)
+
+    def _put(self, v: dict[str, int]) -> None:
+        self.vmem[v["a"]] = self.scalars[v["sa"]]
+
+
+def alu(op: Alu, a: int, b: int) -> int:
+    """Scalar operation of SYS on 32-bit unsigned numbers; shifts take b modulo 32, MUL the low 16 bits of b."""
+    match op:
+        case Alu.ADD:
+            return (a + b) & MASK
+        case Alu.SUB:
+            return (a - b) & MASK
+        case Alu.SHL:
+            return (a << (b & 31)) & MASK
+        case Alu.SHR:
+            return a >> (b & 31)
+        case Alu.AND:
+            return a & b
+        case Alu.MUL:
+            return a * (b & 0xFFFF) & MASK
+        case Alu.MIN:
+            return min(a, b)
+        case Alu.MAX:
+            return max(a, b)

@@ -1,0 +1,309 @@
+"""The packed lane format: how a matrix lies in the weight channels (docs/formats.md has the picture).
+
+A chain reads its own `16 * planes`-bit slice of every memory word, its *lane*. For each block of 16 inputs that its
+column owns, the lane holds (after a header: `TileHeader`)
+
+1. where a scale group starts: one 16-bit scale a row, then (if asked) one signed 16-bit minimum a row;
+2. for each block of 16 rows: a descriptor (only where the run of equal ones ended), then the block's bundles.
+
+A *bundle* is 16 slots, one a DSP. A block with N of 16 kept has N bundles: with N = 16 a row fills one, with N = 8 two
+rows share one, and so on; N = 12 is stored as its first eight and its last four. Values are bit planes, most
+significant first: plane p holds bit p of the 16 slots. Positions are one bitmap a row for N = 8 and 12 and four index
+planes a bundle for N = 1, 2, 4; N = 16 needs none.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from golden.params import BLOCK, LlmParams
+
+__all__ = ["KEPT", "WIDTHS", "BlockFormat", "LaneMatrix", "TileHeader", "decode_lane", "encode_lane", "kv_offsets"]
+
+KEPT = (0, 1, 2, 4, 8, 12, 16)
+"""Legal N of N:16; a descriptor holds the position in this tuple."""
+WIDTHS = (2, 3, 4, 5, 8)
+"""Legal bits of a value; a descriptor holds the position in this tuple."""
+RUN_BITS = 9
+
+
+@dataclass(frozen=True)
+class BlockFormat:
+    """What a descriptor says of a block of 16 rows x 16 inputs."""
+
+    kept: int = 16
+    width: int = 8
+    signed: bool = True
+
+    def __post_init__(self) -> None:
+        if self.kept not in KEPT:
+            raise ValueError(f"kept = {self.kept!r}: must be one of {KEPT}")
+        if self.width not in WIDTHS:
+            raise ValueError(f"width = {self.width!r}: must be one of {WIDTHS}")
+        if self.width == 8 and not self.signed:
+            raise ValueError("width = 8: values of 8 bits are signed")
+
+    @property
+    def segments(self) -> tuple[tuple[int, int], ...]:
+        """(slots a row takes in a bundle, rank of its first kept value) of each kind of bundle, in stream order."""
+        if self.kept == 0:
+            return ()
+        return ((8, 0), (4, 8)) if self.kept == 12 else ((self.kept, 0),)
+
+    @property
+    def bitmap(self) -> bool:
+        return self.kept in (8, 12)
+
+    @property
+    def indexed(self) -> bool:
+        return self.kept in (1, 2, 4)
+
+    @property
+    def code(self) -> int:
+        return KEPT.index(self.kept) | WIDTHS.index(self.width) << 3 | int(self.signed) << 6
+
+    @classmethod
+    def from_code(cls, code: int) -> "BlockFormat":
+        kept, width = code & 7, code >> 3 & 7
+        if kept >= len(KEPT) or width >= len(WIDTHS):
+            raise ValueError(f"illegal block descriptor {code:#x}")
+        return cls(KEPT[kept], WIDTHS[width], bool(code >> 6 & 1))
+
+
+@dataclass(frozen=True)
+class TileHeader:
+    """First halfword of a tile in every lane: bits 9..0 the exponent, bits 12..10 the shift of the minima.
+
+    Attributes:
+        exponent: the products' unit is 2**exponent, signed 10 bits.
+        min_shift: a minimum's unit is 2**(exponent + min_shift).
+    """
+
+    exponent: int = 0
+    min_shift: int = 0
+
+    @property
+    def code(self) -> int:
+        if not -512 <= self.exponent < 512 or not 0 <= self.min_shift < 8:
+            raise ValueError(f"{self}: exponent must be -512..511, min_shift 0..7")
+        return self.exponent & 0x3FF | self.min_shift << 10
+
+    @classmethod
+    def from_code(cls, code: int) -> "TileHeader":
+        return cls((code & 0x3FF ^ 0x200) - 0x200, code >> 10 & 7)
+
+
+@dataclass(frozen=True)
+class LaneMatrix:
+    """What one lane holds of one tile: `rows` rows of `blocks * 16` inputs.
+
+    Attributes:
+        q: int16 [rows, blocks * 16], the values as stored (unsigned formats: 0..2**width - 1).
+        keep: bool, same shape; False where a zero is not stored.
+        formats: `formats[block][row block]`.
+        scale: uint16 [rows, groups] or None; minimum: int16 [rows, groups] or None.
+    """
+
+    q: np.ndarray
+    keep: np.ndarray
+    formats: tuple[tuple[BlockFormat, ...], ...]
+    scale: np.ndarray | None
+    minimum: np.ndarray | None
+    group: int
+    header: TileHeader = TileHeader()
+
+
+class _Writer:
+    """Collects 16-bit halfwords into beats of `planes` halfwords."""
+
+    def __init__(self, planes: int) -> None:
+        self.planes = planes
+        self.halfwords: list[int] = []
+
+    def put(self, *values: int) -> None:
+        self.halfwords.extend(int(v) & 0xFFFF for v in values)
+
+    def align(self) -> None:
+        self.halfwords.extend([0] * (-len(self.halfwords) % self.planes))
+
+
+def _planes(slots: np.ndarray, width: int) -> list[int]:
+    weights = 1 << np.arange(BLOCK)
+    return [int(((slots >> bit & 1) * weights).sum()) for bit in reversed(range(width))]
+
+
+def _bundles(fmt: BlockFormat, rows: int) -> Iterator[tuple[int, int, int]]:
+    """(slots a row takes, first rank, first row) of every bundle of a block, in stream order."""
+    for size, rank in fmt.segments:
+        for first in range(0, rows, BLOCK // size):
+            yield size, rank, first
+
+
+def encode_lane(lane: LaneMatrix, planes: int) -> np.ndarray:
+    """The lane's beats as uint16 [beats, planes]."""
+    out = _Writer(planes)
+    rows, blocks = lane.q.shape[0], lane.q.shape[1] // BLOCK
+    order = [(kb, rb) for kb in range(blocks) for rb in range(-(-rows // BLOCK))]
+    codes = [lane.formats[kb][rb].code for kb, rb in order]
+    runs = _runs(codes)
+    out.put(lane.header.code)
+    out.align()
+    for position, (kb, rb) in enumerate(order):
+        if rb == 0 and kb % lane.group == 0:
+            for side in (lane.scale, lane.minimum):
+                if side is not None:
+                    out.put(*side[:, kb // lane.group].tolist())
+                    out.align()
+        if position in runs:
+            out.put(codes[position] | runs[position] << 7)
+            out.align()
+        rows_here = slice(rb * BLOCK, min(rows, rb * BLOCK + BLOCK))
+        inputs = slice(kb * BLOCK, kb * BLOCK + BLOCK)
+        _encode_block(out, lane.formats[kb][rb], lane.q[rows_here, inputs], lane.keep[rows_here, inputs])
+    return np.array(out.halfwords, np.uint16).reshape(-1, planes)
+
+
+def _runs(codes: list[int]) -> dict[int, int]:
+    """Start position -> length of every run of equal codes, no longer than a descriptor can say."""
+    runs: dict[int, int] = {}
+    start = 0
+    for i, code in enumerate(codes):
+        if i and (code != codes[start] or runs[start] == (1 << RUN_BITS) - 1):
+            start = i
+        runs[start] = i - start + 1
+    return runs
+
+
+def _encode_block(out: _Writer, fmt: BlockFormat, q: np.ndarray, keep: np.ndarray) -> None:
+    rows = q.shape[0]
+    if fmt.kept == 0:
+        return
+    positions = np.zeros((rows, fmt.kept), np.int64)
+    for r in range(rows):
+        kept = np.flatnonzero(keep[r]) if fmt.kept < BLOCK else np.arange(BLOCK)
+        if len(kept) > fmt.kept:
+            raise ValueError(f"a row keeps {len(kept)} of 16 values in a block of N = {fmt.kept}")
+        spare = np.setdiff1d(np.arange(BLOCK), kept)[: fmt.kept - len(kept)]
+        positions[r] = np.sort(np.concatenate([kept, spare]))
+    values = np.take_along_axis(np.where(keep, q, 0) if fmt.kept < BLOCK else q, positions, 1).astype(np.int64)
+    if fmt.bitmap:
+        out.put(*(1 << positions).sum(1).tolist())
+        out.align()
+    for size, rank, first in _bundles(fmt, rows):
+        slots, index = np.zeros(BLOCK, np.int64), np.zeros(BLOCK, np.int64)
+        for k, r in enumerate(range(first, min(rows, first + BLOCK // size))):
+            slots[k * size : (k + 1) * size] = values[r, rank : rank + size]
+            index[k * size : (k + 1) * size] = positions[r, rank : rank + size]
+        if fmt.indexed:
+            out.put(*_planes(index, 4))
+        out.put(*_planes(slots, fmt.width))
+    out.align()
+
+
+class _Reader:
+    def __init__(self, beats: np.ndarray) -> None:
+        self.halfwords = beats.reshape(-1).astype(np.int64)
+        self.planes = beats.shape[1]
+        self.at = 0
+
+    def take(self, count: int) -> np.ndarray:
+        if self.at + count > len(self.halfwords):
+            raise ValueError(f"lane ends after {len(self.halfwords)} halfwords, {self.at + count} needed")
+        self.at += count
+        return self.halfwords[self.at - count : self.at]
+
+    def align(self) -> None:
+        self.at += -self.at % self.planes
+
+
+def _from_planes(planes: np.ndarray) -> np.ndarray:
+    bits = planes[:, None] >> np.arange(BLOCK) & 1
+    return (bits << np.arange(len(planes))[::-1, None]).sum(0)
+
+
+def decode_lane(
+    beats: np.ndarray, *, rows: int, blocks: int, group: int, scaled: bool, minimum: bool, raw: bool
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None, TileHeader, int]:
+    """q int64 [rows, blocks * 16] (0 where nothing is stored), scale, minimum [rows, groups], header, beats consumed.
+
+    Args:
+        beats: uint16 [beats, planes], may be longer than the tile.
+        raw: dense INT8 bytes, four beats of 32 bits a bundle, no descriptors (KV cache).
+
+    Raises:
+        ValueError: the lane ends early or holds an illegal descriptor.
+    """
+    read = _Reader(beats)
+    header = TileHeader()
+    if not raw:
+        header = TileHeader.from_code(int(read.take(1)[0]))
+        read.align()
+    q = np.zeros((rows, blocks * BLOCK), np.int64)
+    groups = -(-blocks // group)
+    sides = [np.zeros((rows, groups), np.int64) if wanted else None for wanted in (scaled, minimum)]
+    fmt, run = BlockFormat(), 0
+    for kb in range(blocks):
+        if kb % group == 0:
+            for side in sides:
+                if side is not None:
+                    side[:, kb // group] = read.take(rows)
+                    read.align()
+        for rb in range(-(-rows // BLOCK)):
+            first, count = rb * BLOCK, min(BLOCK, rows - rb * BLOCK)
+            if raw:
+                data = np.ascontiguousarray(read.take(count * 8).astype("<u2")).view(np.int8)
+                q[first : first + count, kb * BLOCK : (kb + 1) * BLOCK] = data.reshape(count, BLOCK)
+                continue
+            if run == 0:
+                word = int(read.take(1)[0])
+                read.align()
+                fmt, run = BlockFormat.from_code(word & 0x7F), word >> 7
+                if run == 0:
+                    raise ValueError(f"illegal block descriptor {word:#x}: a run of 0")
+            run -= 1
+            _decode_block(read, fmt, q[first : first + count, kb * BLOCK : (kb + 1) * BLOCK])
+    low = sides[1]
+    if low is not None:
+        low[low >= 1 << 15] -= 1 << 16
+    return q, sides[0], low, header, read.at // read.planes
+
+
+def _decode_block(read: _Reader, fmt: BlockFormat, q: np.ndarray) -> None:
+    rows = q.shape[0]
+    ranks: list[np.ndarray] = []
+    if fmt.bitmap:
+        for bitmap in read.take(rows):
+            ranks.append(np.flatnonzero(int(bitmap) >> np.arange(BLOCK) & 1))
+        read.align()
+    for size, rank, first in _bundles(fmt, rows):
+        index = _from_planes(read.take(4)) if fmt.indexed else np.arange(BLOCK)
+        slots = _from_planes(read.take(fmt.width))
+        if fmt.signed:
+            slots = np.where(slots >> (fmt.width - 1), slots - (1 << fmt.width), slots)
+        for k, r in enumerate(range(first, min(rows, first + BLOCK // size))):
+            at = ranks[r][rank : rank + size] if fmt.bitmap else index[k * size : (k + 1) * size]
+            np.add.at(q[r], at, slots[k * size : k * size + len(at)])
+    if fmt.kept:
+        read.align()
+
+
+def kv_offsets(params: LlmParams, *, token: int, count: int, by_column: bool, rows: int, blocks: int) -> np.ndarray:
+    """Where STK puts `count` numbers of a token: int64 [count, 2] of (channel, byte offset in the image).
+
+    Args:
+        by_column: False: the token is a row of the matrix (K), True: it is an input (V).
+        rows, blocks: rows a chain and blocks a column of one tile of the image.
+    """
+    element = np.arange(count)
+    row, inp = (element, np.full(count, token)) if by_column else (np.full(count, token), element)
+    group, chain_row = row % params.row_groups, row // params.row_groups
+    block = inp // BLOCK
+    column, local = block % params.ksplit, block // params.ksplit
+    tile = chain_row // rows + local // blocks
+    bundle = (tile * blocks + local % blocks) * rows + chain_row % rows
+    byte = bundle * BLOCK + inp % BLOCK
+    lane_bytes = params.lane_bits // 8
+    lane = column * params.row_groups + group
+    offset = byte // lane_bytes * params.beat_bytes + lane % params.lanes_per_channel * lane_bytes + byte % lane_bytes
+    return np.stack([lane // params.lanes_per_channel, offset], 1)

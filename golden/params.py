@@ -1,0 +1,113 @@
+"""Engine parameters: the one place that holds sizes. Frozen; an illegal value is a ValueError naming the rule."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+__all__ = ["BLOCK", "LlmParams"]
+
+BLOCK = 16
+"""M of N:M: inputs a sparse MUX chooses from, DSPs of a chain, rows of a block with one N."""
+
+
+def _check(ok: bool, name: str, value: object, rule: str) -> None:
+    if not ok:
+        raise ValueError(f"{name} = {value!r}: {rule}")
+
+
+def _power_of_two(value: int) -> bool:
+    return value > 0 and value & (value - 1) == 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LlmParams:
+    """One computing core of the LLM engine.
+
+    Attributes:
+        channels: weight memory channels (AXI4 ports), besides the one for vectors and instructions.
+        axi_bits: data width of every AXI4 port.
+        planes: 16-bit planes a lane takes from a memory word; a chain's lane is `16 * planes` bits wide.
+        ksplit: columns that share the inputs of a product; a column's chains take the same inputs, different rows.
+        acc_depth: output rows a chain accumulates at once.
+        sfu_lanes: binary32 elements the vector unit handles a cycle.
+        vmem_rows: rows of `sfu_lanes` elements in the global buffer.
+        xbuf_blocks: blocks of 16 INT8 inputs a column's activation buffer holds.
+        imem_words: instructions that the on-chip store holds.
+        fifo_depth: memory words that each lane buffers (run-ahead of the loads).
+        burst_beats: longest AXI4 burst.
+        outstanding: bursts in flight on a weight channel.
+    """
+
+    channels: int = 1
+    axi_bits: int = 256
+    planes: int = 2
+    ksplit: int = 2
+    acc_depth: int = 64
+    sfu_lanes: int = 4
+    vmem_rows: int = 1024
+    xbuf_blocks: int = 64
+    imem_words: int = 512
+    fifo_depth: int = 32
+    burst_beats: int = 16
+    outstanding: int = 4
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            _check(type(value) is int and value > 0, field.name, value, "must be a positive integer")
+        _check(self.axi_bits in (256, 512), "axi_bits", self.axi_bits, "must be 256 or 512")
+        _check(self.planes in (1, 2), "planes", self.planes, "must be 1 or 2")
+        _check(_power_of_two(self.channels), "channels", self.channels, "must be a power of two")
+        _check(_power_of_two(self.ksplit), "ksplit", self.ksplit, "must be a power of two")
+        _check(self.sfu_lanes in (4, 8, 16), "sfu_lanes", self.sfu_lanes, "must be 4, 8 or 16")
+        _check(self.sfu_lanes * 32 <= self.axi_bits, "sfu_lanes", self.sfu_lanes, "must fit a memory word")
+        _check(
+            self.row_groups >= self.sfu_lanes and self.chains % self.ksplit == 0,
+            "ksplit",
+            self.ksplit,
+            f"must leave at least sfu_lanes = {self.sfu_lanes} row groups of the {self.chains} chains",
+        )
+        for name in ("acc_depth", "vmem_rows", "xbuf_blocks", "imem_words", "fifo_depth", "burst_beats"):
+            _check(_power_of_two(getattr(self, name)), name, getattr(self, name), "must be a power of two")
+        _check(4 <= self.acc_depth <= 64, "acc_depth", self.acc_depth, "must be 4..64")
+        _check(2 <= self.burst_beats <= self.fifo_depth, "burst_beats", self.burst_beats, "must be 2..fifo_depth")
+        _check(
+            self.burst_beats * self.axi_bits // 8 <= 4096,
+            "burst_beats",
+            self.burst_beats,
+            "a burst must fit 4 KiB",
+        )
+
+    @property
+    def chains(self) -> int:
+        return self.channels * self.axi_bits // (BLOCK * self.planes)
+
+    @property
+    def row_groups(self) -> int:
+        """Chains with different rows; chain `column * row_groups + group`."""
+        return self.chains // self.ksplit
+
+    @property
+    def lane_bits(self) -> int:
+        return BLOCK * self.planes
+
+    @property
+    def lanes_per_channel(self) -> int:
+        return self.axi_bits // self.lane_bits
+
+    @property
+    def beat_bytes(self) -> int:
+        return self.axi_bits // 8
+
+    @property
+    def dsps(self) -> int:
+        return self.chains * BLOCK
+
+    def to_dict(self) -> dict[str, int]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "LlmParams":
+        known = [field.name for field in fields(cls)]
+        for key in values:
+            _check(key in known, key, values[key], f"unknown parameter; there are {', '.join(known)}")
+        return cls(**values)

@@ -1,0 +1,265 @@
+"""The dequantiser: turns a lane's packed stream into passes of a chain (format: golden/llm/stream.py)."""
+
+from amaranth.hdl import Const, Module, Mux, Signal, signed
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.llm.stream import KEPT, WIDTHS
+from golden.params import BLOCK, LlmParams
+
+from .bundle import BundleAssembler
+from .issue import BundleIssue, bundle_layout
+from .layouts import ROW_BITS, pass_layout, side_layout, tile_layout
+
+__all__ = ["LaneDecoder"]
+
+
+class LaneDecoder(wiring.Component):
+    """Walks a tile: blocks of 16 inputs, inside them blocks of 16 rows, inside them bundles.
+
+    One beat a cycle while passes keep up; a bundle of s rows takes s passes. A block starts only when its inputs
+    are in the activation buffer (`filled`) and at most one scale group waits for the accumulator (`group_free`).
+
+    Attributes:
+        lane: the packed stream, ready/valid.
+        tile, start: the tile; `start` is a strobe while idle.
+        filled: strobe: one more block of inputs is in the activation buffer.
+        group_free: strobe: the accumulator has finished a group.
+        passes: to the chain (`tags.valid`), no back-pressure. side: scales and minima to the accumulator.
+        header: the tile's header has been read into exponent and min_shift.
+        busy: from `start` until the last pass has left. error: sticky until `start`: an illegal descriptor.
+    """
+
+    def __init__(self, params: LlmParams):
+        self.params = params
+        super().__init__({
+            "lane": In(stream.Signature(params.lane_bits)),
+            "tile": In(tile_layout()),
+            "start": In(1),
+            "filled": In(1),
+            "group_free": In(1),
+            "passes": Out(pass_layout()),
+            "side": Out(side_layout(params)),
+            "header": Out(1),
+            "exponent": Out(signed(10)),
+            "min_shift": Out(3),
+            "busy": Out(1),
+            "error": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        planes = self.params.planes
+        m.submodules.assembler = asm = BundleAssembler(self.params)
+        m.submodules.issue = issue = BundleIssue(self.params)
+        m.d.comb += [self.passes.eq(issue.passes), asm.beat.eq(self.lane.payload)]
+
+        kb, base, run = Signal(10), Signal(7), Signal(9)
+        half, bank, rank_kind = Signal(), Signal(), Signal()
+        kept, width, sign = Signal(3), Signal(3), Signal()
+        first, word = Signal(5), Signal(ROW_BITS + 1)
+        available, groups = Signal(2), Signal(2)
+        bitmap_bank = Signal()
+
+        tile = self.tile
+        rows_here = Signal(5)
+        m.d.comb += rows_here.eq(Mux(tile.rows - base > BLOCK, BLOCK, (tile.rows - base)[:5]))
+        last_rows = base + BLOCK >= tile.rows
+        last_block = kb + 1 == tile.blocks
+        group_mask = Signal(8)
+        m.d.comb += group_mask.eq((1 << tile.group_log2) - 1)
+        group_end = ((kb + 1) & group_mask) == 0
+
+        bundle = Signal(bundle_layout())
+        m.d.comb += [
+            asm.width.eq(Mux(tile.raw, 8, self._table(m, width, WIDTHS))),
+            asm.signed_values.eq(sign | tile.raw),
+            asm.indexed.eq(~tile.raw & ((kept == KEPT.index(1)) | (kept == KEPT.index(2)) | (kept == KEPT.index(4)))),
+            asm.raw.eq(tile.raw),
+        ]
+        is12 = kept == KEPT.index(12)
+        size_log2 = Signal(3)
+        with m.Switch(kept):
+            for code, n in enumerate(KEPT):
+                if n not in (0, 12):
+                    with m.Case(code):
+                        m.d.comb += size_log2.eq(n.bit_length() - 1)
+            with m.Case(KEPT.index(12)):
+                m.d.comb += size_log2.eq(Mux(rank_kind, 2, 3))
+        per_bundle = Signal(5)
+        m.d.comb += per_bundle.eq(BLOCK >> size_log2)
+        left_rows = Signal(5)
+        m.d.comb += left_rows.eq(rows_here - first)
+        kind_last = left_rows <= per_bundle
+        rows_last = kind_last & ~(is12 & ~rank_kind)
+        m.d.comb += [
+            bundle.weights.eq(asm.weights),
+            bundle.index.eq(asm.index),
+            bundle.size_log2.eq(size_log2),
+            bundle.bitmap.eq(is12 | (kept == KEPT.index(8))),
+            bundle.tail.eq(is12 & rank_kind),
+            bundle.bitmap_bank.eq(bitmap_bank),
+            bundle.row.eq(base + first),
+            bundle.count.eq(Mux(kind_last, left_rows, per_bundle)),
+            bundle.half.eq(half),
+            bundle.bank.eq(bank),
+            bundle.block_last.eq(rows_last & last_rows),
+            bundle.group_last.eq(rows_last & last_rows & (group_end | last_block)),
+            issue.bundle.payload.eq(bundle),
+        ]
+
+        next_kept, next_width = self.lane.payload[:3], self.lane.payload[3:6]
+        m.d.comb += [
+            issue.bitmap_data.eq(self.lane.payload),
+            issue.bitmap_word.eq(word),
+            issue.bitmap_bank.eq(bitmap_bank),
+            self.side.data.eq(self.lane.payload),
+            self.side.word.eq(word),
+            self.side.bank.eq(bank),
+        ]
+        leave_block = Signal()
+        enter_group = Signal()
+        m.d.sync += available.eq(available + self.filled - leave_block)
+        m.d.sync += groups.eq(groups + enter_group - self.group_free)
+        taken = Signal(24)
+        with m.If(self.lane.valid & self.lane.ready):
+            m.d.sync += taken.eq(taken + 1)
+        m.d.comb += self.busy.eq(1)
+        side_words = (tile.rows + planes - 1) >> (planes - 1)
+
+        def enter_kind(kept_now, remaining):
+            """Go to the state that reads the rest of a block of rows."""
+            m.d.sync += [first.eq(0), rank_kind.eq(0), word.eq(0), run.eq(remaining)]
+            m.d.comb += asm.begin.eq(1)
+            with m.If((kept_now == KEPT.index(8)) | (kept_now == KEPT.index(12))):
+                m.d.sync += bitmap_bank.eq(~bitmap_bank)
+                m.next = "BITMAP"
+            with m.Elif(kept_now == 0):
+                m.next = "EMPTY"
+            with m.Else():
+                m.next = "PLANES"
+
+        def enter_rows():
+            m.d.sync += word.eq(0)
+            with m.If(tile.raw):
+                enter_kind(Const(KEPT.index(16), 3), Const(0))
+            with m.Elif(run == 0):
+                m.next = "DESCRIPTOR"
+            with m.Else():
+                enter_kind(kept, run - 1)
+
+        def leave_rows():
+            """After the last bundle of a block of rows."""
+            m.d.sync += base.eq(base + BLOCK)
+            with m.If(~last_rows):
+                enter_rows()
+            with m.Else():
+                m.d.comb += leave_block.eq(1)
+                m.d.sync += [base.eq(0), kb.eq(kb + 1), half.eq(~half), word.eq(0)]
+                with m.If(last_block):
+                    m.next = "FINISH"
+                with m.Elif(group_end):
+                    m.d.sync += bank.eq(~bank)
+                    m.next = "GROUP"
+                with m.Elif(available >= 2):
+                    enter_rows()
+                with m.Else():
+                    m.next = "BLOCK"
+
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.comb += self.busy.eq(issue.busy)
+                m.d.sync += [kb.eq(0), base.eq(0), run.eq(0), half.eq(0), bank.eq(0), word.eq(0)]
+                m.d.sync += taken.eq(0)
+                with m.If(self.start):
+                    m.d.sync += [self.error.eq(0), available.eq(0), groups.eq(0)]
+                    m.d.sync += [self.header.eq(tile.raw), self.exponent.eq(0), self.min_shift.eq(0)]
+                    m.d.sync += [kept.eq(KEPT.index(16)), sign.eq(1)]
+                    m.next = "HEADER"
+                    with m.If(tile.raw):
+                        m.next = "GROUP"
+            with m.State("HEADER"):
+                m.d.comb += self.lane.ready.eq(1)
+                with m.If(self.lane.valid):
+                    m.d.sync += [
+                        self.exponent.eq(self.lane.payload[:10]),
+                        self.min_shift.eq(self.lane.payload[10:13]),
+                        self.header.eq(1),
+                    ]
+                    m.next = "GROUP"
+            with m.State("GROUP"):
+                with m.If(groups < 2):
+                    m.d.comb += enter_group.eq(1)
+                    m.next = "SCALE"
+                    with m.If(~tile.scaled):
+                        m.next = "BLOCK"
+            with m.State("SCALE"):
+                m.d.comb += [self.lane.ready.eq(1), self.side.valid.eq(self.lane.valid)]
+                with m.If(self.lane.valid):
+                    m.d.sync += word.eq(word + 1)
+                    with m.If(word + 1 == side_words):
+                        m.d.sync += word.eq(0)
+                        m.next = "BLOCK"
+                        with m.If(tile.minimum):
+                            m.next = "MINIMUM"
+            with m.State("MINIMUM"):
+                m.d.comb += [self.lane.ready.eq(1), self.side.valid.eq(self.lane.valid), self.side.minimum.eq(1)]
+                with m.If(self.lane.valid):
+                    m.d.sync += word.eq(word + 1)
+                    with m.If(word + 1 == side_words):
+                        m.next = "BLOCK"
+            with m.State("BLOCK"):
+                with m.If(available != 0):
+                    enter_rows()
+            with m.State("DESCRIPTOR"):
+                m.d.comb += self.lane.ready.eq(1)
+                with m.If(self.lane.valid):
+                    m.d.sync += [kept.eq(next_kept), width.eq(next_width), sign.eq(self.lane.payload[6])]
+                    m.d.sync += run.eq(self.lane.payload[7:16] - 1)
+                    with m.If((next_kept >= len(KEPT)) | (next_width >= len(WIDTHS)) | (self.lane.payload[7:16] == 0)):
+                        m.d.sync += self.error.eq(1)
+                        m.next = "IDLE"
+                    with m.Else():
+                        m.next = "BEGIN"
+            with m.State("BEGIN"):
+                enter_kind(kept, run)
+            with m.State("BITMAP"):
+                m.d.comb += [self.lane.ready.eq(1), issue.bitmap_valid.eq(self.lane.valid)]
+                with m.If(self.lane.valid):
+                    m.d.sync += word.eq(word + 1)
+                    with m.If(((word + 1) << (planes - 1)) >= rows_here):
+                        m.next = "PLANES"
+            with m.State("PLANES"):
+                m.d.comb += [
+                    asm.take.eq(self.lane.valid & self.lane.ready),
+                    self.lane.ready.eq(~asm.complete | issue.bundle.ready),
+                    issue.bundle.valid.eq(self.lane.valid & asm.complete),
+                ]
+                with m.If(asm.take & asm.complete):
+                    m.d.sync += first.eq(first + per_bundle)
+                    with m.If(kind_last):
+                        m.d.sync += [first.eq(0), rank_kind.eq(1)]
+                    with m.If(rows_last):
+                        leave_rows()
+            with m.State("EMPTY"):
+                m.d.comb += issue.bundle.valid.eq(last_rows)
+                m.d.comb += [bundle.weights.as_value().eq(0), bundle.count.eq(1)]
+                m.d.comb += [bundle.block_last.eq(1), bundle.group_last.eq(group_end | last_block)]
+                with m.If(~last_rows | issue.bundle.ready):
+                    leave_rows()
+            with m.State("FINISH"):
+                m.d.comb += self.lane.ready.eq(taken < tile.beats)
+                with m.If(~issue.busy & (taken >= tile.beats)):
+                    m.next = "IDLE"
+        return m
+
+    @staticmethod
+    def _table(m, select, values):
+        result = Signal(range(max(values) + 1))
+        with m.Switch(select):
+            for code, value in enumerate(values):
+                with m.Case(code):
+                    m.d.comb += result.eq(value)
+        return result
+
+

@@ -1,0 +1,272 @@
+"""One computing core of the LLM engine: sequencer, queues, units and memory ports."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.isa.llm import ISA, QUEUES
+from golden.params import LlmParams
+from hw.fabric.axi import ADDRESS_BITS, AxiReader, AxiWriter, axi_read, axi_write
+from hw.fabric.isa_layout import instruction_layout
+from hw.fabric.tokens import TokenQueue, TokenTable
+from hw.shell.registers import COUNTERS
+
+from .load import LoadUnit
+from .mpe import Mpe
+from .sequencer import ARGUMENTS, ERROR_CODES, Sequencer
+from .store import StoreUnit
+from .vector import Operation, VectorUnit
+from .vmem import GlobalBuffer
+
+__all__ = ["RESULTS", "LlmEngine"]
+
+RESULTS = 1
+"""Result words: the arg-max."""
+VECTOR_OPERATIONS = {"VEC": Operation.VEC, "QNT": Operation.QNT, "AMX": Operation.AMX, "PUT": Operation.PUT}
+
+
+class LlmEngine(wiring.Component):
+    """Runs a program from memory; see docs/isa.md.
+
+    Attributes:
+        start, words, address, bases, arguments: from the control registers; the last base is the vector port's.
+        done: strobe; status: 256 + HALT code or an error code. results, counters: for the control registers.
+        read_w, write_w, read_v, write_v: memory ports.
+    """
+
+    def __init__(self, params: LlmParams):
+        self.params = p = params
+        super().__init__({
+            "start": In(1),
+            "words": In(32),
+            "address": In(32),
+            "bases": In(ADDRESS_BITS).array(p.channels + 1),
+            "arguments": In(32).array(ARGUMENTS),
+            "done": Out(1),
+            "status": Out(32),
+            "pc": Out(32),
+            "results": Out(32).array(RESULTS),
+            "counters": Out(32).array(len(COUNTERS)),
+            "read_w": Out(axi_read(p.axi_bits)).array(p.channels),
+            "write_w": Out(axi_write(p.axi_bits)).array(p.channels),
+            "read_v": Out(axi_read(p.axi_bits)),
+            "write_v": Out(axi_write(p.axi_bits)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        p = self.params
+        base_v = self.bases[p.channels]
+        m.submodules.sequencer = sequencer = Sequencer(p)
+        m.submodules.tokens = tokens = TokenTable(len(QUEUES))
+        m.submodules.load = load = LoadUnit(p)
+        m.submodules.store = store = StoreUnit(p)
+        m.submodules.mpe = mpe = Mpe(p)
+        m.submodules.vector = vector = VectorUnit(p)
+        m.submodules.buffer = buffer = GlobalBuffer(p)
+
+        readers, writers = [], []
+        for name, read_port, write_port in [
+            *((f"w{c}", self.read_w[c], self.write_w[c]) for c in range(p.channels)),
+            ("v", self.read_v, self.write_v),
+        ]:
+            reader = AxiReader(p.axi_bits, burst_beats=p.burst_beats, outstanding=p.outstanding)
+            writer = AxiWriter(p.axi_bits)
+            m.submodules[f"reader_{name}"], m.submodules[f"writer_{name}"] = reader, writer
+            wiring.connect(m, reader.axi, wiring.flipped(read_port))
+            wiring.connect(m, writer.axi, wiring.flipped(write_port))
+            m.d.comb += [reader.clear.eq(self.start), writer.clear.eq(self.start)]
+            readers.append(reader)
+            writers.append(writer)
+        for c in range(p.channels):
+            wiring.connect(m, load.channels[c], readers[c].command)
+            wiring.connect(m, store.channels[c], writers[c].i)
+            lanes = mpe.lanes[c * p.lanes_per_channel : (c + 1) * p.lanes_per_channel]
+            ready = Signal(name=f"lanes_ready_{c}")
+            m.d.comb += [ready.eq(Cat(*(lane.ready for lane in lanes)).all()), readers[c].o.ready.eq(ready)]
+            for i, lane in enumerate(lanes):
+                m.d.comb += [
+                    lane.payload.eq(readers[c].o.payload.word_select(i, p.lane_bits)),
+                    lane.valid.eq(readers[c].o.valid & ready),
+                ]
+            m.d.comb += [load.bases[c].eq(self.bases[c]), store.bases[c].eq(self.bases[c])]
+        wiring.connect(m, store.vector, writers[-1].i)
+        m.d.comb += [load.base.eq(base_v), store.base.eq(base_v)]
+        m.d.comb += store.writers_busy.eq(Cat(*(w.busy for w in writers)).any())
+
+        self._vector_port(m, sequencer, load, readers[-1])
+        self._queues(m, sequencer, tokens, {"LD": load, "ST": store, "MV": mpe, "MISC": vector})
+        self._global_buffer(m, buffer, load, store, mpe, vector)
+        m.d.comb += [
+            mpe.x_valid.eq(vector.x_valid), mpe.x_block.eq(vector.x_block), mpe.x_data.eq(vector.x_data),
+            mpe.peek_block.eq(store.peek_block),
+            *(store.peek_data[c].eq(mpe.peek_data[c]) for c in range(p.ksplit)),
+            self.results[0].eq(vector.best),
+            self.pc.eq(sequencer.pc),
+        ]
+        self._status(m, sequencer, tokens, mpe, readers, writers)
+        return m
+
+    def _vector_port(self, m, sequencer, load, reader):
+        """The program first, LDV afterwards: the sequencer is done loading before anything is dispatched."""
+        loading = Signal()
+        m.d.comb += [
+            sequencer.start.eq(self.start),
+            sequencer.words.eq(self.words),
+            *(sequencer.arguments[i].eq(self.arguments[i]) for i in range(ARGUMENTS)),
+            sequencer.program.payload.eq(reader.o.payload),
+            sequencer.program.valid.eq(reader.o.valid & loading),
+            load.words.payload.eq(reader.o.payload),
+            load.words.valid.eq(reader.o.valid & ~loading),
+        ]
+        beat_shift = self.params.beat_bytes.bit_length() - 1
+        requested = Signal()
+        with m.If(loading):
+            m.d.comb += [
+                reader.command.payload.address.eq(self.bases[self.params.channels] + self.address),
+                reader.command.payload.beats.eq(
+                    ((self.words << (ISA.bits.bit_length() - 4)) + self.params.beat_bytes - 1) >> beat_shift
+                ),
+                reader.command.valid.eq(~requested),
+                reader.o.ready.eq(sequencer.program.ready),
+            ]
+            with m.If(reader.command.ready):
+                m.d.sync += requested.eq(1)
+            with m.If(requested & ~reader.busy):
+                m.d.sync += [loading.eq(0), requested.eq(0)]
+        with m.Else():
+            m.d.comb += [
+                reader.command.payload.eq(load.vector.payload),
+                reader.command.valid.eq(load.vector.valid),
+                load.vector.ready.eq(reader.command.ready),
+                reader.o.ready.eq(load.words.ready),
+            ]
+        with m.If(sequencer.load):
+            m.d.sync += loading.eq(1)
+
+    def _queues(self, m, sequencer, tokens, units):
+        p = self.params
+        heads = {}
+        for q, name in enumerate(QUEUES[:-1]):
+            queue = TokenQueue(ISA.bits, len(QUEUES))
+            m.submodules[f"queue_{name.lower()}"] = queue
+            wiring.connect(m, sequencer.queues[q], queue.i)
+            head = Signal(instruction_layout(ISA, next(f.name for f in ISA.formats if f.queue == name)), name=name)
+            m.d.comb += [
+                head.eq(queue.head), queue.wait.eq(head.wait), queue.release.eq(head.release),
+                queue.available.eq(tokens.available[q]), tokens.take[q].eq(queue.take),
+                tokens.release[q].eq(queue.give), queue.done.eq(~units[name].busy),
+                units[name].command.valid.eq(queue.go), queue.accept.eq(units[name].command.ready),
+            ]
+            heads[name] = queue
+        sys = len(QUEUES) - 1
+        m.d.comb += [
+            sequencer.available.eq(tokens.available[sys]), tokens.take[sys].eq(sequencer.take),
+            tokens.release[sys].eq(sequencer.give), sequencer.idle.eq(Cat(*(q.idle for q in heads.values())).all()),
+        ]
+
+        def view(name, queue):
+            fields = Signal(instruction_layout(ISA, name), name=f"as_{name}")
+            m.d.comb += fields.eq(heads[queue].head)
+            return fields
+
+        def is_a(name, queue):
+            return view(name, queue).opcode == ISA.by_name(name).opcode
+
+        ldw, command = view("LDW", "LD"), units["LD"].command.payload
+        m.d.comb += [command.a.eq(ldw.a), command.b.eq(ldw.b), command.n.eq(ldw.n), command.lanes.eq(is_a("LDW", "LD"))]
+        stk, command = view("STK", "ST"), units["ST"].command.payload
+        m.d.comb += [command.a.eq(stk.a), command.b.eq(stk.b), command.n.eq(stk.n), command.cache.eq(is_a("STK", "ST"))]
+        m.d.comb += [getattr(command, n).eq(getattr(stk, n)) for n in ("value", "rows", "blocks", "count")]
+        mv, command = view("MV", "MV"), units["MV"].command.payload
+        m.d.comb += [
+            command.tile[n].eq(getattr(mv, n)) for n in ("rows", "group_log2", "scaled", "minimum", "raw", "beats")
+        ]
+        m.d.comb += [
+            command.tile.blocks.eq(mv.n), command.out.eq(mv.a),
+            command.base.eq(mv.b), command.exponent.eq(units["MISC"].exponents[mv.slot]),
+        ]
+        vec, qnt = view("VEC", "MISC"), view("QNT", "MISC")
+        amx, put = view("AMX", "MISC"), view("PUT", "MISC")
+        command = units["MISC"].command.payload
+        m.d.comb += [getattr(command, n).eq(getattr(vec, n)) for n in (
+            "a", "b", "n", "binary", "unary", "reduce", "a_source", "b_source", "store", "sa", "sb", "sd", "b_row",
+            "immediate",
+        )]
+        m.d.comb += [getattr(command, n).eq(getattr(qnt, n)) for n in ("group_log2", "round_log2", "flat", "slot")]
+        m.d.comb += command.first.eq(amx.first)
+        for name, code in VECTOR_OPERATIONS.items():
+            with m.If(vec.opcode == ISA.by_name(name).opcode):
+                m.d.comb += command.operation.eq(code)
+        with m.If(vec.opcode == ISA.by_name("QNT").opcode):
+            m.d.comb += command.sd.eq(qnt.sd)
+        with m.If(vec.opcode == ISA.by_name("PUT").opcode):
+            m.d.comb += command.sa.eq(put.sa)
+
+        counted = {
+            "array_cycles": units["MV"].busy, "vector_cycles": units["MISC"].busy,
+            "load_stall": heads["LD"].stalled, "array_stall": heads["MV"].stalled,
+            "vector_stall": heads["MISC"].stalled, "store_stall": heads["ST"].stalled,
+        }
+        running = Signal()
+        with m.If(self.start):
+            m.d.sync += running.eq(1)
+        with m.Elif(self.done):
+            m.d.sync += running.eq(0)
+        counted["cycles"] = running
+        for i, name in enumerate(COUNTERS):
+            with m.If(self.start):
+                m.d.sync += self.counters[i].eq(0)
+            with m.Elif(counted[name]):
+                m.d.sync += self.counters[i].eq(self.counters[i] + 1)
+
+    def _global_buffer(self, m, buffer, load, store, mpe, vector):
+        """The array writes first (it cannot wait), then the vector unit, then loads; stores read when it is idle."""
+        grant = Signal()
+        m.d.comb += [
+            vector.write_ready.eq(~mpe.write_valid),
+            load.write_ready.eq(~mpe.write_valid & ~vector.write_valid),
+            buffer.a_row.eq(vector.a_row), buffer.a_read.eq(vector.read), vector.a_data.eq(buffer.a_data),
+            grant.eq(~vector.busy), store.read_grant.eq(grant), store.read_data.eq(buffer.b_data),
+            buffer.b_row.eq(vector.b_row), buffer.b_read.eq(vector.read), vector.b_data.eq(buffer.b_data),
+        ]
+        with m.If(grant):
+            m.d.comb += [buffer.b_row.eq(store.read_row), buffer.b_read.eq(1)]
+        with m.If(mpe.write_valid):
+            m.d.comb += [
+                buffer.write_valid.eq(1), buffer.write_row.eq(mpe.write_row), buffer.write_data.eq(mpe.write_data),
+            ]
+        with m.Elif(vector.write_valid):
+            m.d.comb += [
+                buffer.write_valid.eq(1), buffer.write_row.eq(vector.write_row), buffer.write_data.eq(vector.write_data),
+            ]
+        with m.Else():
+            m.d.comb += [
+                buffer.write_valid.eq(load.write_valid), buffer.write_row.eq(load.write_row),
+                buffer.write_data.eq(load.write_data),
+            ]
+
+    def _status(self, m, sequencer, tokens, mpe, readers, writers):
+        """First error or HALT ends the run; an aborted engine needs a reset before the next start."""
+        active, code = Signal(), Signal(32)
+        m.d.comb += code.eq(0)
+        for condition, value in (
+            (sequencer.halted, (1 << 8) + sequencer.code),
+            (sequencer.too_long, ERROR_CODES["program_size"]),
+            (sequencer.illegal, ERROR_CODES["illegal"]),
+            (mpe.error, ERROR_CODES["descriptor"]),
+            (Cat(*(r.error for r in readers)).any(), ERROR_CODES["axi_read"]),
+            (Cat(*(w.error for w in writers)).any(), ERROR_CODES["axi_write"]),
+            (tokens.error, ERROR_CODES["token"]),
+        ):
+            with m.If(condition):
+                m.d.comb += code.eq(value)
+        started = Signal()
+        m.d.sync += started.eq(self.start)
+        with m.If(self.start):
+            m.d.sync += self.status.eq(0)
+        with m.Elif(started):
+            m.d.sync += active.eq(1)
+        with m.Elif(active & (code != 0)):
+            m.d.sync += [active.eq(0), self.status.eq(code)]
+            m.d.comb += self.done.eq(1)

@@ -1,0 +1,103 @@
+"""LD unit: weights to the lanes, vectors to the global buffer."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.params import LlmParams
+from hw.fabric.axi import ADDRESS_BITS, command_layout
+
+__all__ = ["LoadUnit", "load_layout"]
+
+
+def load_layout(params: LlmParams) -> data.StructLayout:
+    return data.StructLayout({
+        "lanes": unsigned(1), "a": unsigned(32), "b": unsigned(32), "n": unsigned(32),
+    })
+
+
+class LoadUnit(wiring.Component):
+    """LDW hands one read command to every weight channel and is done; LDV is done when its rows are written.
+
+    Attributes:
+        channels: a command stream a weight channel. vector: command of the vector channel; words: its beats.
+        bases: base address of the weight channels, base: of the vector channel.
+        write_*: rows for the global buffer.
+    """
+
+    def __init__(self, params: LlmParams):
+        self.params = p = params
+        super().__init__({
+            "command": In(stream.Signature(load_layout(p))),
+            "channels": Out(stream.Signature(command_layout())).array(p.channels),
+            "bases": In(ADDRESS_BITS).array(p.channels),
+            "vector": Out(stream.Signature(command_layout())),
+            "base": In(ADDRESS_BITS),
+            "words": In(stream.Signature(p.axi_bits)),
+            "write_valid": Out(1),
+            "write_row": Out(range(p.vmem_rows)),
+            "write_data": Out(p.sfu_lanes * 32),
+            "write_ready": In(1),
+            "busy": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        p = self.params
+        held = Signal(load_layout(p), reset_less=True)
+        pending = Signal(p.channels)
+        m.d.comb += self.busy.eq(1)
+        for c in range(p.channels):
+            channel = self.channels[c]
+            m.d.comb += [
+                channel.valid.eq(pending[c]),
+                channel.payload.address.eq(self.bases[c] + held.a),
+                channel.payload.beats.eq(held.n),
+            ]
+            with m.If(channel.ready):
+                m.d.sync += pending[c].eq(0)
+
+        beat_shift = p.beat_bytes.bit_length() - 1
+        rows_a_beat = p.axi_bits // (p.sfu_lanes * 32)
+        row, rows = Signal(32), Signal(32)
+        part = Signal(range(max(2, rows_a_beat)))
+        word = Signal(p.axi_bits, reset_less=True)
+        have = Signal()
+        m.d.comb += [
+            rows.eq((held.n + p.sfu_lanes - 1) >> (p.sfu_lanes.bit_length() - 1)),
+            self.vector.payload.address.eq(self.base + held.a),
+            self.vector.payload.beats.eq(((held.n << 2) + p.beat_bytes - 1) >> beat_shift),
+            self.write_row.eq(held.b + row),
+            self.write_data.eq(word.word_select(part, p.sfu_lanes * 32) if rows_a_beat > 1 else word),
+        ]
+        last_row = row + 1 == rows
+        last_part = Mux(last_row, 1, part == rows_a_beat - 1)
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.comb += [self.command.ready.eq(1), self.busy.eq(0)]
+                with m.If(self.command.valid):
+                    m.d.sync += [held.eq(self.command.payload), row.eq(0), part.eq(0), have.eq(0)]
+                    m.next = "VECTOR"
+                    with m.If(self.command.payload.n == 0):
+                        m.next = "IDLE"
+                    with m.Elif(self.command.payload.lanes):
+                        m.d.sync += pending.eq(~Cat(Signal(p.channels, name="none")))
+                        m.next = "LANES"
+            with m.State("LANES"):
+                with m.If(pending == 0):
+                    m.next = "IDLE"
+            with m.State("VECTOR"):
+                m.d.comb += self.vector.valid.eq(1)
+                with m.If(self.vector.ready):
+                    m.next = "ROWS"
+            with m.State("ROWS"):
+                m.d.comb += [self.write_valid.eq(have), self.words.ready.eq(~have)]
+                with m.If(self.words.valid & self.words.ready):
+                    m.d.sync += [word.eq(self.words.payload), have.eq(1)]
+                with m.If(self.write_valid & self.write_ready):
+                    m.d.sync += [row.eq(row + 1), part.eq(part + 1)]
+                    with m.If(last_part):
+                        m.d.sync += [have.eq(0), part.eq(0)]
+                    with m.If(last_row):
+                        m.next = "IDLE"
+        return m

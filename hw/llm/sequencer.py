@@ -1,0 +1,164 @@
+"""Instruction scheduler: loads the program, runs the SYS class, resolves operands, dispatches to the queues."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from golden.isa.llm import ISA, QUEUES, Alu
+from golden.params import LlmParams
+from hw.fabric.isa_layout import instruction_layout
+
+__all__ = ["ARGUMENTS", "ERROR_CODES", "Sequencer"]
+
+ARGUMENTS = 4
+"""Registers 1..ARGUMENTS are loaded from the control registers at start."""
+ERROR_CODES = {"illegal": 1, "descriptor": 2, "axi_read": 3, "axi_write": 4, "token": 5, "program_size": 6}
+"""Status codes of an aborted run; HALT reports 256 + its code."""
+REGISTERS = 16
+
+
+class Sequencer(wiring.Component):
+    """Three cycles an instruction.
+
+    Attributes:
+        start, words, arguments: strobe, program length in instructions, initial registers.
+        program: the program's memory words, one stream; `load` asks for them.
+        queues: one stream a class (LD, ST, MV, MISC): the word with a, b, n resolved.
+        available, take: tokens for SYS; give: tokens it releases.
+        idle: all queues are idle. halted, code: HALT has run / an illegal instruction (`illegal`).
+    """
+
+    def __init__(self, params: LlmParams):
+        self.params = params
+        super().__init__({
+            "start": In(1),
+            "words": In(32),
+            "arguments": In(32).array(ARGUMENTS),
+            "load": Out(1),
+            "program": In(stream.Signature(params.axi_bits)),
+            "queues": Out(stream.Signature(ISA.bits)).array(len(QUEUES) - 1),
+            "available": In(len(QUEUES)),
+            "take": Out(len(QUEUES)),
+            "give": Out(len(QUEUES)),
+            "idle": In(1),
+            "halted": Out(1),
+            "illegal": Out(1),
+            "too_long": Out(1),
+            "code": Out(8),
+            "pc": Out(16),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        per_word = self.params.axi_bits // ISA.bits
+        shift = per_word.bit_length() - 1
+        m.submodules.store = store = Memory(
+            shape=self.params.axi_bits, depth=max(2, self.params.imem_words // per_word), init=[]
+        )
+        write, read = store.write_port(), store.read_port()
+        pc, loaded = self.pc, Signal(17)
+        word = Signal(ISA.bits, reset_less=True)
+        resolved = Signal(ISA.bits, reset_less=True)
+        registers = [Signal(32, name=f"r{i}") for i in range(1, REGISTERS)]
+
+        def register(select):
+            value = Signal(32, name=f"read_{select.name if hasattr(select, 'name') else len(values)}")
+            values.append(value)
+            with m.Switch(select):
+                for n, reg in enumerate(registers, 1):
+                    with m.Case(n):
+                        m.d.comb += value.eq(reg)
+            return value
+
+        values = []
+        inst = Signal(instruction_layout(ISA, "ALU"))
+        m.d.comb += inst.eq(word)
+        ra, rb, rn = register(inst.ra), register(inst.rb), register(inst.rn)
+        m.d.comb += [
+            read.addr.eq(pc >> shift),
+            write.addr.eq(loaded),
+            write.data.eq(self.program.payload),
+            *(queue.payload.eq(resolved) for queue in self.queues),
+        ]
+
+        operand = Signal(32)
+        m.d.comb += operand.eq(inst.b + rb)
+        result = Signal(32)
+        shifts = operand[:5]
+        with m.Switch(inst.alu):
+            for op, value in (
+                (Alu.ADD, ra + operand), (Alu.SUB, ra - operand), (Alu.SHL, ra << shifts), (Alu.SHR, ra >> shifts),
+                (Alu.AND, ra & operand), (Alu.MUL, ra * operand[:16]), (Alu.MIN, Mux(ra < operand, ra, operand)),
+                (Alu.MAX, Mux(ra < operand, operand, ra)),
+            ):
+                with m.Case(op):
+                    m.d.comb += result.eq(value)
+
+        def set_register(select, value):
+            with m.Switch(select):
+                for n, reg in enumerate(registers, 1):
+                    with m.Case(n):
+                        m.d.sync += reg.eq(value)
+
+        queue_of = {fmt.opcode: QUEUES.index(fmt.queue) for fmt in ISA.formats}
+        counter = register(inst.rd)
+        sys_ready = (inst.wait & ~self.available) == 0
+
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.sync += [pc.eq(0), loaded.eq(0)]
+                with m.If(self.start):
+                    m.d.sync += [self.halted.eq(0), self.illegal.eq(0), self.too_long.eq(0)]
+                    m.d.sync += [r.eq(self.arguments[i] if i < ARGUMENTS else 0) for i, r in enumerate(registers)]
+                    with m.If((self.words > self.params.imem_words) | (self.words == 0)):
+                        m.d.sync += self.too_long.eq(1)
+                    with m.Else():
+                        m.d.comb += self.load.eq(1)
+                        m.next = "LOAD"
+            with m.State("LOAD"):
+                m.d.comb += [self.program.ready.eq(1), write.en.eq(self.program.valid)]
+                with m.If(self.program.valid):
+                    m.d.sync += loaded.eq(loaded + 1)
+                    with m.If(((loaded + 1) << shift) >= self.words):
+                        m.next = "READ"
+            with m.State("READ"):
+                m.next = "FETCH"
+            with m.State("FETCH"):
+                select = pc[:shift] if shift else Const(0, 1)
+                m.d.sync += word.eq(read.data.word_select(select, ISA.bits) if shift else read.data)
+                m.next = "RESOLVE"
+            with m.State("RESOLVE"):
+                m.d.sync += [
+                    resolved.eq(Cat(word[:32], (inst.a + ra)[:32], (inst.b + rb)[:32], (inst.n + rn)[:32], word[128:])),
+                    pc.eq(pc + 1),
+                ]
+                m.next = "DISPATCH"
+            with m.State("DISPATCH"):
+                with m.Switch(inst.opcode):
+                    for opcode, queue in queue_of.items():
+                        if queue < len(self.queues):
+                            with m.Case(opcode):
+                                m.d.comb += self.queues[queue].valid.eq(1)
+                                with m.If(self.queues[queue].ready):
+                                    m.next = "READ"
+                    with m.Case(*(op for op, queue in queue_of.items() if queue == len(self.queues))):
+                        with m.If(sys_ready):
+                            m.d.comb += [self.take.eq(inst.wait), self.give.eq(inst.release)]
+                            m.next = "READ"
+                            with m.If(inst.opcode == ISA.by_name("ALU").opcode):
+                                set_register(inst.rd, result)
+                            with m.Elif(inst.opcode == ISA.by_name("DBNZ").opcode):
+                                set_register(inst.rd, counter - 1)
+                                with m.If(counter != 1):
+                                    m.d.sync += pc.eq(inst.a)
+                            with m.Elif(inst.opcode == ISA.by_name("HALT").opcode):
+                                m.next = "DRAIN"
+                    with m.Default():
+                        m.d.sync += self.illegal.eq(1)
+                        m.next = "IDLE"
+            with m.State("DRAIN"):
+                with m.If(self.idle):
+                    m.d.sync += [self.halted.eq(1), self.code.eq(inst.a)]
+                    m.next = "IDLE"
+        return m

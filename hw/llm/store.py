@@ -1,0 +1,192 @@
+"""ST unit: vectors to memory, and the KV cache's in-place append."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.params import BLOCK, LlmParams
+from hw.fabric.axi import ADDRESS_BITS, beat_layout
+
+from .feeder import block_layout
+
+__all__ = ["StoreUnit", "store_layout"]
+
+
+def store_layout(params: LlmParams) -> data.StructLayout:
+    """An ST instruction, operands resolved; STK: `n` is the token, `count` the numbers."""
+    return data.StructLayout({
+        "cache": unsigned(1), "a": unsigned(32), "b": unsigned(32), "n": unsigned(32),
+        "count": unsigned(16), "value": unsigned(1), "rows": unsigned(7), "blocks": unsigned(10),
+    })
+
+
+class StoreUnit(wiring.Component):
+    """STV writes a row a beat; STK writes a byte a beat to the channel of its lane (golden: `kv_offsets`).
+
+    `rows` and `blocks` are powers of two (their logarithms are taken from the highest set bit).
+
+    Attributes:
+        channels, vector: beats for the writers. bases, base: see LoadUnit. writers_busy: responses are outstanding.
+        read_row, read_data, read_grant: global buffer; granted when the vector unit does not read.
+        peek_block, peek_data: quantised blocks, one cycle later.
+    """
+
+    def __init__(self, params: LlmParams):
+        self.params = p = params
+        super().__init__({
+            "command": In(stream.Signature(store_layout(p))),
+            "channels": Out(stream.Signature(beat_layout(p.axi_bits))).array(p.channels),
+            "bases": In(ADDRESS_BITS).array(p.channels),
+            "vector": Out(stream.Signature(beat_layout(p.axi_bits))),
+            "base": In(ADDRESS_BITS),
+            "writers_busy": In(1),
+            "read_row": Out(range(p.vmem_rows)),
+            "read_data": In(p.sfu_lanes * 32),
+            "read_grant": In(1),
+            "peek_block": Out(range(p.xbuf_blocks)),
+            "peek_data": In(block_layout()).array(p.ksplit),
+            "busy": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        p = self.params
+        held = Signal(store_layout(p), reset_less=True)
+        index = Signal(32)
+        m.d.comb += self.busy.eq(1)
+
+        row_bytes = p.sfu_lanes * 4
+        copies = p.axi_bits // (p.sfu_lanes * 32)
+        single = held.n == 1
+        address = Signal(ADDRESS_BITS)
+        left = Signal(32)
+        m.d.comb += [address.eq(self.base + held.a + index * row_bytes), left.eq(held.n - index * p.sfu_lanes)]
+        low = (p.beat_bytes - 1).bit_length()
+        words = Signal(p.sfu_lanes)
+        m.d.comb += words.eq(Cat(*(left > k for k in range(p.sfu_lanes))))
+        first = self.read_data[:32]
+        strobe_row = Cat(*(w.replicate(4) for w in words))
+        strobe = Signal(p.beat_bytes)
+        offset = address[:low]
+        row_offset = Signal(low)
+        m.d.comb += row_offset.eq(offset & ~(row_bytes - 1) & (p.beat_bytes - 1))
+        m.d.comb += strobe.eq(Mux(single, 0xF << (offset & (p.beat_bytes - 4)), strobe_row << row_offset))
+        m.d.comb += [
+            self.read_row.eq(held.b + index),
+            self.vector.payload.address.eq(Cat(Signal(low, name="aligned"), address[low:])),
+            self.vector.payload.data.eq(
+                Mux(single, first.replicate(p.axi_bits // 32), self.read_data.replicate(copies))
+            ),
+            self.vector.payload.strobe.eq(strobe),
+        ]
+
+        element = self._element_address(m, held, index)
+        byte = Signal(8, reset_less=True)
+        target = Signal(32, reset_less=True)
+        channel = Signal(range(max(2, p.channels)), reset_less=True)
+        column = Signal(range(max(2, p.ksplit)))
+        source_block = index >> 4
+        column_bits = p.ksplit.bit_length() - 1
+        m.d.comb += [
+            column.eq(source_block[:column_bits] if column_bits else 0),
+            self.peek_block.eq(held.b + (source_block >> column_bits)),
+        ]
+        block = Signal(block_layout())
+        with m.Switch(column):
+            for c in range(p.ksplit):
+                with m.Case(c):
+                    m.d.comb += block.eq(self.peek_data[c])
+        for c, stream_out in enumerate(self.channels):
+            m.d.comb += [
+                stream_out.payload.address.eq(self.bases[c] + Cat(Signal(low, name=f"zero_{c}"), target[low:])),
+                stream_out.payload.data.eq(byte.replicate(p.beat_bytes)),
+                stream_out.payload.strobe.eq(1 << target[:low]),
+            ]
+        accepted = Signal()
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.comb += [self.command.ready.eq(1), self.busy.eq(0)]
+                m.d.sync += index.eq(0)
+                with m.If(self.command.valid):
+                    m.d.sync += held.eq(self.command.payload)
+                    m.next = "READ"
+                    with m.If(self.command.payload.cache):
+                        m.next = "PEEK"
+            with m.State("READ"):
+                with m.If(self.read_grant):
+                    m.next = "WRITE"
+            with m.State("WRITE"):
+                m.d.comb += self.vector.valid.eq(1)
+                with m.If(self.vector.ready):
+                    m.d.sync += index.eq(index + 1)
+                    m.next = "READ"
+                    with m.If(left <= p.sfu_lanes):
+                        m.next = "DRAIN"
+            with m.State("PEEK"):
+                m.next = "BYTE"
+            with m.State("BYTE"):
+                m.d.sync += [
+                    byte.eq(block.as_value().word_select(index[:4], 8)),
+                    target.eq(held.a + element[0]),
+                    channel.eq(element[1]),
+                ]
+                m.next = "PUT"
+            with m.State("PUT"):
+                for c, stream_out in enumerate(self.channels):
+                    with m.If(channel == c):
+                        m.d.comb += [stream_out.valid.eq(1), accepted.eq(stream_out.ready)]
+                with m.If(accepted):
+                    m.d.sync += index.eq(index + 1)
+                    m.next = "PEEK"
+                    with m.If(index + 1 == held.count):
+                        m.next = "DRAIN"
+            with m.State("DRAIN"):
+                with m.If(~self.writers_busy):
+                    m.next = "IDLE"
+        return m
+
+    def _element_address(self, m, held, index):
+        """(byte offset in the image, channel) of element `index`: golden.llm.stream.kv_offsets, combinational."""
+        p = self.params
+        row, inp = Mux(held.value, index, held.n), Mux(held.value, held.n, index)
+        group_bits = p.row_groups.bit_length() - 1
+        column_bits = p.ksplit.bit_length() - 1
+        group, chain_row = row[:group_bits], Signal(32)
+        block, local, column = Signal(32), Signal(32), Signal(max(1, column_bits))
+        rows_log2, blocks_log2 = self._log2(m, held.rows, "rows"), self._log2(m, held.blocks, "blocks")
+        m.d.comb += [
+            chain_row.eq(row >> group_bits),
+            block.eq(inp >> 4),
+            column.eq(block[:column_bits] if column_bits else 0),
+            local.eq(block >> column_bits),
+        ]
+        tile, row_in, block_in = Signal(32), Signal(32), Signal(32)
+        m.d.comb += [
+            tile.eq((chain_row >> rows_log2) + (local >> blocks_log2)),
+            row_in.eq(chain_row & (held.rows - 1)[:7]),
+            block_in.eq(local & (held.blocks - 1)[:10]),
+        ]
+        bundle, byte = Signal(32), Signal(32)
+        m.d.comb += [
+            bundle.eq((((tile << blocks_log2) + block_in) << rows_log2) + row_in),
+            byte.eq((bundle << 4) + inp[:4]),
+        ]
+        lane_bytes = p.lane_bits // 8
+        lane_shift = lane_bytes.bit_length() - 1
+        lane = Cat(group, column[:column_bits]) if column_bits else group
+        channel_lane_bits = p.lanes_per_channel.bit_length() - 1
+        offset = (
+            ((byte >> lane_shift) << (p.beat_bytes.bit_length() - 1))
+            + (lane[:channel_lane_bits] << lane_shift)
+            + byte[:lane_shift]
+        )
+        assert BLOCK == 16
+        return offset, lane[channel_lane_bits:] if p.channels > 1 else 0
+
+    @staticmethod
+    def _log2(m, value, name):
+        result = Signal(4, name=f"{name}_log2")
+        for bit in range(len(value)):
+            with m.If(value[bit]):
+                m.d.comb += result.eq(bit)
+        return result

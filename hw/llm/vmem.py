@@ -1,0 +1,42 @@
+"""Global buffer: rows of binary32 that never leave the chip in a decode step."""
+
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from golden.params import LlmParams
+
+__all__ = ["GlobalBuffer"]
+
+
+class GlobalBuffer(wiring.Component):
+    """Two read ports (two copies of the memory), one write port; a read takes one cycle and holds its data while not enabled.
+
+    Reading a row in the cycle that writes it gives the old row.
+    """
+
+    def __init__(self, params: LlmParams):
+        self.params = params
+        row, width = range(params.vmem_rows), params.sfu_lanes * 32
+        super().__init__({
+            "write_valid": In(1), "write_row": In(row), "write_data": In(width),
+            "a_read": In(1), "a_row": In(row), "a_data": Out(width),
+            "b_read": In(1), "b_row": In(row), "b_data": Out(width),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        for port in ("a", "b"):
+            memory = Memory(shape=self.params.sfu_lanes * 32, depth=self.params.vmem_rows, init=[])
+            m.submodules[port] = memory
+            write, read = memory.write_port(), memory.read_port()
+            m.d.comb += [
+                write.en.eq(self.write_valid),
+                write.addr.eq(self.write_row),
+                write.data.eq(self.write_data),
+                read.en.eq(getattr(self, f"{port}_read")),
+                read.addr.eq(getattr(self, f"{port}_row")),
+                getattr(self, f"{port}_data").eq(read.data),
+            ]
+        return m

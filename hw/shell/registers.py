@@ -1,0 +1,53 @@
+"""Control register map, the same for every engine: Vitis `ap_ctrl_hs`, then arguments, then status and counters."""
+
+from dataclasses import dataclass
+
+__all__ = ["COUNTERS", "Register", "register_map"]
+
+
+@dataclass(frozen=True)
+class Register:
+    """A 32-bit register at byte `offset`."""
+
+    name: str
+    offset: int
+    writable: bool
+    doc: str
+
+
+COUNTERS = ("cycles", "array_cycles", "vector_cycles", "load_stall", "array_stall", "vector_stall", "store_stall")
+"""Engine counters; each is cleared by ap_start."""
+
+
+def register_map(bases: int, arguments: int, results: int, counters: tuple[str, ...]) -> tuple[Register, ...]:
+    """All registers of an engine.
+
+    Args:
+        bases: 64-bit base addresses (one a memory port). arguments: words handed to the engine at start.
+        results: words it hands back. counters: names of its counters.
+    """
+    registers = [
+        Register("ap_ctrl", 0x00, True, "bit 0 start (self-clearing), 1 done (cleared by reading), 2 idle, 3 ready"),
+        Register("gie", 0x04, True, "bit 0: global interrupt enable"),
+        Register("ier", 0x08, True, "bit 0: interrupt on done"),
+        Register("isr", 0x0C, True, "bit 0: done; writing 1 clears"),
+        Register("program_words", 0x10, True, "length of the program in instructions"),
+        Register("program_address", 0x14, True, "byte offset of the program in the last memory port"),
+    ]
+    at = 0x20
+    for i in range(bases):
+        registers.append(Register(f"base_{i}_low", at, True, f"base address of memory port {i}, bits 31..0"))
+        registers.append(Register(f"base_{i}_high", at + 4, True, f"base address of memory port {i}, bits 63..32"))
+        at += 8
+    at = (at + 0xFF) & ~0xFF
+    for i in range(arguments):
+        registers.append(Register(f"argument_{i}", at + 4 * i, True, f"initial value of register {i + 1}"))
+    at += 0x40
+    registers.append(Register("status", at, False, "0 running or never started, 256 + code after HALT, else an error code"))
+    registers.append(Register("pc", at + 4, False, "instruction that the sequencer is at"))
+    for i in range(results):
+        registers.append(Register(f"result_{i}", at + 8 + 4 * i, False, f"result word {i}"))
+    at += 0x40
+    for i, name in enumerate(counters):
+        registers.append(Register(f"count_{name}", at + 4 * i, False, f"counter: {name}"))
+    return tuple(registers)

@@ -1,0 +1,129 @@
+"""Where a program runs: the golden executor or the RTL, behind one protocol."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from compiler.program import Program
+from golden.llm.executor import Executor
+from golden.params import LlmParams
+
+__all__ = ["Device", "DeviceError", "GoldenDevice", "Outcome", "RtlDevice", "open_device"]
+
+HALTED = 0x100
+CLOCK_MHZ = 225
+
+
+class DeviceError(RuntimeError):
+    """A run that ended with an error status; the message holds status, instruction and counters."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run left: result words, cycles (None where there is no clock) and counters."""
+
+    results: tuple[int, ...]
+    cycles: int | None
+    counters: dict[str, int]
+
+
+class Device(Protocol):
+    """load, start and wait, read: the same on every level and on a board."""
+
+    def load(self, program: Program) -> None: ...
+
+    def run(self, arguments: tuple[int, ...]) -> Outcome: ...
+
+    def read(self, port: str, address: int, count: int) -> bytes: ...
+
+
+class GoldenDevice:
+    """The NumPy executor; exact, no notion of time."""
+
+    def load(self, program: Program) -> None:
+        self.images = {port: image.copy() for port, image in program.images.items()}
+        params = LlmParams.from_dict(program.manifest["params"])
+        self.executor = Executor(params, program.instructions, self.images)
+
+    def run(self, arguments: tuple[int, ...]) -> Outcome:
+        self.executor.run(arguments)
+        trace = self.executor.trace
+        best = self.executor.best[1] if self.executor.best else 0
+        counters = {"macs": trace.macs, "bytes_read": trace.bytes_read, "bytes_written": trace.bytes_written}
+        return Outcome((best,), None, counters)
+
+    def read(self, port: str, address: int, count: int) -> bytes:
+        return self.images[port][address : address + count].tobytes()
+
+
+class RtlDevice:
+    """The generated Verilog in Verilator, with memory models behind the AXI ports.
+
+    Args:
+        memory: timing of the memories: ideal, random, hbm2 or ddr4.
+        max_cycles: a run that takes longer is reported as hung.
+    """
+
+    def __init__(self, memory: str = "ideal", seed: int = 0, max_cycles: int = 200_000_000) -> None:
+        self.memory, self.seed, self.max_cycles = memory, seed, max_cycles
+
+    def load(self, program: Program) -> None:
+        from hw.fabric.dsp import TWIN  # noqa: PLC0415  (Amaranth is only needed here)
+        from hw.shell.registers import COUNTERS, register_map  # noqa: PLC0415
+        from hw.shell.top import LLM_TOP, generate_llm  # noqa: PLC0415
+
+        from .binding import Engine  # noqa: PLC0415
+        from .timing import HBM2_CHANNEL_BYTES  # noqa: PLC0415
+
+        params = LlmParams.from_dict(program.manifest["params"])
+        sources = [*generate_llm(params).values(), TWIN.read_text()]
+        self.engine = Engine.build(
+            sources, LLM_TOP, params.channels, params.axi_bits, timing=self.memory, seed=self.seed,
+            clock_mhz=CLOCK_MHZ, memory_bytes=max(HBM2_CHANNEL_BYTES, *map(len, program.images.values())),
+        )
+        self.registers = {r.name: r.offset for r in register_map(params.channels + 1, 4, 1, COUNTERS)}
+        self.counter_names = COUNTERS
+        for port, image in program.images.items():
+            self.engine.write_memory(port, 0, image)
+        self.engine.reset()
+        self._write("program_words", len(program.instructions))
+        self._write("program_address", program.manifest["program_address"])
+
+    def _write(self, name: str, value: int) -> None:
+        self.engine.write_register(self.registers[name], value & 0xFFFFFFFF)
+
+    def _read(self, name: str) -> int:
+        return self.engine.read_register(self.registers[name])
+
+    def run(self, arguments: tuple[int, ...]) -> Outcome:
+        before = self._bytes()
+        for i, value in enumerate(arguments):
+            self._write(f"argument_{i}", value)
+        self.engine.start()
+        self.engine.run(self.max_cycles)
+        counters = {name: self._read(f"count_{name}") for name in self.counter_names}
+        status = self._read("status")
+        if status != HALTED:
+            raise DeviceError(f"status {status}, instruction {self._read('pc')}, counters {counters}")
+        after = self._bytes()
+        counters |= {key: after[key] - before[key] for key in after}
+        return Outcome((self._read("result_0"),), counters["cycles"], counters)
+
+    def _bytes(self) -> dict[str, int]:
+        ports = self.engine.statistics()["ports"].values()
+        beat = self.engine.beat_bytes
+        return {
+            "bytes_read": sum(port["read_beats"] for port in ports) * beat,
+            "bytes_written": sum(port["written_bytes"] for port in ports),
+        }
+
+    def read(self, port: str, address: int, count: int) -> bytes:
+        return bytes(self.engine.read_memory(port, address, count))
+
+
+def open_device(level: str, memory: str = "ideal", seed: int = 0) -> Device:
+    """Device of a level: golden or rtl."""
+    if level == "golden":
+        return GoldenDevice()
+    if level == "rtl":
+        return RtlDevice(memory, seed)
+    raise ValueError(f"level = {level!r}: must be golden or rtl")

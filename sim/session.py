@@ -1,0 +1,141 @@
+"""Text generation on a device: prompt in, token by token out, and what it cost."""
+
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from compiler.program import Program
+from golden.params import LlmParams
+
+from .device import open_device
+
+__all__ = ["LlmSession", "TokenStep", "verify"]
+
+WITH_HEAD, WITHOUT_HEAD = 1, 2
+
+
+@dataclass(frozen=True)
+class TokenStep:
+    """One decode step. `token` is None while the prompt is read; `cycles` is None on the golden level."""
+
+    position: int
+    token: int | None
+    cycles: int | None
+
+
+class LlmSession:
+    """A program loaded on a device."""
+
+    def __init__(self, program: Program, level: str, *, memory: str = "ideal", seed: int = 0) -> None:
+        self.program, self.level, self.memory = program, level, memory
+        self.params = LlmParams.from_dict(program.manifest["params"])
+        self.device = open_device(level, memory, seed)
+        self.device.load(program)
+        self._begin()
+
+    def _begin(self) -> None:
+        self.tokens: list[int] = []
+        self.cycles: list[int] = []
+        self.prompt_steps = 0
+        self.totals = {"macs": 0, "bytes_read": 0, "bytes_written": 0}
+        self.counters: dict[str, int] = {}
+        self.wall = 0.0
+
+    def generate(
+        self, prompt_tokens: list[int], max_new_tokens: int, stop_ids: Collection[int] = ()
+    ) -> Iterator[TokenStep]:
+        """Yields a step for every position; greedy choice on the engine.
+
+        Raises:
+            ValueError: an empty prompt, or more tokens than the KV cache of the program holds.
+        """
+        context = self.program.manifest["model"]["context"]
+        if not prompt_tokens:
+            raise ValueError("the prompt has no token; give at least one (the beginning-of-text token will do)")
+        if len(prompt_tokens) + max_new_tokens - 1 > context:
+            raise ValueError(
+                f"{len(prompt_tokens)} prompt tokens and {max_new_tokens} new ones exceed the program's context of "
+                f"{context}; compile with a larger one"
+            )
+        self._begin()
+        sequence = list(prompt_tokens)
+        self.prompt_steps = len(sequence)
+        position = 0
+        while len(self.tokens) < max_new_tokens:
+            last_of_prompt = position >= self.prompt_steps - 1
+            started = time.perf_counter()
+            outcome = self.device.run((sequence[position], position, WITH_HEAD if last_of_prompt else WITHOUT_HEAD))
+            self.wall += time.perf_counter() - started
+            for name, value in outcome.counters.items():
+                self.counters[name] = self.counters.get(name, 0) + value
+            if outcome.cycles is not None:
+                self.cycles.append(outcome.cycles)
+            token = outcome.results[0] if last_of_prompt else None
+            if token is not None:
+                self.tokens.append(token)
+                sequence.append(token)
+            yield TokenStep(position, token, outcome.cycles)
+            position += 1
+            if token in stop_ids:
+                break
+
+    def report(self) -> dict:
+        """Counters of the last generation; cycles and shares are None on the golden level.
+
+        `bandwidth_share`: bytes read and written / (cycles x width of all ports). `mac_utilisation`: stored weights
+        multiplied / (cycles x DSPs); from the golden level only, as the RTL does not count products.
+        """
+        cycles = sum(self.cycles) or None
+        peak = (self.params.channels + 1) * self.params.beat_bytes
+        moved = self.counters.get("bytes_read", 0) + self.counters.get("bytes_written", 0)
+        macs = self.counters.get("macs")
+        prompt = self.prompt_steps - 1
+        return {
+            "engine": "llm",
+            "level": self.level,
+            "memory": self.memory,
+            "cycles": cycles,
+            "cycles_prefill": sum(self.cycles[:prompt]) if self.cycles else None,
+            "cycles_per_token": self.cycles[prompt:],
+            "macs": macs,
+            "bytes_read": self.counters.get("bytes_read", 0),
+            "bytes_written": self.counters.get("bytes_written", 0),
+            "bandwidth_share": moved / (cycles * peak) if cycles else None,
+            "mac_utilisation": macs / (cycles * self.params.dsps) if cycles and macs else None,
+            "counters": {k: v for k, v in self.counters.items() if k not in self.totals},
+            "wall_s": self.wall,
+        }
+
+
+def verify(program: Program, prompt_tokens: list[int], max_new_tokens: int, *, memory: str = "ideal") -> dict:
+    """Run golden and RTL side by side and compare each token and all memory that the engine writes.
+
+    Returns:
+        matches, tokens of both levels, and `difference`: the first position where they part (None if they do not).
+    """
+    sessions = [LlmSession(program, level, memory=memory) for level in ("golden", "rtl")]
+    steps = [session.generate(prompt_tokens, max_new_tokens) for session in sessions]
+    difference = None
+    for golden, rtl in zip(*steps, strict=True):
+        if golden.token != rtl.token:
+            difference = {"position": golden.position, "what": "token", "golden": golden.token, "rtl": rtl.token}
+            break
+        memories = _different_memory(program, sessions)
+        if memories:
+            difference = {"position": golden.position, **memories}
+            break
+    return {
+        "matches": difference is None,
+        "difference": difference,
+        "tokens": {session.level: session.tokens for session in sessions},
+        "report": sessions[1].report(),
+    }
+
+
+def _different_memory(program: Program, sessions: list[LlmSession]) -> dict | None:
+    for port, image in program.images.items():
+        golden, rtl = (session.device.read(port, 0, len(image)) for session in sessions)
+        if golden != rtl:
+            at = next(i for i, (a, b) in enumerate(zip(golden, rtl, strict=True)) if a != b)
+            return {"what": "memory", "port": port, "address": at, "golden": golden[at], "rtl": rtl[at]}
+    return None

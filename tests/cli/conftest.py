@@ -1,0 +1,33 @@
+"""The command line as tests call it."""
+
+import json
+
+import pytest
+
+from cli.main import main
+
+
+@pytest.fixture
+def lacuna(capsys):
+    """`lacuna(*argv)` -> (exit code, stdout, stderr). No run may leave a traceback, unless asked for."""
+
+    def run(*argv):
+        code = main([str(argument) for argument in argv])
+        captured = capsys.readouterr()
+        assert ("Traceback" in captured.out + captured.err) <= ("--debug" in argv)
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def lacuna_json(lacuna):
+    """`lacuna_json(*argv)` -> (exit code, the one object on stdout)."""
+
+    def run(*argv):
+        code, stdout, _ = lacuna(*argv, "--json")
+        record = json.loads(stdout)
+        assert record["schema_version"] == 1
+        return code, record
+
+    return run

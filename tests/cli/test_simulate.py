@@ -1,0 +1,133 @@
+"""`sim`, `verify` and `demo`: what they do with a session's answers. The session here is played, so that it can
+also answer wrongly; whole programs on the real one are tested in tests/e2e."""
+
+import json
+import sys
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from golden.params import LlmParams
+from sim.device import CLOCK_MHZ
+
+REPORT = {
+    "cycles": 300, "cycles_prefill": 100, "cycles_per_token": [90, 110], "macs": None, "bytes_read": 6,
+    "bytes_written": 7, "bandwidth_share": 0.5, "mac_utilisation": None, "wall_s": 0.1, "engine": "llm",
+}  # fmt: skip
+REQUIRED = {*REPORT, "text", "tokens", "matches_golden", "level"}
+
+
+class Letters:
+    """A tokenizer of one token a byte."""
+
+    bos_id = 0
+    stop_ids = frozenset({0})
+
+    def encode(self, text, bos=None):
+        return [0] * bool(bos) + list(text.encode())
+
+    def decode_token(self, token):
+        return bytes([token])
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    """What the played session generates at each level; also `verify`'s result."""
+    program = SimpleNamespace(tokenizer=Letters(), save=lambda _: None)
+    program.manifest = {"params": {}, "model": {"context": 40}}
+    right = list("ü!".encode())
+    answers = {"golden": right, "rtl": right, "verify": {"matches": True, "difference": None}}
+
+    class Session:
+        def __init__(self, loaded, level, *, memory="ideal"):
+            assert loaded is program
+            self.level, self.memory = level, memory
+
+        def generate(self, prompt, count, stop_ids=()):
+            answers["prompt"] = prompt
+            assert stop_ids == (0,)
+            for _ in prompt[1:]:
+                yield SimpleNamespace(token=None, cycles=50)
+            for token in answers[self.level][:count]:
+                yield SimpleNamespace(token=token, cycles=100)
+
+        def report(self):
+            return {**REPORT, "level": self.level, "macs": 9600 if self.level == "golden" else None}
+
+    session, container, compiler = ModuleType("sim.session"), ModuleType("compiler.program"), ModuleType("compiler.llm")
+    session.LlmSession, session.verify = Session, lambda *_: answers["verify"]
+    container.Program = SimpleNamespace(load=lambda _: program)
+    compiler.compile_model = lambda model, params, *, context: program
+    for module in (session, container, compiler):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    return answers
+
+
+@pytest.mark.parametrize("level", ["golden", "rtl"])
+def test_sim_json_has_every_field(answers, lacuna_json, level):
+    code, record = lacuna_json("sim", "prog", "--prompt", "ab", "--level", level)
+    assert code == 0
+    assert record.keys() >= REQUIRED
+    assert (record["text"], record["tokens"]) == ("ü!", answers["golden"])
+    assert record["matches_golden"] is (True if level == "rtl" else None)
+    assert record["level"] == level
+    assert answers["prompt"] == [97, 98]
+
+
+def test_sim_streams_text_without_half_characters(answers, lacuna):
+    code, stdout, _ = lacuna("sim", "prog", "--prompt", "ab")
+    assert code == 0
+    assert stdout.startswith("ü!\n")
+
+
+def test_json_keeps_streamed_text_off_stdout(answers, lacuna):
+    _, stdout, stderr = lacuna("sim", "prog", "--prompt", "ab", "--json")
+    assert json.loads(stdout)
+    assert "ü!" in stderr
+    assert lacuna("sim", "prog", "--prompt", "ab", "--json", "-q")[2] == ""
+
+
+def test_a_mismatch_is_exit_code_1(answers, lacuna_json):
+    answers["rtl"] = [65, 66]
+    code, record = lacuna_json("sim", "prog", "--prompt", "ab", "--level", "rtl")
+    assert (code, record["matches_golden"]) == (1, False)
+
+
+@pytest.mark.parametrize("verb", [("sim",), ("sim", "--level", "rtl"), ("verify",)])
+def test_a_prompt_that_does_not_fit_is_exit_code_2(answers, lacuna, verb):
+    assert lacuna(*verb, "prog", "--prompt", "")[0] == 2
+    assert lacuna(*verb, "prog", "--prompt", "a" * 10, "--max-new-tokens", "31")[0] == 0
+    code, _, stderr = lacuna(*verb, "prog", "--prompt", "a" * 10, "--max-new-tokens", "32")
+    assert code == 2
+    assert "context of 40" in stderr
+
+
+def test_products_are_counted_by_golden(answers, lacuna_json):
+    record = lacuna_json("sim", "prog", "--prompt", "ab", "--level", "rtl")[1]
+    assert record["macs"] == 9600
+    assert record["mac_utilisation"] == 9600 / (300 * LlmParams().dsps)
+
+
+def test_verify_names_the_difference(answers, lacuna, lacuna_json):
+    assert lacuna("verify", "prog")[0] == 0
+    answers["verify"] = {"matches": False, "difference": {"token": 3, "golden": 1.5, "rtl": float("nan")}}
+    code, stdout, _ = lacuna("verify", "prog")
+    assert code == 1
+    assert "token: 3" in stdout
+    assert lacuna_json("verify", "prog")[1]["difference"]["rtl"] == "nan"
+
+
+def test_demo_writes_its_report(answers, lacuna, tmp_path):
+    (tmp_path / "run").mkdir()
+    code, stdout, _ = lacuna("demo", "llm", "-o", tmp_path / "run")
+    assert code == 0
+    assert stdout.startswith("ROMEO:ü!\n")
+    assert "equal to golden" in stdout
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert report.keys() >= REQUIRED
+    assert report["tokens_per_s"] == CLOCK_MHZ * 1e6 / 100
+    assert answers["prompt"] == [0, *b"ROMEO:"]
+    answers["rtl"] = [65]
+    code, stdout, _ = lacuna("demo", "llm", "-o", tmp_path / "run")
+    assert code == 1
+    assert "DIFFERENT" in stdout

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from golden.llm.stream import KEPT, WIDTHS, BlockFormat, decode_lane, encode_lane, kv_offsets
+from golden.params import LlmParams
+from tests.hw.llm.lanes import random_lane
+
+
+@pytest.mark.parametrize("planes", [1, 2])
+@pytest.mark.parametrize("rows", [1, 3, 16, 37])
+def test_round_trip_of_mixed_blocks(planes, rows):
+    for seed in range(4):
+        lane = random_lane(np.random.default_rng(seed), rows=rows, blocks=6, group=2)
+        beats = encode_lane(lane, planes)
+        q, scale, minimum, header, used = decode_lane(
+            beats, rows=rows, blocks=6, group=2, scaled=True, minimum=True, raw=False
+        )
+        np.testing.assert_array_equal(q, np.where(lane.keep, lane.q, 0))
+        np.testing.assert_array_equal(scale, lane.scale)
+        np.testing.assert_array_equal(minimum, lane.minimum)
+        assert header == lane.header
+        assert used == len(beats)
+
+
+@pytest.mark.parametrize(("kept", "width", "bits"), [(8, 4, 3.0), (16, 4, 4.0), (4, 4, 2.0), (12, 4, 4.0), (2, 4, 1.0)])
+def test_bits_a_weight_without_scales(kept, width, bits):
+    rng = np.random.default_rng(0)
+    lane = random_lane(
+        rng, rows=32, blocks=64, group=4, scaled=False, minimum=False, formats=BlockFormat(kept, width, True)
+    )
+    beats = encode_lane(lane, 2)
+    overhead = 2
+    assert (len(beats) - overhead) * 32 / lane.q.size == bits
+
+
+def test_truncated_lane_is_an_error():
+    lane = random_lane(np.random.default_rng(1), rows=5, blocks=2, group=1, formats=BlockFormat())
+    beats = encode_lane(lane, 2)[:-1]
+    with pytest.raises(ValueError, match="lane ends after"):
+        decode_lane(beats, rows=5, blocks=2, group=1, scaled=True, minimum=True, raw=False)
+
+
+@pytest.mark.parametrize("kept", [3, 17])
+def test_illegal_kept(kept):
+    with pytest.raises(ValueError, match="kept"):
+        BlockFormat(kept, WIDTHS[0])
+    assert kept not in KEPT
+
+
+@pytest.mark.parametrize("by_column", [False, True])
+def test_kv_bytes_never_collide(by_column):
+    params = LlmParams(channels=2, ksplit=2)
+    seen = set()
+    for token in range(150):
+        offsets = kv_offsets(params, token=token, count=32, by_column=by_column, rows=4, blocks=8 if by_column else 1)
+        seen |= {tuple(pair) for pair in offsets.tolist()}
+    assert len(seen) == 150 * 32
