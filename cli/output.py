@@ -46,8 +46,8 @@ class Output:
         print(self.dumps(self.record(values)) if self.json else "\n".join(lines), flush=True)
 
     def stream(self, text: str) -> None:
-        """Text as it comes, without a line end."""
-        if not self.quiet:
+        """Text as it comes, without a line end. It is a result: `-q` silences it only where JSON holds it as well."""
+        if not (self.quiet and self.json):
             print(text, end="", flush=True, file=sys.stderr if self.json else sys.stdout)
 
     def progress(self, text: str) -> None:

@@ -69,8 +69,7 @@ class Engine:
         self.beat_bytes = self._library.lacuna_beat_bytes()
         self.io = Signals(self)
         self.timing, self.memory_bytes = self._by_port("timing", timing), self._by_port("memory_bytes", memory_bytes)
-        for index, name in enumerate(self.ports):
-            model = self.timing[name]
+        for index, (name, model) in enumerate(list(self.timing.items())):
             if not isinstance(model, TimingModel):
                 self.timing[name] = TimingModel.named(model, clock_mhz, seed=seed * 1000 + index)
         clocks = {model.clock_ns for model in self.timing.values()}
@@ -182,7 +181,7 @@ class Engine:
         with contextlib.suppress(AttributeError, TypeError):  # a constructor that raised; interpreter shutdown
             self.close()
 
-    def _by_port(self, what, value):
+    def _by_port(self, what, value) -> dict:
         if not isinstance(value, dict):
             return dict.fromkeys(self.ports, value)
         if set(value) != set(self.ports):

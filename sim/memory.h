@@ -156,7 +156,8 @@ private:
     // One column access; returns the time of its command.
     double access(bool write, uint64_t address, double arrival) {
         const Timing& t = timing_;
-        if (address == last_atom_ && last_was_write_ == write) return last_column_;  // beats narrower than an atom
+        if (address == last_atom_ && last_was_write_ == write && arrival <= last_column_)
+            return last_column_;  // beats narrower than an atom, there when it was accessed
         double start = std::max(arrival, columns_[column_count_ % columns_.size()]);
         while (next_refresh_ <= std::max(start, column_free_)) refresh(std::max(start, column_free_));
         uint64_t group = field(address, 0) | field(address, 2) << bits_[0];

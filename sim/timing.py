@@ -7,8 +7,10 @@
 
 Sources: [S] Wang et al., "Shuhai: Benchmarking High Bandwidth Memory on FPGAs", FCCM'20: latency at the AXI port, idle
 channel: HBM2 106.7 / 122.2 / 137.8 ns for row hit / closed row / row miss, DDR4-2400 73.3 / 89.9 / 106.6 ns; default
-address mappings; best streaming 425 of 460 GB/s (HBM2, 32 channels) and 36 of 38.4 GB/s (DDR4, 2 channels). [J] class
-of values in the JEDEC standards (JESD235, JESD79-4) and vendors' data sheets for this speed. [A] assumption.
+address mappings; best streaming 425 of 460 GB/s (HBM2, 32 channels) and 36 of 38.4 GB/s (DDR4, 2 channels). Of these
+only the 425 GB/s was checked against the published text; the rest was entered from memory of the paper: check before
+quoting. [J] the class of values in the JEDEC standards (JESD235, JESD79-4) and vendors' data sheets for this speed, not
+copied from one part's data sheet. [A] assumption.
 """
 
 import ctypes
@@ -140,7 +142,7 @@ class TimingModel:
 
     def as_struct(self):
         """For C++."""
-        values = [KINDS.index(self.kind), *(getattr(self, name) for name, _ in TimingStruct._fields_[1:])]
+        values = [KINDS.index(self.kind), *(getattr(self, field.name) for field in dataclasses.fields(self)[1:])]
         return TimingStruct(*(float(value) for value in values))
 
 

@@ -54,7 +54,8 @@ class Emitter:
         self.add("VEC", **fields)
 
     def pause(self) -> int:
-        """An empty instruction of the vector unit: a loop's body starts and ends with one, so that tokens balance."""
+        """An empty vector instruction. One stands before a loop, at its start, at its end and behind it: the chain then
+        crosses the loop's edges inside one queue, without tokens."""
         self.vec(None, 0, 1)
         return len(self.instructions) - 1
 

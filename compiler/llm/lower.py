@@ -251,7 +251,9 @@ class _Lowering:
         e.alu(Alu.ADD, CACHE, CACHE, self.cache_stride)
         e.alu(Alu.ADD, SCALES, SCALES, 2 * c.kv_heads * self.scale_stride)
         e.add("DBNZ", a=top, rd=LAYERS)
+        e.pause()
         skip = e.add("DBNZ", rd=SKIP_HEAD)
+        e.pause()
         self._emit_head()
         end = e.add("HALT")
         e.instructions[skip][1]["a"] = end

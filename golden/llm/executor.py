@@ -9,7 +9,7 @@ import numpy as np
 
 from golden import float32 as f32
 from golden.isa.formats import IsaError
-from golden.isa.llm import ISA, Alu, Binary, Reduce, Source, Unary
+from golden.isa.llm import ISA, QUEUES, Alu, Binary, Reduce, Source, Unary
 from golden.params import BLOCK, LlmParams
 
 from . import vector
@@ -78,6 +78,7 @@ class Executor:
     def run(self, arguments: tuple[int, ...] = (), max_instructions: int = 10_000_000) -> int:
         """Execute from instruction 0 until HALT; returns its code. Registers 1.. start as `arguments`."""
         self.trace = Trace()
+        self.tokens = np.zeros((len(QUEUES), len(QUEUES)), np.int64)
         registers = [0, *arguments, *([0] * (REGISTERS - 1 - len(arguments)))]
         pc = 0
         while self.trace.instructions < max_instructions:
@@ -86,6 +87,7 @@ class Executor:
             fmt, values = self.decoded[pc]
             self.trace.instructions += 1
             v = dict(values)
+            self._exchange_tokens(pc, QUEUES.index(fmt.queue), v["wait"], v["release"])
             for operand, register in (("a", "ra"), ("b", "rb"), ("n", "rn")):
                 v[operand] = (v[operand] + registers[v[register]]) & MASK
             try:
@@ -99,6 +101,7 @@ class Executor:
                             pc = v["a"]
                             continue
                     case "HALT":
+                        self._check_tokens()
                         return v["a"]
                     case "NOP":
                         pass
@@ -110,6 +113,25 @@ class Executor:
                 self._record(pc, fmt.name, v)
             pc += 1
         raise ExecutionError(f"no HALT within {max_instructions} instructions")
+
+    def _exchange_tokens(self, pc: int, queue: int, wait: int, release: int) -> None:
+        for other in range(len(QUEUES)):
+            if wait >> other & 1:
+                if not self.tokens[other, queue]:
+                    raise ExecutionError(
+                        f"instruction {pc} ({ISA.to_text(self.program[pc])}) waits for a token of {QUEUES[other]} that "
+                        "nothing before it has released"
+                    )
+                self.tokens[other, queue] -= 1
+            self.tokens[queue, other] += release >> other & 1
+
+    def _check_tokens(self) -> None:
+        """A token left over would let a later wait pass too early."""
+        left = [
+            f"{QUEUES[a]} -> {QUEUES[b]}: {self.tokens[a, b]}" for a, b in zip(*self.tokens.nonzero(), strict=True)
+        ]
+        if left:
+            raise ExecutionError(f"tokens left at HALT: {', '.join(left)}")
 
     @staticmethod
     def _set(registers: list[int], index: int, value: int) -> None:

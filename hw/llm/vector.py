@@ -157,7 +157,7 @@ class VectorUnit(wiring.Component):
         begin, finish = Signal(), Signal()
         dead = [Mux(out_live[k], u_words[k], 0) for k in range(lanes)]
         m.d.comb += [
-            sums.ce.eq(ce), sums.start.eq(begin), sums.valid.eq(u_valid), sums.data.eq(Cat(*dead)),
+            sums.ce.eq(ce), sums.start.eq(begin), sums.valid.eq(u_valid & (i.reduce == Reduce.SUM)), sums.data.eq(Cat(*dead)),
             sums.finish.eq(finish),
             maximum.ce.eq(ce), maximum.clear.eq(begin), maximum.begin.eq(begin), maximum.valid.eq(u_valid),
             maximum.data.eq(Cat(*u_words)), maximum.live.eq(out_live),

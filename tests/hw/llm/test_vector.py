@@ -1,0 +1,16 @@
+import pytest
+
+from golden.params import LlmParams
+from tests.hw.llm.vector_bench import VectorBench
+from tests.hw.runner import run_cocotb
+
+
+@pytest.mark.parametrize("lanes", [4, 8])
+def test_vector_unit(lanes):
+    params = {"sfu_lanes": lanes, "vmem_rows": 128, "axi_bits": 512}
+    run_cocotb(
+        VectorBench(LlmParams(**params)),
+        top="vector_bench",
+        test_module="tests.hw.llm.cocotb_vector",
+        parameters={"params": params},
+    )
