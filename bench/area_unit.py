@@ -76,7 +76,7 @@ def logic_levels(cells):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("units", nargs="*", help=f"of {', '.join(UNITS)}; default: all")
     for name in parser.parse_args().units or UNITS:
         cells = synthesise(UNITS[name]())

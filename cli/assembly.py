@@ -1,5 +1,4 @@
 """`lacuna disasm`, `asm` and `inspect`: programs as text and in numbers."""
-# ruff: noqa: PLC0415 - a verb imports what it needs: `lacuna --help` is fast, a missing tool stops only its verb
 
 import argparse
 from collections import Counter

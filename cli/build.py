@@ -1,5 +1,4 @@
 """`lacuna compile`: a model in, a program folder out."""
-# ruff: noqa: PLC0415 - a verb imports what it needs: `lacuna --help` is fast, a missing tool stops only its verb
 
 import argparse
 from pathlib import Path

@@ -1,5 +1,4 @@
 """`lacuna demo llm`: a language model answers on the simulated RTL, checked against golden."""
-# ruff: noqa: PLC0415 - a verb imports what it needs: `lacuna --help` is fast, a missing tool stops only its verb
 
 import argparse
 from importlib import resources

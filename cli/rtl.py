@@ -1,5 +1,4 @@
 """`lacuna rtl`: the engine's Verilog and what belongs to it, in a folder."""
-# ruff: noqa: PLC0415 - a verb imports what it needs: `lacuna --help` is fast, a missing tool stops only its verb
 
 import argparse
 from dataclasses import asdict

@@ -1,5 +1,4 @@
 """`lacuna sim` and `lacuna verify`: run a program, on the golden executor or on the RTL."""
-# ruff: noqa: PLC0415 - a verb imports what it needs: `lacuna --help` is fast, a missing tool stops only its verb
 
 import argparse
 from pathlib import Path

@@ -8,11 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from compiler.frontend.tokenizer import Tokenizer
+from compiler.frontend.tokenizer_store import restore_tokenizer
 from golden.isa.formats import InstructionSet
 
-__all__ = ["SCHEMA_VERSION", "BadProgramError", "Program"]
+__all__ = ["SCHEMA_VERSION", "TOKENIZER", "BadProgramError", "Program"]
 
 SCHEMA_VERSION = 1
+TOKENIZER = "tokenizer.json"
+"""File of a language model's tokenizer."""
+REQUIRED = ("engine", "params", "instruction_bits", "program_address", "ports", "sha256")
 
 
 class BadProgramError(ValueError):
@@ -57,6 +62,9 @@ class Program:
             raise BadProgramError(f"{folder / 'manifest.json'}: {error}") from error
         if not isinstance(manifest, dict) or manifest.get("schema_version") != SCHEMA_VERSION:
             raise BadProgramError(f"{folder / 'manifest.json'}: schema_version is not {SCHEMA_VERSION}")
+        missing = [key for key in REQUIRED if key not in manifest]
+        if missing:
+            raise BadProgramError(f"{folder / 'manifest.json'}: {', '.join(missing)} missing")
         contents = {}
         for name, digest in manifest["sha256"].items():
             try:
@@ -66,12 +74,23 @@ class Program:
             if hashlib.sha256(contents[name]).hexdigest() != digest:
                 raise BadProgramError(f"{folder / name}: content does not match the manifest's sha256")
         width = manifest["instruction_bits"] // 8
+        absent = [
+            name for name in ("program.bin", *(f"{port}.bin" for port in manifest["ports"])) if name not in contents
+        ]
+        if absent:
+            raise BadProgramError(f"{folder / 'manifest.json'}: sha256 does not name {', '.join(absent)}")
         code = contents.pop("program.bin")
         words = [int.from_bytes(code[at : at + width], "little") for at in range(0, len(code), width)]
-        images = {
-            port: np.frombuffer(contents.pop(f"{port}.bin"), np.uint8).copy() for port in manifest["ports"]
-        }
+        images = {port: np.frombuffer(contents.pop(f"{port}.bin"), np.uint8).copy() for port in manifest["ports"]}
         return cls(manifest, words, images, contents)
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Raises BadProgramError when the program carries none."""
+        try:
+            return restore_tokenizer(self.files[TOKENIZER])
+        except (KeyError, ValueError) as error:
+            raise BadProgramError(f"{TOKENIZER}: {error}") from error
 
     def disassemble(self, isa: InstructionSet) -> list[str]:
         return [isa.to_text(word) for word in self.instructions]

@@ -108,6 +108,6 @@ class LlmParams:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "LlmParams":
         known = [field.name for field in fields(cls)]
-        for key in values:
-            _check(key in known, key, values[key], f"unknown parameter; there are {', '.join(known)}")
+        for key, value in values.items():
+            _check(key in known, key, value, f"unknown parameter; there are {', '.join(known)}")
         return cls(**values)

@@ -67,12 +67,12 @@ class RtlDevice:
         self.memory, self.seed, self.max_cycles = memory, seed, max_cycles
 
     def load(self, program: Program) -> None:
-        from hw.fabric.dsp import TWIN  # noqa: PLC0415  (Amaranth is only needed here)
-        from hw.shell.registers import COUNTERS, register_map  # noqa: PLC0415
-        from hw.shell.top import LLM_TOP, generate_llm  # noqa: PLC0415
+        from hw.fabric.dsp import TWIN
+        from hw.shell.registers import COUNTERS, register_map
+        from hw.shell.top import LLM_TOP, generate_llm
 
-        from .binding import Engine  # noqa: PLC0415
-        from .timing import HBM2_CHANNEL_BYTES  # noqa: PLC0415
+        from .binding import Engine
+        from .timing import HBM2_CHANNEL_BYTES
 
         params = LlmParams.from_dict(program.manifest["params"])
         sources = [*generate_llm(params).values(), TWIN.read_text()]

@@ -177,7 +177,7 @@ class Measurement:
 def measure(timing, *, bursts=20000, burst_beats=16, beat_bytes=64, outstanding=64, random=False, writes=0.0,
             span=HBM2_CHANNEL_BYTES, seed=1):
     """Drive a timing model with synthetic bursts, no RTL: sequential or random addresses, a share of writes."""
-    from sim.build import build_memory_model  # noqa: PLC0415  the build imports nothing from here, but needs tools
+    from sim.build import build_memory_model
 
     if not 1 <= burst_beats * beat_bytes <= 4096 or not 1 <= burst_beats <= 256:
         raise ValueError(f"burst_beats {burst_beats} of {beat_bytes} bytes: at most 256 beats and 4,096 bytes")

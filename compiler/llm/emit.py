@@ -35,12 +35,31 @@ class Emitter:
         self.add("ALU", alu=op, rd=rd, ra=ra, b=b & 0xFFFFFFFF, rb=rb)
 
     def vec(
-        self, dst: int | None, a: int, n: int, *, rn: int = 0, binary: Binary = Binary.PASS, b: int | None = None,
-        scalar: int | None = None, immediate: int | None = None, unary: Unary = Unary.NONE,
-        reduce: Reduce = Reduce.NONE, to: int = 0, from_scalar: int | None = None,
+        self,
+        dst: int | None,
+        a: int,
+        n: int,
+        *,
+        rn: int = 0,
+        binary: Binary = Binary.PASS,
+        b: int | None = None,
+        scalar: int | None = None,
+        immediate: int | None = None,
+        unary: Unary = Unary.NONE,
+        reduce: Reduce = Reduce.NONE,
+        to: int = 0,
+        from_scalar: int | None = None,
     ) -> None:
         """dst = unary(a binary (row b | scalar | immediate)); a reduction goes to scalar `to`."""
-        fields: dict[str, int] = {"b": a, "n": n, "rn": rn, "binary": binary, "unary": unary, "reduce": reduce, "sd": to}
+        fields: dict[str, int] = {
+            "b": a,
+            "n": n,
+            "rn": rn,
+            "binary": binary,
+            "unary": unary,
+            "reduce": reduce,
+            "sd": to,
+        }
         if dst is not None:
             fields |= {"a": dst, "store": 1}
         if b is not None:
@@ -51,7 +70,7 @@ class Emitter:
             fields |= {"b_source": Source.IMMEDIATE, "immediate": immediate}
         if from_scalar is not None:
             fields |= {"a_source": Source.SCALAR, "sa": from_scalar}
-        self.add("VEC", **fields)
+        self.add("VEC", True, **fields)
 
     def pause(self) -> int:
         """An empty vector instruction. One stands before a loop, at its start, at its end and behind it: the chain then

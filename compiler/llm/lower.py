@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from compiler.frontend.model import Model, Tensor
-from compiler.program import Program
+from compiler.frontend.tokenizer_store import dump_tokenizer
+from compiler.program import TOKENIZER, Program
 from golden.isa.llm import ISA, Alu, Binary, Reduce, Unary
 from golden.params import BLOCK, LlmParams
 
@@ -56,7 +57,8 @@ class _Lowering:
         image = self.vector_image
         code = b"".join(word.to_bytes(ISA.bits // 8, "little") for word in words)
         image[self.program_at : self.program_at + len(code)] = np.frombuffer(code, np.uint8)
-        return Program(self._manifest(len(words)), words, {**self.weight_images, "v": image}, {})
+        return Program(self._manifest(len(words)), words, {**self.weight_images, "v": image},
+                       {TOKENIZER: dump_tokenizer(self.model.tokenizer)})
 
     def _manifest(self, instructions: int) -> dict:
         ports = [f"w{c}" for c in range(self.params.channels)] + ["v"]
@@ -82,10 +84,11 @@ class _Lowering:
         for parts in tensors:
             quants = [expand(tensor, rows, columns) for tensor, rows, columns in parts]
             first = quants[0]
+            minima = [q.minimum for q in quants if q.minimum is not None]
             stacked = type(first)(
                 np.concatenate([q.q for q in quants]),
                 np.concatenate([q.scale for q in quants]),
-                None if first.minimum is None else np.concatenate([q.minimum for q in quants]),
+                np.concatenate(minima) if minima else None,
                 first.group, first.bits, first.signed,
             )
             packed.append(pack(stacked, self.params))

@@ -97,7 +97,9 @@ def _check_range(matrix: FixedMatrix) -> None:
     rows, columns = matrix.q.shape
     per_group = np.abs(matrix.q.astype(np.int64)).reshape(rows, -1, matrix.blocks * BLOCK).sum(2) * (127 << EX_MAX)
     if per_group.max(initial=0) >= 1 << 26:
-        raise UnsupportedModelError(f"scale groups of {matrix.blocks * BLOCK} values overflow 27 bits: use smaller ones")
+        raise UnsupportedModelError(
+            f"scale groups of {matrix.blocks * BLOCK} values overflow 27 bits: use smaller ones"
+        )
     worst = (per_group * matrix.scale).sum(1)
     if matrix.minimum is not None:
         inputs = (matrix.blocks * BLOCK * 127) << (EX_MAX + matrix.header.min_shift)

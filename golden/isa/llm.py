@@ -82,28 +82,59 @@ ISA = InstructionSet(
     _COMMON,
     (
         Format("NOP", 0, "SYS", "Does nothing.", ()),
-        Format("LDW", 1, "LD", "Streams N memory words from byte address A of every weight channel into the lanes.", ()),
-        Format("LDV", 2, "LD", "Loads N binary32 numbers from byte address A of the vector channel to vector row B.", ()),
-        Format("STV", 3, "ST", "Stores N binary32 numbers from vector row B to byte address A of the vector channel. "
-               "N = 1 may go to any multiple of 4 bytes; else A is a multiple of a vector row.", ()),
-        Format("STK", 4, "ST", "Appends `count` INT8 numbers of the quantised vector at block B to the KV cache in place: "
-               "element e of token N goes to its byte of the lane image at byte address A.",
-               (Field("count", 128, 16, "numbers to append"),
+        Format(
+            "LDW", 1, "LD", "Streams N memory words from byte address A of every weight channel into the lanes.", ()
+        ),
+        Format(
+            "LDV", 2, "LD", "Loads N binary32 numbers from byte address A of the vector channel to vector row B.", ()
+        ),
+        Format(
+            "STV",
+            3,
+            "ST",
+            "Stores N binary32 numbers from vector row B to byte address A of the vector channel. "
+            "N = 1 may go to any multiple of 4 bytes; else A is a multiple of a vector row.",
+            (),
+        ),
+        Format(
+            "STK",
+            4,
+            "ST",
+            "Appends `count` INT8 numbers of the quantised vector at block B to the KV cache in place: "
+            "element e of token N goes to its byte of the lane image at byte address A.",
+            (
+                Field("count", 128, 16, "numbers to append"),
                 Field("value", 160, 1, "0: rows are tokens (K), 1: columns are tokens (V)"),
                 Field("rows", 164, 7, "rows a chain in the image's tiles"),
-                Field("blocks", 172, 10, "blocks of 16 a column in the image's tiles"))),
-        Format("MV", 5, "MV", "Matrix times vector: consumes the lanes' stream, writes rows x row groups results to "
-               "vector row A as binary32; the vector is at block B of every column; a column's share of the inputs is "
-               "N blocks of 16.",
-               (Field("rows", 128, 7, "rows a chain"),
+                Field("blocks", 172, 10, "blocks of 16 a column in the image's tiles"),
+            ),
+        ),
+        Format(
+            "MV",
+            5,
+            "MV",
+            "Matrix times vector: consumes the lanes' stream, writes rows x row groups results to "
+            "vector row A as binary32; the vector is at block B of every column; a column's share of the inputs is "
+            "N blocks of 16.",
+            (
+                Field("rows", 128, 7, "rows a chain"),
                 Field("group_log2", 148, 3, "blocks in a scale group, log2"),
                 Field("scaled", 152, 1, "groups carry a 16-bit scale"),
                 Field("minimum", 153, 1, "groups carry a signed 16-bit minimum"),
                 Field("raw", 154, 1, "dense INT8 bytes without descriptors (KV cache)"),
                 Field("slot", 172, 4, "exponent slot of the vector"),
-                Field("beats", 192, 24, "memory words of the tile; what a lane did not use of them is dropped (0: none)"))),
-        Format("VEC", 6, "MISC", "u = f(a OP b) over N elements: vector row A gets u, a reduction goes to scalar `sd`.",
-               (Field("binary", 128, 3, ", ".join(f"{op.value} {op.name}" for op in Binary)),
+                Field(
+                    "beats", 192, 24, "memory words of the tile; what a lane did not use of them is dropped (0: none)"
+                ),
+            ),
+        ),
+        Format(
+            "VEC",
+            6,
+            "MISC",
+            "u = f(a OP b) over N elements: vector row A gets u, a reduction goes to scalar `sd`.",
+            (
+                Field("binary", 128, 3, ", ".join(f"{op.value} {op.name}" for op in Binary)),
                 Field("unary", 132, 2, ", ".join(f"{op.value} {op.name}" for op in Unary)),
                 Field("reduce", 136, 2, ", ".join(f"{op.value} {op.name}" for op in Reduce)),
                 Field("a_source", 140, 2, "operand a: 0 vector row B, 1 scalar `sa`"),
@@ -113,21 +144,45 @@ ISA = InstructionSet(
                 Field("sb", 156, 4, "scalar register of b"),
                 Field("sd", 160, 4, "scalar register of the reduction"),
                 Field("b_row", 164, 20, "vector row of b"),
-                Field("immediate", 192, 32, "binary32 bits"))),
-        Format("QNT", 7, "MISC", "Quantises N binary32 numbers at vector row B to INT8 blocks of 16 at block A; "
-               "the exponent goes to a slot.",
-               (Field("group_log2", 128, 3, "blocks dealt to a column at a time, log2"),
+                Field("immediate", 192, 32, "binary32 bits"),
+            ),
+        ),
+        Format(
+            "QNT",
+            7,
+            "MISC",
+            "Quantises N binary32 numbers at vector row B to INT8 blocks of 16 at block A; "
+            "the exponent goes to a slot.",
+            (
+                Field("group_log2", 128, 3, "blocks dealt to a column at a time, log2"),
                 Field("flat", 132, 1, "one exponent for all blocks (KV cache)"),
                 Field("round_log2", 133, 3, "blocks are padded with zeros to a multiple of 2**round_log2"),
                 Field("slot", 136, 4, "exponent slot"),
-                Field("sd", 140, 4, "scalar register that gets 2**exponent if `flat`"))),
-        Format("AMX", 8, "MISC", "Folds N binary32 numbers at vector row B into the running arg-max; the index of the "
-               "first is A.", (Field("first", 128, 1, "start a new arg-max"),)),
+                Field("sd", 140, 4, "scalar register that gets 2**exponent if `flat`"),
+            ),
+        ),
+        Format(
+            "AMX",
+            8,
+            "MISC",
+            "Folds N binary32 numbers at vector row B into the running arg-max; the index of the first is A.",
+            (Field("first", 128, 1, "start a new arg-max"),),
+        ),
         Format("PUT", 9, "MISC", "Writes scalar `sa` to element 0 of vector row A.", (Field("sa", 128, 4, "scalar"),)),
-        Format("ALU", 16, "SYS", "Register `rd` = register ra OP (b + register rb).",
-               (_ALU, Field("rd", 132, 4, "destination"))),
-        Format("DBNZ", 17, "SYS", "Register `rd` -= 1; if not 0 continue at instruction A.",
-               (Field("rd", 132, 4, "counter"),)),
+        Format(
+            "ALU",
+            16,
+            "SYS",
+            "Register `rd` = register ra OP (b + register rb).",
+            (_ALU, Field("rd", 132, 4, "destination")),
+        ),
+        Format(
+            "DBNZ",
+            17,
+            "SYS",
+            "Register `rd` -= 1; if not 0 continue at instruction A.",
+            (Field("rd", 132, 4, "counter"),),
+        ),
         Format("HALT", 18, "SYS", "Waits until all queues are idle, then reports done with code A.", ()),
     ),
 )

@@ -289,7 +289,8 @@ class Executor:
     def _qnt(self, v: dict[str, int]) -> None:
         p = self.params
         step = 1 << v["round_log2"]
-        blocks = -(-(-(-v["n"] // BLOCK)) // step) * step
+        needed = -(-v["n"] // BLOCK)
+        blocks = -(-needed // step) * step
         x = np.zeros(blocks * BLOCK, np.float32)
         x[: v["n"]] = self._vector(v["b"], v["n"])
         result: QuantisedVector = quantise(x, bool(v["flat"]))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from amaranth.hdl import Cat, ClockSignal, Const, Instance, Signal, Value
 
-__all__ = ["TWIN", "M", "Z_P", "Z_PCIN", "Z_ZERO", "dsp48e2"]
+__all__ = ["TWIN", "Z_P", "Z_PCIN", "Z_ZERO", "M", "dsp48e2"]
 
 TWIN = Path(__file__).with_name("dsp48e2.v")
 """The primitive's behavioural twin, for simulators."""

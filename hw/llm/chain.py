@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from golden.params import BLOCK
-from hw.fabric.dsp import M, Z_PCIN, Z_ZERO, dsp48e2
+from hw.fabric.dsp import Z_PCIN, Z_ZERO, M, dsp48e2
 
 from .layouts import pass_layout, product_layout
 

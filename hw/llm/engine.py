@@ -36,22 +36,24 @@ class LlmEngine(wiring.Component):
 
     def __init__(self, params: LlmParams):
         self.params = p = params
-        super().__init__({
-            "start": In(1),
-            "words": In(32),
-            "address": In(32),
-            "bases": In(ADDRESS_BITS).array(p.channels + 1),
-            "arguments": In(32).array(ARGUMENTS),
-            "done": Out(1),
-            "status": Out(32),
-            "pc": Out(32),
-            "results": Out(32).array(RESULTS),
-            "counters": Out(32).array(len(COUNTERS)),
-            "read_w": Out(axi_read(p.axi_bits)).array(p.channels),
-            "write_w": Out(axi_write(p.axi_bits)).array(p.channels),
-            "read_v": Out(axi_read(p.axi_bits)),
-            "write_v": Out(axi_write(p.axi_bits)),
-        })
+        super().__init__(
+            {
+                "start": In(1),
+                "words": In(32),
+                "address": In(32),
+                "bases": In(ADDRESS_BITS).array(p.channels + 1),
+                "arguments": In(32).array(ARGUMENTS),
+                "done": Out(1),
+                "status": Out(32),
+                "pc": Out(32),
+                "results": Out(32).array(RESULTS),
+                "counters": Out(32).array(len(COUNTERS)),
+                "read_w": Out(axi_read(p.axi_bits)).array(p.channels),
+                "write_w": Out(axi_write(p.axi_bits)).array(p.channels),
+                "read_v": Out(axi_read(p.axi_bits)),
+                "write_v": Out(axi_write(p.axi_bits)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -98,7 +100,9 @@ class LlmEngine(wiring.Component):
         self._queues(m, sequencer, tokens, {"LD": load, "ST": store, "MV": mpe, "MISC": vector})
         self._global_buffer(m, buffer, load, store, mpe, vector)
         m.d.comb += [
-            mpe.x_valid.eq(vector.x_valid), mpe.x_block.eq(vector.x_block), mpe.x_data.eq(vector.x_data),
+            mpe.x_valid.eq(vector.x_valid),
+            mpe.x_block.eq(vector.x_block),
+            mpe.x_data.eq(vector.x_data),
             mpe.peek_block.eq(store.peek_block),
             *(store.peek_data[c].eq(mpe.peek_data[c]) for c in range(p.ksplit)),
             self.results[0].eq(vector.best),
@@ -145,7 +149,6 @@ class LlmEngine(wiring.Component):
             m.d.sync += loading.eq(1)
 
     def _queues(self, m, sequencer, tokens, units):
-        p = self.params
         heads = {}
         for q, name in enumerate(QUEUES[:-1]):
             queue = TokenQueue(ISA.bits, len(QUEUES))
@@ -153,16 +156,23 @@ class LlmEngine(wiring.Component):
             wiring.connect(m, sequencer.queues[q], queue.i)
             head = Signal(instruction_layout(ISA, next(f.name for f in ISA.formats if f.queue == name)), name=name)
             m.d.comb += [
-                head.eq(queue.head), queue.wait.eq(head.wait), queue.release.eq(head.release),
-                queue.available.eq(tokens.available[q]), tokens.take[q].eq(queue.take),
-                tokens.release[q].eq(queue.give), queue.done.eq(~units[name].busy),
-                units[name].command.valid.eq(queue.go), queue.accept.eq(units[name].command.ready),
+                head.eq(queue.head),
+                queue.wait.eq(head.wait),
+                queue.release.eq(head.release),
+                queue.available.eq(tokens.available[q]),
+                tokens.take[q].eq(queue.take),
+                tokens.release[q].eq(queue.give),
+                queue.done.eq(~units[name].busy),
+                units[name].command.valid.eq(queue.go),
+                queue.accept.eq(units[name].command.ready),
             ]
             heads[name] = queue
         sys = len(QUEUES) - 1
         m.d.comb += [
-            sequencer.available.eq(tokens.available[sys]), tokens.take[sys].eq(sequencer.take),
-            tokens.release[sys].eq(sequencer.give), sequencer.idle.eq(Cat(*(q.idle for q in heads.values())).all()),
+            sequencer.available.eq(tokens.available[sys]),
+            tokens.take[sys].eq(sequencer.take),
+            tokens.release[sys].eq(sequencer.give),
+            sequencer.idle.eq(Cat(*(q.idle for q in heads.values())).all()),
         ]
 
         def view(name, queue):
@@ -183,16 +193,33 @@ class LlmEngine(wiring.Component):
             command.tile[n].eq(getattr(mv, n)) for n in ("rows", "group_log2", "scaled", "minimum", "raw", "beats")
         ]
         m.d.comb += [
-            command.tile.blocks.eq(mv.n), command.out.eq(mv.a),
-            command.base.eq(mv.b), command.exponent.eq(units["MISC"].exponents[mv.slot]),
+            command.tile.blocks.eq(mv.n),
+            command.out.eq(mv.a),
+            command.base.eq(mv.b),
+            command.exponent.eq(units["MISC"].exponents[mv.slot]),
         ]
         vec, qnt = view("VEC", "MISC"), view("QNT", "MISC")
         amx, put = view("AMX", "MISC"), view("PUT", "MISC")
         command = units["MISC"].command.payload
-        m.d.comb += [getattr(command, n).eq(getattr(vec, n)) for n in (
-            "a", "b", "n", "binary", "unary", "reduce", "a_source", "b_source", "store", "sa", "sb", "sd", "b_row",
-            "immediate",
-        )]
+        m.d.comb += [
+            getattr(command, n).eq(getattr(vec, n))
+            for n in (
+                "a",
+                "b",
+                "n",
+                "binary",
+                "unary",
+                "reduce",
+                "a_source",
+                "b_source",
+                "store",
+                "sa",
+                "sb",
+                "sd",
+                "b_row",
+                "immediate",
+            )
+        ]
         m.d.comb += [getattr(command, n).eq(getattr(qnt, n)) for n in ("group_log2", "round_log2", "flat", "slot")]
         m.d.comb += command.first.eq(amx.first)
         for name, code in VECTOR_OPERATIONS.items():
@@ -204,9 +231,12 @@ class LlmEngine(wiring.Component):
             m.d.comb += command.sa.eq(put.sa)
 
         counted = {
-            "array_cycles": units["MV"].busy, "vector_cycles": units["MISC"].busy,
-            "load_stall": heads["LD"].stalled, "array_stall": heads["MV"].stalled,
-            "vector_stall": heads["MISC"].stalled, "store_stall": heads["ST"].stalled,
+            "array_cycles": units["MV"].busy,
+            "vector_cycles": units["MISC"].busy,
+            "load_stall": heads["LD"].stalled,
+            "array_stall": heads["MV"].stalled,
+            "vector_stall": heads["MISC"].stalled,
+            "store_stall": heads["ST"].stalled,
         }
         running = Signal()
         with m.If(self.start):
@@ -226,23 +256,34 @@ class LlmEngine(wiring.Component):
         m.d.comb += [
             vector.write_ready.eq(~mpe.write_valid),
             load.write_ready.eq(~mpe.write_valid & ~vector.write_valid),
-            buffer.a_row.eq(vector.a_row), buffer.a_read.eq(vector.read), vector.a_data.eq(buffer.a_data),
-            grant.eq(~vector.busy), store.read_grant.eq(grant), store.read_data.eq(buffer.b_data),
-            buffer.b_row.eq(vector.b_row), buffer.b_read.eq(vector.read), vector.b_data.eq(buffer.b_data),
+            buffer.a_row.eq(vector.a_row),
+            buffer.a_read.eq(vector.read),
+            vector.a_data.eq(buffer.a_data),
+            grant.eq(~vector.busy),
+            store.read_grant.eq(grant),
+            store.read_data.eq(buffer.b_data),
+            buffer.b_row.eq(vector.b_row),
+            buffer.b_read.eq(vector.read),
+            vector.b_data.eq(buffer.b_data),
         ]
         with m.If(grant):
             m.d.comb += [buffer.b_row.eq(store.read_row), buffer.b_read.eq(1)]
         with m.If(mpe.write_valid):
             m.d.comb += [
-                buffer.write_valid.eq(1), buffer.write_row.eq(mpe.write_row), buffer.write_data.eq(mpe.write_data),
+                buffer.write_valid.eq(1),
+                buffer.write_row.eq(mpe.write_row),
+                buffer.write_data.eq(mpe.write_data),
             ]
         with m.Elif(vector.write_valid):
             m.d.comb += [
-                buffer.write_valid.eq(1), buffer.write_row.eq(vector.write_row), buffer.write_data.eq(vector.write_data),
+                buffer.write_valid.eq(1),
+                buffer.write_row.eq(vector.write_row),
+                buffer.write_data.eq(vector.write_data),
             ]
         with m.Else():
             m.d.comb += [
-                buffer.write_valid.eq(load.write_valid), buffer.write_row.eq(load.write_row),
+                buffer.write_valid.eq(load.write_valid),
+                buffer.write_row.eq(load.write_row),
                 buffer.write_data.eq(load.write_data),
             ]
 

@@ -1,5 +1,7 @@
 """MPE: all VPUs, the columns' feeders and the read-out to binary32."""
 
+from itertools import pairwise
+
 from amaranth.hdl import Cat, ClockSignal, Instance, Module, ResetSignal, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -7,8 +9,6 @@ from amaranth.lib.wiring import In, Out
 from golden.params import LlmParams
 from hw.fabric.float32 import IntToFloat
 
-from .accumulator import PARTIAL_BITS
-from .chain import fill_layout
 from .feeder import ColumnFeeder, block_layout
 from .layouts import ROW_BITS, tile_layout
 
@@ -114,7 +114,7 @@ class Mpe(wiring.Component):
         out_row = Signal(range(p.vmem_rows))
         latency = 2 + IntToFloat.LATENCY
         valids = [Signal(name=f"valid_{i}") for i in range(latency)]
-        m.d.sync += [valids[0].eq(reading), *(b.eq(a) for a, b in zip(valids, valids[1:], strict=False))]
+        m.d.sync += [valids[0].eq(reading), *(b.eq(a) for a, b in pairwise(valids))]
         captured = [Signal(signed(48), name=f"captured_{i}", reset_less=True) for i in range(p.chains)]
         step_late = Signal.like(step, reset_less=True)
         m.d.sync += [step_late.eq(step), *(a.eq(b) for a, b in zip(captured, accs, strict=True))]

@@ -24,23 +24,25 @@ class Quantiser(wiring.Component):
 
     def __init__(self, params: LlmParams):
         self.params = p = params
-        super().__init__({
-            "start": In(1),
-            "row": In(range(p.vmem_rows)),
-            "count": In(32),
-            "block": In(range(p.xbuf_blocks)),
-            "group_log2": In(3),
-            "round_log2": In(3),
-            "flat": In(1),
-            "read_row": Out(range(p.vmem_rows)),
-            "read_data": In(p.sfu_lanes * 32),
-            "x_valid": Out(p.ksplit),
-            "x_block": Out(range(p.xbuf_blocks)),
-            "x_data": Out(block_layout()),
-            "exponent": Out(signed(10)),
-            "biased": Out(8),
-            "busy": Out(1),
-        })
+        super().__init__(
+            {
+                "start": In(1),
+                "row": In(range(p.vmem_rows)),
+                "count": In(32),
+                "block": In(range(p.xbuf_blocks)),
+                "group_log2": In(3),
+                "round_log2": In(3),
+                "flat": In(1),
+                "read_row": Out(range(p.vmem_rows)),
+                "read_data": In(p.sfu_lanes * 32),
+                "x_valid": Out(p.ksplit),
+                "x_block": Out(range(p.xbuf_blocks)),
+                "x_data": Out(block_layout()),
+                "exponent": Out(signed(10)),
+                "biased": Out(8),
+                "busy": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -81,7 +83,12 @@ class Quantiser(wiring.Component):
         # s2: largest exponent of the row / significands and shifts
         s2_valid, s2_second = Signal(), Signal()
         s2_index, s2_max = Signal.like(i, reset_less=True), Signal(8, reset_less=True)
-        m.d.sync += [s2_valid.eq(s1_valid), s2_second.eq(s1_second), s2_index.eq(s1_index), s2_max.eq(largest(exponents))]
+        m.d.sync += [
+            s2_valid.eq(s1_valid),
+            s2_second.eq(s1_second),
+            s2_index.eq(s1_index),
+            s2_max.eq(largest(exponents)),
+        ]
         running, emax = Signal(8, reset_less=True), Signal(8)
         new_block = s2_index[:sub_bits] == 0 if sub_bits else 1
         end_block = s2_index[:sub_bits] == rows_a_block - 1 if sub_bits else 1

@@ -107,9 +107,9 @@ class Sequencer(wiring.Component):
 
         with m.FSM():
             with m.State("IDLE"):
-                m.d.sync += [pc.eq(0), loaded.eq(0)]
+                m.d.sync += loaded.eq(0)
                 with m.If(self.start):
-                    m.d.sync += [self.halted.eq(0), self.illegal.eq(0), self.too_long.eq(0)]
+                    m.d.sync += [self.halted.eq(0), self.illegal.eq(0), self.too_long.eq(0), pc.eq(0)]
                     m.d.sync += [r.eq(self.arguments[i] if i < ARGUMENTS else 0) for i, r in enumerate(registers)]
                     with m.If((self.words > self.params.imem_words) | (self.words == 0)):
                         m.d.sync += self.too_long.eq(1)

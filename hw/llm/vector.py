@@ -29,15 +29,30 @@ class Operation:
 
 def vector_layout(params: LlmParams) -> data.StructLayout:
     """A MISC instruction, operands resolved."""
-    return data.StructLayout({
-        "operation": unsigned(2),
-        "a": unsigned(32), "b": unsigned(32), "n": unsigned(32),
-        "binary": unsigned(3), "unary": unsigned(2), "reduce": unsigned(2),
-        "a_source": unsigned(2), "b_source": unsigned(2), "store": unsigned(1),
-        "sa": unsigned(4), "sb": unsigned(4), "sd": unsigned(4), "b_row": unsigned(20), "immediate": unsigned(32),
-        "group_log2": unsigned(3), "round_log2": unsigned(3), "flat": unsigned(1), "slot": unsigned(4),
-        "first": unsigned(1),
-    })
+    return data.StructLayout(
+        {
+            "operation": unsigned(2),
+            "a": unsigned(32),
+            "b": unsigned(32),
+            "n": unsigned(32),
+            "binary": unsigned(3),
+            "unary": unsigned(2),
+            "reduce": unsigned(2),
+            "a_source": unsigned(2),
+            "b_source": unsigned(2),
+            "store": unsigned(1),
+            "sa": unsigned(4),
+            "sb": unsigned(4),
+            "sd": unsigned(4),
+            "b_row": unsigned(20),
+            "immediate": unsigned(32),
+            "group_log2": unsigned(3),
+            "round_log2": unsigned(3),
+            "flat": unsigned(1),
+            "slot": unsigned(4),
+            "first": unsigned(1),
+        }
+    )
 
 
 class VectorUnit(wiring.Component):
@@ -54,15 +69,26 @@ class VectorUnit(wiring.Component):
     def __init__(self, params: LlmParams):
         self.params = p = params
         row, width = range(p.vmem_rows), p.sfu_lanes * 32
-        super().__init__({
-            "command": In(stream.Signature(vector_layout(p))),
-            "a_row": Out(row), "a_data": In(width), "b_row": Out(row), "b_data": In(width), "read": Out(1),
-            "write_valid": Out(1), "write_row": Out(row), "write_data": Out(width), "write_ready": In(1),
-            "x_valid": Out(p.ksplit), "x_block": Out(range(p.xbuf_blocks)), "x_data": Out(block_layout()),
-            "exponents": Out(data.ArrayLayout(signed(10), SCALARS)),
-            "best": Out(32),
-            "busy": Out(1),
-        })
+        super().__init__(
+            {
+                "command": In(stream.Signature(vector_layout(p))),
+                "a_row": Out(row),
+                "a_data": In(width),
+                "b_row": Out(row),
+                "b_data": In(width),
+                "read": Out(1),
+                "write_valid": Out(1),
+                "write_row": Out(row),
+                "write_data": Out(width),
+                "write_ready": In(1),
+                "x_valid": Out(p.ksplit),
+                "x_block": Out(range(p.xbuf_blocks)),
+                "x_data": Out(block_layout()),
+                "exponents": Out(data.ArrayLayout(signed(10), SCALARS)),
+                "best": Out(32),
+                "busy": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -82,10 +108,16 @@ class VectorUnit(wiring.Component):
         m.submodules.quantiser = quantiser = Quantiser(p)
         is_quantising = i.operation == Operation.QNT
         m.d.comb += [
-            quantiser.row.eq(i.b), quantiser.count.eq(i.n), quantiser.block.eq(i.a),
-            quantiser.group_log2.eq(i.group_log2), quantiser.round_log2.eq(i.round_log2), quantiser.flat.eq(i.flat),
+            quantiser.row.eq(i.b),
+            quantiser.count.eq(i.n),
+            quantiser.block.eq(i.a),
+            quantiser.group_log2.eq(i.group_log2),
+            quantiser.round_log2.eq(i.round_log2),
+            quantiser.flat.eq(i.flat),
             quantiser.read_data.eq(self.a_data),
-            self.x_valid.eq(quantiser.x_valid), self.x_block.eq(quantiser.x_block), self.x_data.eq(quantiser.x_data),
+            self.x_valid.eq(quantiser.x_valid),
+            self.x_block.eq(quantiser.x_block),
+            self.x_data.eq(quantiser.x_data),
             self.a_row.eq(Mux(is_quantising, quantiser.read_row, i.b + row)),
             self.read.eq(ce | is_quantising),
         ]
@@ -116,10 +148,15 @@ class VectorUnit(wiring.Component):
             product = delay(m, mul.o, depth - FloatMul.LATENCY, f"product_{k}", enable=ce)
             t = Signal(32, name=f"t_{k}")
             m.d.comb += [
-                add.a.eq(a), add.b.eq(Cat(b[:31], b[31] ^ (i.binary == Binary.SUB))), add.ce.eq(ce),
-                mul.a.eq(a), mul.b.eq(b), mul.ce.eq(ce),
+                add.a.eq(a),
+                add.b.eq(Cat(b[:31], b[31] ^ (i.binary == Binary.SUB))),
+                add.ce.eq(ce),
+                mul.a.eq(a),
+                mul.b.eq(b),
+                mul.ce.eq(ce),
                 t.eq(product),
-                function.x.eq(t), function.ce.eq(ce),
+                function.x.eq(t),
+                function.ce.eq(ce),
             ]
             with m.Switch(i.binary):
                 with m.Case(Binary.PASS):
@@ -157,13 +194,23 @@ class VectorUnit(wiring.Component):
         begin, finish = Signal(), Signal()
         dead = [Mux(out_live[k], u_words[k], 0) for k in range(lanes)]
         m.d.comb += [
-            sums.ce.eq(ce), sums.start.eq(begin), sums.valid.eq(u_valid & (i.reduce == Reduce.SUM)), sums.data.eq(Cat(*dead)),
+            sums.ce.eq(ce),
+            sums.start.eq(begin),
+            sums.valid.eq(u_valid & (i.reduce == Reduce.SUM)),
+            sums.data.eq(Cat(*dead)),
             sums.finish.eq(finish),
-            maximum.ce.eq(ce), maximum.clear.eq(begin), maximum.begin.eq(begin), maximum.valid.eq(u_valid),
-            maximum.data.eq(Cat(*u_words)), maximum.live.eq(out_live),
-            arg_max.ce.eq(ce), arg_max.clear.eq(begin & i.first & (i.operation == Operation.AMX)),
-            arg_max.begin.eq(begin), arg_max.index.eq(i.a),
-            arg_max.valid.eq(s1_valid & (i.operation == Operation.AMX)), arg_max.data.eq(self.a_data),
+            maximum.ce.eq(ce),
+            maximum.clear.eq(begin),
+            maximum.begin.eq(begin),
+            maximum.valid.eq(u_valid),
+            maximum.data.eq(Cat(*u_words)),
+            maximum.live.eq(out_live),
+            arg_max.ce.eq(ce),
+            arg_max.clear.eq(begin & i.first & (i.operation == Operation.AMX)),
+            arg_max.begin.eq(begin),
+            arg_max.index.eq(i.a),
+            arg_max.valid.eq(s1_valid & (i.operation == Operation.AMX)),
+            arg_max.data.eq(self.a_data),
             arg_max.live.eq(live),
             self.best.eq(arg_max.where),
         ]

@@ -11,7 +11,7 @@ __all__ = ["GlobalBuffer"]
 
 
 class GlobalBuffer(wiring.Component):
-    """Two read ports (two copies of the memory), one write port; a read takes one cycle and holds its data while not enabled.
+    """Two read ports (two copies of the memory), one write port; a read takes one cycle and holds while not enabled.
 
     Reading a row in the cycle that writes it gives the old row.
     """
@@ -19,11 +19,19 @@ class GlobalBuffer(wiring.Component):
     def __init__(self, params: LlmParams):
         self.params = params
         row, width = range(params.vmem_rows), params.sfu_lanes * 32
-        super().__init__({
-            "write_valid": In(1), "write_row": In(row), "write_data": In(width),
-            "a_read": In(1), "a_row": In(row), "a_data": Out(width),
-            "b_read": In(1), "b_row": In(row), "b_data": Out(width),
-        })
+        super().__init__(
+            {
+                "write_valid": In(1),
+                "write_row": In(row),
+                "write_data": In(width),
+                "a_read": In(1),
+                "a_row": In(row),
+                "a_data": Out(width),
+                "b_read": In(1),
+                "b_row": In(row),
+                "b_data": Out(width),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()

@@ -43,8 +43,10 @@ def register_map(bases: int, arguments: int, results: int, counters: tuple[str, 
     for i in range(arguments):
         registers.append(Register(f"argument_{i}", at + 4 * i, True, f"initial value of register {i + 1}"))
     at += 0x40
-    registers.append(Register("status", at, False, "0 running or never started, 256 + code after HALT, else an error code"))
-    registers.append(Register("pc", at + 4, False, "instruction that the sequencer is at"))
+    registers.append(
+        Register("status", at, False, "0 running or never started, 256 + code after HALT, else an error code")
+    )
+    registers.append(Register("pc", at + 4, False, "instruction behind the last one dispatched"))
     for i in range(results):
         registers.append(Register(f"result_{i}", at + 8 + 4 * i, False, f"result word {i}"))
     at += 0x40

@@ -3,7 +3,7 @@
 import os
 
 from amaranth.back import verilog
-from amaranth.hdl import Elaboratable, Module, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 
 from golden.params import LlmParams
@@ -21,7 +21,7 @@ __all__ = ["LLM_TOP", "generate_llm"]
 LLM_TOP = "lacuna_llm"
 
 
-class _FlatTop(Elaboratable):
+class _FlatTop:
     """Control registers and engine behind flat ports (`m_axi_w0_araddr`), as Vivado's IP packager infers them."""
 
     def __init__(self, params: LlmParams):
@@ -36,7 +36,7 @@ class _FlatTop(Elaboratable):
             driven_inside = (member.flow == wiring.Out) == master
             m.d.comb += port.eq(inner) if driven_inside else inner.eq(port)
 
-    def elaborate(self, platform):
+    def build(self) -> Module:
         m = Module()
         p = self.params
         m.submodules.engine = engine = LlmEngine(p)
@@ -70,9 +70,8 @@ def generate_llm(params: LlmParams) -> dict[str, str]:
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
     options = {"emit_src": False, "strip_internal_attrs": True}
     top = _FlatTop(params)
-    top_fragment = top.elaborate(None)
-    texts = {
+    module = top.build()
+    return {
         f"{VPU_MODULE}.v": verilog.convert(Vpu(params), name=VPU_MODULE, **options),
-        f"{LLM_TOP}.v": verilog.convert(top_fragment, name=LLM_TOP, ports=top.ports, **options),
+        f"{LLM_TOP}.v": verilog.convert(module, name=LLM_TOP, ports=top.ports, **options),
     }
-    return texts

@@ -105,15 +105,26 @@ async def instructions(bench, rng):
             for unary in Unary:
                 reduce = Reduce(int(rng.integers(3)))
                 where = f"{binary.name} {unary.name} {reduce.name} n={n}"
-                await bench.run("VEC", a=100, b=0, b_row=26, n=n, binary=binary, unary=unary, reduce=reduce, sd=3, store=1)
+                await bench.run(
+                    "VEC", a=100, b=0, b_row=26, n=n, binary=binary, unary=unary, reduce=reduce, sd=3, store=1
+                )
                 await bench.compare(100, -(-n // bench.p.sfu_lanes), where)
                 if reduce != Reduce.NONE:
                     await bench.compare_scalar(3, where)
         await bench.run("VEC", a=100, b=0, n=n, binary=Binary.MUL, b_source=Source.SCALAR, sb=3, store=1)
         await bench.compare(100, -(-n // bench.p.sfu_lanes), f"scalar n={n}")
         half = int(f32.to_bits(np.float32(0.5)))
-        await bench.run("VEC", n=1, a_source=Source.SCALAR, sa=3, binary=Binary.ADD, b_source=Source.IMMEDIATE,
-                        immediate=half, reduce=Reduce.SUM, sd=4)
+        await bench.run(
+            "VEC",
+            n=1,
+            a_source=Source.SCALAR,
+            sa=3,
+            binary=Binary.ADD,
+            b_source=Source.IMMEDIATE,
+            immediate=half,
+            reduce=Reduce.SUM,
+            sd=4,
+        )
         await bench.compare_scalar(4, f"immediate n={n}")
         await bench.run("AMX", a=1000, b=0, n=n, first=1)
         await bench.run("AMX", a=2000, b=26, n=n)
@@ -126,7 +137,9 @@ async def quantisations(bench, rng):
             for group_log2, round_log2 in ((0, 1), (1, 2)):
                 await bench.fill(0, numbers(rng, n))
                 bench.blocks.clear()
-                await bench.run("QNT", a=2, b=0, n=n, flat=flat, group_log2=group_log2, round_log2=round_log2, slot=5, sd=6)
+                await bench.run(
+                    "QNT", a=2, b=0, n=n, flat=flat, group_log2=group_log2, round_log2=round_log2, slot=5, sd=6
+                )
                 where = f"QNT n={n} flat={flat} group={group_log2}"
                 exponent = int(bench.dut.exponents.value) >> 50 & 0x3FF
                 assert exponent == bench.golden.exponents[5] & 0x3FF, where
@@ -134,7 +147,8 @@ async def quantisations(bench, rng):
                     assert q == bench.golden.q[column, block].tolist(), f"{where}: column {column} block {block}"
                     assert shift == bench.golden.shift[column, block], f"{where}: column {column} block {block}"
                 step = 1 << round_log2
-                assert len(bench.blocks) == -(-(-(-n // 16)) // step) * step, where
+                needed = -(-n // 16)
+                assert len(bench.blocks) == -(-needed // step) * step, where
                 if flat:
                     await bench.compare_scalar(6, where)
 
@@ -143,7 +157,9 @@ async def quantisations(bench, rng):
 async def vector_unit(dut):
     options = parameters()
     params = LlmParams(**options["params"])
-    await start(dut, inputs={"command__valid": 0, "array_valid": 0, "peek": 0, "array_row": 0, "array_data": 0, "peek_row": 0})
+    await start(
+        dut, inputs={"command__valid": 0, "array_valid": 0, "peek": 0, "array_row": 0, "array_data": 0, "peek_row": 0}
+    )
     for stall in (0.0, 0.3):
         bench = Bench(dut, params, 3, stall)
         rng = np.random.default_rng(11)
