@@ -1,3 +1,5 @@
+# pyright: reportMissingImports=false
+# torch is an optional extra, absent where the sources are checked
 """Train the tiny model of `compiler/models/tiny`: a Llama whose layers are 8:16 sparse from the first step.
 
 The shapes are on purpose no multiples of 16, so that the model exercises every ragged edge of compiler and hardware.
