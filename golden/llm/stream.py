@@ -12,7 +12,6 @@ significant first: plane p holds bit p of the 16 slots. Positions are one bitmap
 planes a bundle for N = 1, 2, 4; N = 16 needs none.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,16 +127,27 @@ class _Writer:
         self.halfwords.extend([0] * (-len(self.halfwords) % self.planes))
 
 
-def _planes(slots: np.ndarray, width: int) -> list[int]:
-    weights = 1 << np.arange(BLOCK)
-    return [int(((slots >> bit & 1) * weights).sum()) for bit in reversed(range(width))]
+def _planes(slots: np.ndarray, width: int) -> np.ndarray:
+    """int64 [bundles, width]: bit planes of slots [bundles, 16], most significant first."""
+    return (slots[:, None, :] >> np.arange(width)[::-1, None] & 1) @ (1 << np.arange(BLOCK))
 
 
-def _bundles(fmt: BlockFormat, rows: int) -> Iterator[tuple[int, int, int]]:
-    """(slots a row takes, first rank, first row) of every bundle of a block, in stream order."""
-    for size, rank in fmt.segments:
-        for first in range(0, rows, BLOCK // size):
-            yield size, rank, first
+def _from_planes(planes: np.ndarray) -> np.ndarray:
+    """Inverse of `_planes`: int64 [bundles, 16]."""
+    width = planes.shape[1]
+    return (planes[:, :, None] >> np.arange(BLOCK) & 1).transpose(0, 2, 1) @ (1 << np.arange(width)[::-1])
+
+
+def _positions(keep: np.ndarray, kept: int) -> np.ndarray:
+    """int64 [rows, kept], ascending: the kept inputs of each row, filled up with its first others."""
+    return np.sort(np.argsort(~keep, 1, kind="stable")[:, :kept], 1)
+
+
+def _bundled(values: np.ndarray, rows_a_bundle: int) -> np.ndarray:
+    """[bundles, 16] of [rows, slots a row]; slots without a row are 0."""
+    padded = np.zeros((-(-len(values) // rows_a_bundle) * rows_a_bundle, values.shape[1]), np.int64)
+    padded[: len(values)] = values
+    return padded.reshape(-1, BLOCK)
 
 
 def encode_lane(lane: LaneMatrix, planes: int) -> np.ndarray:
@@ -176,28 +186,20 @@ def _runs(codes: list[int]) -> dict[int, int]:
 
 
 def _encode_block(out: _Writer, fmt: BlockFormat, q: np.ndarray, keep: np.ndarray) -> None:
-    rows = q.shape[0]
     if fmt.kept == 0:
         return
-    positions = np.zeros((rows, fmt.kept), np.int64)
-    for r in range(rows):
-        kept = np.flatnonzero(keep[r]) if fmt.kept < BLOCK else np.arange(BLOCK)
-        if len(kept) > fmt.kept:
-            raise ValueError(f"a row keeps {len(kept)} of 16 values in a block of N = {fmt.kept}")
-        spare = np.setdiff1d(np.arange(BLOCK), kept)[: fmt.kept - len(kept)]
-        positions[r] = np.sort(np.concatenate([kept, spare]))
+    if fmt.kept < BLOCK and int(keep.sum(1).max()) > fmt.kept:
+        raise ValueError(f"a row keeps {int(keep.sum(1).max())} of 16 values in a block of N = {fmt.kept}")
+    positions = _positions(keep, fmt.kept)
     values = np.take_along_axis(np.where(keep, q, 0) if fmt.kept < BLOCK else q, positions, 1).astype(np.int64)
     if fmt.bitmap:
         out.put(*(1 << positions).sum(1).tolist())
         out.align()
-    for size, rank, first in _bundles(fmt, rows):
-        slots, index = np.zeros(BLOCK, np.int64), np.zeros(BLOCK, np.int64)
-        for k, r in enumerate(range(first, min(rows, first + BLOCK // size))):
-            slots[k * size : (k + 1) * size] = values[r, rank : rank + size]
-            index[k * size : (k + 1) * size] = positions[r, rank : rank + size]
-        if fmt.indexed:
-            out.put(*_planes(index, 4))
-        out.put(*_planes(slots, fmt.width))
+    for size, rank in fmt.segments:
+        part = slice(rank, rank + size)
+        planes = [_planes(_bundled(positions[:, part], BLOCK // size), 4)] if fmt.indexed else []
+        planes.append(_planes(_bundled(values[:, part], BLOCK // size), fmt.width))
+        out.halfwords.extend(np.concatenate(planes, 1).reshape(-1).tolist())
     out.align()
 
 
@@ -215,11 +217,6 @@ class _Reader:
 
     def align(self) -> None:
         self.at += -self.at % self.planes
-
-
-def _from_planes(planes: np.ndarray) -> np.ndarray:
-    bits = planes[:, None] >> np.arange(BLOCK) & 1
-    return (bits << np.arange(len(planes))[::-1, None]).sum(0)
 
 
 def decode_lane(
@@ -271,21 +268,25 @@ def decode_lane(
 
 def _decode_block(read: _Reader, fmt: BlockFormat, q: np.ndarray) -> None:
     rows = q.shape[0]
-    ranks: list[np.ndarray] = []
+    if fmt.kept == 0:
+        return
+    positions = np.broadcast_to(np.arange(BLOCK), (rows, BLOCK))
     if fmt.bitmap:
-        for bitmap in read.take(rows):
-            ranks.append(np.flatnonzero(int(bitmap) >> np.arange(BLOCK) & 1))
+        bits = read.take(rows)[:, None] >> np.arange(BLOCK) & 1
         read.align()
-    for size, rank, first in _bundles(fmt, rows):
-        index = _from_planes(read.take(4)) if fmt.indexed else np.arange(BLOCK)
-        slots = _from_planes(read.take(fmt.width))
+        positions = _positions(bits.astype(bool), fmt.kept)
+    for size, rank in fmt.segments:
+        bundles = -(-rows * size // BLOCK)
+        index_planes = 4 if fmt.indexed else 0
+        planes = read.take(bundles * (index_planes + fmt.width)).reshape(bundles, -1)
+        slots = _from_planes(planes[:, index_planes:])
         if fmt.signed:
             slots = np.where(slots >> (fmt.width - 1), slots - (1 << fmt.width), slots)
-        for k, r in enumerate(range(first, min(rows, first + BLOCK // size))):
-            at = ranks[r][rank : rank + size] if fmt.bitmap else index[k * size : (k + 1) * size]
-            np.add.at(q[r], at, slots[k * size : k * size + len(at)])
-    if fmt.kept:
-        read.align()
+        at = positions[:, rank : rank + size]
+        if fmt.indexed:
+            at = _from_planes(planes[:, :4]).reshape(-1, size)[:rows]
+        np.put_along_axis(q, at, slots.reshape(-1, size)[:rows], 1)
+    read.align()
 
 
 def kv_offsets(params: LlmParams, *, token: int, count: int, by_column: bool, rows: int, blocks: int) -> np.ndarray:
