@@ -109,7 +109,6 @@ async def tiles(dut):
 
 @cocotb.test()
 async def illegal_descriptor_is_reported(dut):
-    params = LlmParams(**parameters()["params"])
     await start(dut, inputs={"lane__valid": 0, "start": 0, "filled": 0, "fill": 0, "row": 0, "tile": 0})
     tile = {"rows": 4, "blocks": 1, "group_log2": 0, "scaled": 0, "minimum": 0, "raw": 0}
     dut.tile.value = tile_layout().const(tile).as_value().value
@@ -118,7 +117,8 @@ async def illegal_descriptor_is_reported(dut):
         await RisingEdge(dut.clk)
         strobe.value = 0
     source = StreamSource(dut, "lane")
-    await watchdog(source.send([0x7F if params.planes else 0]), 100)
-    for _ in range(3):
+    header = 0
+    await watchdog(source.send([header, 0x7F]), 100)
+    for _ in range(12):
         await RisingEdge(dut.clk)
     assert dut.error.value == 1
