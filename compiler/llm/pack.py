@@ -6,7 +6,7 @@ import numpy as np
 
 from compiler.frontend.model import GroupQuant, Tensor, UnsupportedModelError
 from golden.llm.numerics import EX_MAX
-from golden.llm.stream import KEPT, WIDTHS, BlockFormat, LaneMatrix, TileHeader, encode_lane
+from golden.llm.stream import KEPT, WIDTHS, BlockFormat, LaneMatrix, TileHeader, encode_lanes
 from golden.params import BLOCK, LlmParams
 
 __all__ = ["FixedMatrix", "PackedMatrix", "Tile", "fix", "pack", "quantise_dense"]
@@ -151,11 +151,14 @@ def pack(quant: GroupQuant, params: LlmParams) -> PackedMatrix:
     tiles = []
     for first in range(0, rows_a_chain, params.acc_depth):
         count = min(params.acc_depth, rows_a_chain - first)
-        lanes = [
-            encode_lane(_lane(matrix, (first + np.arange(count)) * params.row_groups + g, share), params.planes)
-            for share in shares
-            for g in range(params.row_groups)
-        ]
+        lanes = encode_lanes(
+            [
+                _lane(matrix, (first + np.arange(count)) * params.row_groups + g, share)
+                for share in shares
+                for g in range(params.row_groups)
+            ],
+            params.planes,
+        )
         beats = max(len(lane) for lane in lanes)
         words = np.zeros((beats, len(lanes), params.planes), np.uint16)
         for i, lane in enumerate(lanes):

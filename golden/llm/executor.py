@@ -14,7 +14,7 @@ from golden.params import BLOCK, LlmParams
 
 from . import vector
 from .numerics import EX_MAX, QuantisedVector, convert, quantise
-from .stream import TileHeader, decode_lane, kv_offsets
+from .stream import TileHeader, decode_lanes, kv_offsets
 
 __all__ = ["ExecutionError", "Executor", "Trace"]
 
@@ -212,39 +212,34 @@ class Executor:
         return tile
 
     def _decode_tile(self, v: dict[str, int], stream: np.ndarray) -> _Tile:
-        p = self.params
         rows, blocks, group = v["rows"], v["n"], 1 << v["group_log2"]
         scaled, minimum, raw = (bool(v[name]) for name in ("scaled", "minimum", "raw"))
-        width = p.ksplit * blocks * BLOCK
-        groups = -(-blocks // group)
-        weights = np.zeros((rows, p.row_groups, p.ksplit, blocks * BLOCK), np.int64)
-        low = np.zeros((rows, p.row_groups, p.ksplit, groups), np.int64)
-        used = macs = 0
-        header = TileHeader()
-        for column in range(p.ksplit):
-            for g in range(p.row_groups):
-                lane = stream[:, column * p.row_groups + g]
-                q, scale, mins, header, length = decode_lane(
-                    lane, rows=rows, blocks=blocks, group=group, scaled=scaled, minimum=minimum, raw=raw
-                )
-                used = max(used, length)
-                macs += int(np.count_nonzero(q))
-                if scale is not None:
-                    q = q * np.repeat(scale, group * BLOCK, 1)[:, : blocks * BLOCK]
-                weights[:, g, column] = q
-                if mins is not None:
-                    low[:, g, column] = mins
+        lanes = decode_lanes(
+            np.ascontiguousarray(stream.transpose(1, 0, 2)),
+            rows=rows, blocks=blocks, group=group, scaled=scaled, minimum=minimum, raw=raw,
+        )  # fmt: skip
+        used = lanes.used
         if v["beats"]:
             if used > v["beats"]:
                 raise ValueError(f"a lane needs {used} beats, the tile has {v['beats']}")
             used = v["beats"]
+        q = lanes.q
+        if lanes.scale is not None:
+            q = q * np.repeat(lanes.scale, group * BLOCK, 2)[..., : blocks * BLOCK]
         return _Tile(
-            weights.reshape(-1, width).astype(np.float64),
-            low.reshape(rows * p.row_groups, -1).astype(np.float64) if minimum else None,
+            self._in_output_order(q),
+            None if lanes.minimum is None else self._in_output_order(lanes.minimum),
             used,
-            macs,
-            header,
+            int(np.count_nonzero(lanes.q)),
+            lanes.header,
         )
+
+    def _in_output_order(self, lanes: np.ndarray) -> np.ndarray:
+        """float64 [rows * row_groups, columns * n] of int64 [chains, rows, n]."""
+        chains, rows, n = lanes.shape
+        columns = self.params.ksplit
+        parts = lanes.reshape(columns, chains // columns, rows, n).transpose(2, 1, 0, 3)
+        return parts.reshape(-1, columns * n).astype(np.float64)
 
     def _mv(self, v: dict[str, int]) -> None:
         p = self.params

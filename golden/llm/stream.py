@@ -12,13 +12,25 @@ significant first: plane p holds bit p of the 16 slots. Positions are one bitmap
 planes a bundle for N = 1, 2, 4; N = 16 needs none.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from golden.params import BLOCK, LlmParams
 
-__all__ = ["KEPT", "WIDTHS", "BlockFormat", "LaneMatrix", "TileHeader", "decode_lane", "encode_lane", "kv_offsets"]
+__all__ = [
+    "KEPT",
+    "WIDTHS",
+    "BlockFormat",
+    "DecodedLanes",
+    "LaneMatrix",
+    "TileHeader",
+    "decode_lanes",
+    "encode_lane",
+    "encode_lanes",
+    "kv_offsets",
+]
 
 KEPT = (0, 1, 2, 4, 8, 12, 16)
 """Legal N of N:16; a descriptor holds the position in this tuple."""
@@ -114,64 +126,96 @@ class LaneMatrix:
 
 
 class _Writer:
-    """Collects 16-bit halfwords into beats of `planes` halfwords."""
+    """Collects 16-bit halfwords of several lanes at once into beats of `planes` halfwords."""
 
-    def __init__(self, planes: int) -> None:
-        self.planes = planes
-        self.halfwords: list[int] = []
+    def __init__(self, lanes: int, planes: int) -> None:
+        self.lanes, self.planes = lanes, planes
+        self.parts: list[np.ndarray] = []
+        self.length = 0
 
-    def put(self, *values: int) -> None:
-        self.halfwords.extend(int(v) & 0xFFFF for v in values)
+    def put(self, values: np.ndarray) -> None:
+        """Append [lanes, n] halfwords."""
+        self.parts.append((values & 0xFFFF).astype(np.uint16))
+        self.length += values.shape[1]
+
+    def put_all(self, value: int) -> None:
+        """The same halfword, then padding, in every lane."""
+        self.put(np.full((self.lanes, 1), value))
+        self.align()
 
     def align(self) -> None:
-        self.halfwords.extend([0] * (-len(self.halfwords) % self.planes))
+        if missing := -self.length % self.planes:
+            self.put(np.zeros((self.lanes, missing), np.int64))
+
+    def beats(self) -> np.ndarray:
+        return np.concatenate(self.parts, 1).reshape(self.lanes, -1, self.planes)
 
 
 def _planes(slots: np.ndarray, width: int) -> np.ndarray:
-    """int64 [bundles, width]: bit planes of slots [bundles, 16], most significant first."""
-    return (slots[:, None, :] >> np.arange(width)[::-1, None] & 1) @ (1 << np.arange(BLOCK))
+    """[..., width]: bit planes of slots [..., 16], most significant first."""
+    return (slots[..., None, :] >> np.arange(width)[::-1, None] & 1) @ (1 << np.arange(BLOCK))
 
 
 def _from_planes(planes: np.ndarray) -> np.ndarray:
-    """Inverse of `_planes`: int64 [bundles, 16]."""
-    width = planes.shape[1]
-    return (planes[:, :, None] >> np.arange(BLOCK) & 1).transpose(0, 2, 1) @ (1 << np.arange(width)[::-1])
+    """Inverse of `_planes`: [..., 16]."""
+    bits = np.swapaxes(planes[..., None] >> np.arange(BLOCK) & 1, -1, -2)
+    return bits @ (1 << np.arange(planes.shape[-1])[::-1])
 
 
 def _positions(keep: np.ndarray, kept: int) -> np.ndarray:
-    """int64 [rows, kept], ascending: the kept inputs of each row, filled up with its first others."""
-    return np.sort(np.argsort(~keep, 1, kind="stable")[:, :kept], 1)
+    """[..., kept], ascending: the kept inputs of rows [..., 16], filled up with the first others."""
+    return np.sort(np.argsort(~keep, -1, kind="stable")[..., :kept], -1)
 
 
 def _bundled(values: np.ndarray, rows_a_bundle: int) -> np.ndarray:
-    """[bundles, 16] of [rows, slots a row]; slots without a row are 0."""
-    padded = np.zeros((-(-len(values) // rows_a_bundle) * rows_a_bundle, values.shape[1]), np.int64)
-    padded[: len(values)] = values
-    return padded.reshape(-1, BLOCK)
+    """[lanes, bundles, 16] of [lanes, rows, slots a row]; slots without a row are 0."""
+    lanes, rows, slots = values.shape
+    padded = np.zeros((lanes, -(-rows // rows_a_bundle) * rows_a_bundle, slots), np.int64)
+    padded[:, :rows] = values
+    return padded.reshape(lanes, -1, BLOCK)
 
 
 def encode_lane(lane: LaneMatrix, planes: int) -> np.ndarray:
     """The lane's beats as uint16 [beats, planes]."""
-    out = _Writer(planes)
+    return encode_lanes([lane], planes)[0]
+
+
+def encode_lanes(lanes: Sequence[LaneMatrix], planes: int) -> list[np.ndarray]:
+    """Beats of several lanes of one tile, each uint16 [beats, planes]; lanes of equal formats are packed together."""
+    alike: dict[tuple, list[int]] = {}
+    for i, lane in enumerate(lanes):
+        alike.setdefault((lane.formats, lane.header, lane.group), []).append(i)
+    result: list[np.ndarray] = [np.empty(0)] * len(lanes)
+    for members in alike.values():
+        for i, beats in zip(members, _encode_alike([lanes[i] for i in members], planes), strict=True):
+            result[i] = beats
+    return result
+
+
+def _encode_alike(lanes: list[LaneMatrix], planes: int) -> np.ndarray:
+    """uint16 [lanes, beats, planes] of lanes with the same formats, header and group."""
+    lane = lanes[0]
+    out = _Writer(len(lanes), planes)
+    q, keep = np.stack([one.q for one in lanes]), np.stack([one.keep for one in lanes])
+    scales = [one.scale for one in lanes if one.scale is not None]
+    minima = [one.minimum for one in lanes if one.minimum is not None]
+    sides = [np.stack(side).astype(np.int64) for side in (scales, minima) if side]
     rows, blocks = lane.q.shape[0], lane.q.shape[1] // BLOCK
     order = [(kb, rb) for kb in range(blocks) for rb in range(-(-rows // BLOCK))]
     codes = [lane.formats[kb][rb].code for kb, rb in order]
     runs = _runs(codes)
-    out.put(lane.header.code)
-    out.align()
+    out.put_all(lane.header.code)
     for position, (kb, rb) in enumerate(order):
         if rb == 0 and kb % lane.group == 0:
-            for side in (lane.scale, lane.minimum):
-                if side is not None:
-                    out.put(*side[:, kb // lane.group].tolist())
-                    out.align()
+            for side in sides:
+                out.put(side[:, :, kb // lane.group])
+                out.align()
         if position in runs:
-            out.put(codes[position] | runs[position] << 7)
-            out.align()
+            out.put_all(codes[position] | runs[position] << 7)
         rows_here = slice(rb * BLOCK, min(rows, rb * BLOCK + BLOCK))
         inputs = slice(kb * BLOCK, kb * BLOCK + BLOCK)
-        _encode_block(out, lane.formats[kb][rb], lane.q[rows_here, inputs], lane.keep[rows_here, inputs])
-    return np.array(out.halfwords, np.uint16).reshape(-1, planes)
+        _encode_block(out, lane.formats[kb][rb], q[:, rows_here, inputs], keep[:, rows_here, inputs])
+    return out.beats()
 
 
 def _runs(codes: list[int]) -> dict[int, int]:
@@ -188,104 +232,157 @@ def _runs(codes: list[int]) -> dict[int, int]:
 def _encode_block(out: _Writer, fmt: BlockFormat, q: np.ndarray, keep: np.ndarray) -> None:
     if fmt.kept == 0:
         return
-    if fmt.kept < BLOCK and int(keep.sum(1).max()) > fmt.kept:
-        raise ValueError(f"a row keeps {int(keep.sum(1).max())} of 16 values in a block of N = {fmt.kept}")
-    positions = _positions(keep, fmt.kept)
-    values = np.take_along_axis(np.where(keep, q, 0) if fmt.kept < BLOCK else q, positions, 1).astype(np.int64)
+    most = int(keep.sum(-1).max())
+    if fmt.kept < BLOCK and most > fmt.kept:
+        raise ValueError(f"a row keeps {most} of 16 values in a block of N = {fmt.kept}")
+    positions, values = np.zeros((0, 0, 0), np.int64), q
+    if fmt.kept < BLOCK:
+        positions = _positions(keep, fmt.kept)
+        values = np.take_along_axis(np.where(keep, q, 0), positions, -1)
     if fmt.bitmap:
-        out.put(*(1 << positions).sum(1).tolist())
+        out.put((1 << positions).sum(-1))
         out.align()
     for size, rank in fmt.segments:
         part = slice(rank, rank + size)
-        planes = [_planes(_bundled(positions[:, part], BLOCK // size), 4)] if fmt.indexed else []
-        planes.append(_planes(_bundled(values[:, part], BLOCK // size), fmt.width))
-        out.halfwords.extend(np.concatenate(planes, 1).reshape(-1).tolist())
+        planes = [_planes(_bundled(positions[..., part], BLOCK // size), 4)] if fmt.indexed else []
+        planes.append(_planes(_bundled(values[..., part], BLOCK // size), fmt.width))
+        out.put(np.concatenate(planes, -1).reshape(out.lanes, -1))
     out.align()
 
 
 class _Reader:
+    """Reads halfwords of several lanes of equal structure."""
+
     def __init__(self, beats: np.ndarray) -> None:
-        self.halfwords = beats.reshape(-1).astype(np.int64)
-        self.planes = beats.shape[1]
+        self.halfwords = beats.reshape(len(beats), -1)
+        self.planes = beats.shape[2]
         self.at = 0
 
     def take(self, count: int) -> np.ndarray:
-        if self.at + count > len(self.halfwords):
-            raise ValueError(f"lane ends after {len(self.halfwords)} halfwords, {self.at + count} needed")
+        """int64 [lanes, count]."""
+        if self.at + count > self.halfwords.shape[1]:
+            raise ValueError(f"lane ends after {self.halfwords.shape[1]} halfwords, {self.at + count} needed")
         self.at += count
-        return self.halfwords[self.at - count : self.at]
+        return self.halfwords[:, self.at - count : self.at].astype(np.int64)
+
+    def take_same(self) -> int:
+        """A halfword that must be the same in every lane, and the padding behind it."""
+        values = self.take(1)[:, 0]
+        if np.any(values != values[0]):
+            raise _LanesDifferError
+        self.align()
+        return int(values[0])
 
     def align(self) -> None:
         self.at += -self.at % self.planes
 
 
-def decode_lane(
+class _LanesDifferError(Exception):
+    """Lanes of different structure cannot be decoded together."""
+
+
+@dataclass(frozen=True)
+class DecodedLanes:
+    """A tile of several lanes.
+
+    Attributes:
+        q: int64 [lanes, rows, blocks * 16], 0 where nothing is stored.
+        scale, minimum: int64 [lanes, rows, groups] or None.
+        used: beats of the longest lane.
+    """
+
+    q: np.ndarray
+    scale: np.ndarray | None
+    minimum: np.ndarray | None
+    header: TileHeader
+    used: int
+
+
+def decode_lanes(
     beats: np.ndarray, *, rows: int, blocks: int, group: int, scaled: bool, minimum: bool, raw: bool
-) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None, TileHeader, int]:
-    """q int64 [rows, blocks * 16] (0 where nothing is stored), scale, minimum [rows, groups], header, beats consumed.
+) -> DecodedLanes:
+    """Decode one tile of several lanes.
 
     Args:
-        beats: uint16 [beats, planes], may be longer than the tile.
-        raw: dense INT8 bytes, four beats of 32 bits a bundle, no descriptors (KV cache).
+        beats: uint16 [lanes, beats, planes], may be longer than the tile.
+        raw: dense INT8 bytes, four beats of 32 bits a bundle, no header or descriptors (KV cache).
 
     Raises:
-        ValueError: the lane ends early or holds an illegal descriptor.
+        ValueError: a lane ends early or holds an illegal descriptor.
     """
+
+    def decode(part: np.ndarray) -> DecodedLanes:
+        return _decode_alike(part, rows, blocks, group, scaled, minimum, raw)
+
+    try:
+        return decode(beats)
+    except _LanesDifferError:
+        single = [decode(beats[i : i + 1]) for i in range(len(beats))]
+    return DecodedLanes(
+        np.concatenate([one.q for one in single]),
+        np.concatenate([one.scale for one in single if one.scale is not None]) if scaled else None,
+        np.concatenate([one.minimum for one in single if one.minimum is not None]) if minimum else None,
+        single[0].header,
+        max(one.used for one in single),
+    )
+
+
+def _decode_alike(
+    beats: np.ndarray, rows: int, blocks: int, group: int, scaled: bool, minimum: bool, raw: bool
+) -> DecodedLanes:
     read = _Reader(beats)
-    header = TileHeader()
-    if not raw:
-        header = TileHeader.from_code(int(read.take(1)[0]))
-        read.align()
-    q = np.zeros((rows, blocks * BLOCK), np.int64)
-    groups = -(-blocks // group)
-    sides = [np.zeros((rows, groups), np.int64) if wanted else None for wanted in (scaled, minimum)]
+    header = TileHeader() if raw else TileHeader.from_code(read.take_same())
+    lanes, groups = len(beats), -(-blocks // group)
+    q = np.zeros((lanes, rows, blocks * BLOCK), np.int64)
+    sides = [np.zeros((lanes, rows, groups), np.int64) if wanted else None for wanted in (scaled, minimum)]
     fmt, run = BlockFormat(), 0
     for kb in range(blocks):
         if kb % group == 0:
             for side in sides:
                 if side is not None:
-                    side[:, kb // group] = read.take(rows)
+                    side[:, :, kb // group] = read.take(rows)
                     read.align()
         for rb in range(-(-rows // BLOCK)):
             first, count = rb * BLOCK, min(BLOCK, rows - rb * BLOCK)
+            block = q[:, first : first + count, kb * BLOCK : (kb + 1) * BLOCK]
             if raw:
-                data = np.ascontiguousarray(read.take(count * 8).astype("<u2")).view(np.int8)
-                q[first : first + count, kb * BLOCK : (kb + 1) * BLOCK] = data.reshape(count, BLOCK)
+                halfwords = read.take(count * 8).reshape(lanes, count, 8)
+                block[..., 0::2] = (halfwords & 0xFF).astype(np.int8)
+                block[..., 1::2] = (halfwords >> 8).astype(np.int8)
                 continue
             if run == 0:
-                word = int(read.take(1)[0])
-                read.align()
+                word = read.take_same()
                 fmt, run = BlockFormat.from_code(word & 0x7F), word >> 7
                 if run == 0:
                     raise ValueError(f"illegal block descriptor {word:#x}: a run of 0")
             run -= 1
-            _decode_block(read, fmt, q[first : first + count, kb * BLOCK : (kb + 1) * BLOCK])
+            _decode_block(read, fmt, block)
     low = sides[1]
     if low is not None:
         low[low >= 1 << 15] -= 1 << 16
-    return q, sides[0], low, header, read.at // read.planes
+    return DecodedLanes(q, sides[0], low, header, read.at // read.planes)
 
 
 def _decode_block(read: _Reader, fmt: BlockFormat, q: np.ndarray) -> None:
-    rows = q.shape[0]
+    lanes, rows = q.shape[:2]
     if fmt.kept == 0:
         return
-    positions = np.broadcast_to(np.arange(BLOCK), (rows, BLOCK))
+    positions = np.broadcast_to(np.arange(BLOCK), (lanes, rows, BLOCK))
     if fmt.bitmap:
-        bits = read.take(rows)[:, None] >> np.arange(BLOCK) & 1
+        bits = read.take(rows)[..., None] >> np.arange(BLOCK) & 1
         read.align()
         positions = _positions(bits.astype(bool), fmt.kept)
     for size, rank in fmt.segments:
         bundles = -(-rows * size // BLOCK)
         index_planes = 4 if fmt.indexed else 0
-        planes = read.take(bundles * (index_planes + fmt.width)).reshape(bundles, -1)
-        slots = _from_planes(planes[:, index_planes:])
+        planes = read.take(bundles * (index_planes + fmt.width)).reshape(lanes, bundles, -1)
+        slots = _from_planes(planes[..., index_planes:])
         if fmt.signed:
             slots = np.where(slots >> (fmt.width - 1), slots - (1 << fmt.width), slots)
-        at = positions[:, rank : rank + size]
+        at = positions[..., rank : rank + size]
         if fmt.indexed:
-            at = _from_planes(planes[:, :4]).reshape(-1, size)[:rows]
-        np.put_along_axis(q, at, slots.reshape(-1, size)[:rows], 1)
+            at = _from_planes(planes[..., :4]).reshape(lanes, -1, size)[:, :rows]
+        np.put_along_axis(q, at, slots.reshape(lanes, -1, size)[:, :rows], -1)
     read.align()
 
 
