@@ -1,12 +1,9 @@
 """Lowers a Llama to one instruction image that serves every position and context length."""
 
-import math
 import struct
-from dataclasses import dataclass, field
+from dataclasses import asdict
 
-import numpy as np
-
-from compiler.frontend.model import Model, Tensor
+from compiler.frontend.model import Model
 from compiler.frontend.tokenizer_store import dump_tokenizer
 from compiler.program import TOKENIZER, Program
 from golden.isa.llm import ISA, Alu, Binary, Reduce, Unary
@@ -14,8 +11,9 @@ from golden.params import BLOCK, LlmParams
 
 from .capacity import require
 from .emit import Emitter
-from .pack import GROUP, PackedMatrix, expand, pack
-from .plan import Allocator, Shapes, ceil_to, placed
+from .plan import Allocator, Shapes, ceil_to
+from .vectors import VectorImage
+from .weights import Matrix, WeightImages
 
 __all__ = ["compile_model"]
 
@@ -23,21 +21,10 @@ TOKEN, POSITION, SKIP_HEAD = 1, 2, 3
 """Arguments: token to read, its position, 1: compute the arg-max, 2: leave the head out (prompt)."""
 LAYERS, WEIGHTS, NORMS, CACHE, SCALES, LENGTH, COUNT, OUT, ADDRESS, BEATS, BLOCKS = range(4, 15)
 X_SLOT, Q_SLOT, P_SLOT, KV_SLOT = range(4)
-VECTOR_BYTES_ALIGN = 64
 
 
 def bits(value: float) -> int:
     return int(struct.unpack("<I", struct.pack("<f", value))[0])
-
-
-@dataclass
-class _Matrix:
-    """A matrix of every layer (or one): the tiles' places relative to the layer's first byte."""
-
-    packed: list[PackedMatrix]
-    inputs: int
-    offsets: list[int] = field(default_factory=list)
-    beats: list[int] = field(default_factory=list)
 
 
 class _Lowering:
@@ -48,16 +35,14 @@ class _Lowering:
         self.emit = Emitter()
 
     def run(self) -> Program:
-        self._pack_weights()
-        self._place_vectors()
+        self.weights = WeightImages(self.model, self.params, self.shapes)
+        self.vectors = VectorImage(self.model, self.params, self.shapes)
         self._place_buffer()
         self._emit_step()
         words = self.emit.words()
         require("imem_words (instructions)", len(words), self.params.imem_words, "raise imem_words")
-        image = self.vector_image
-        code = b"".join(word.to_bytes(ISA.bits // 8, "little") for word in words)
-        image[self.program_at : self.program_at + len(code)] = np.frombuffer(code, np.uint8)
-        return Program(self._manifest(len(words)), words, {**self.weight_images, "v": image},
+        self.vectors.put_program(words)
+        return Program(self._manifest(len(words)), words, {**self.weights.images, "v": self.vectors.image},
                        {TOKENIZER: dump_tokenizer(self.model.tokenizer)})
 
     def _manifest(self, instructions: int) -> dict:
@@ -67,137 +52,19 @@ class _Lowering:
             "params": self.params.to_dict(),
             "instruction_bits": ISA.bits,
             "instructions": instructions,
-            "program_address": self.program_at,
+            "program_address": self.vectors.program_at,
             "ports": ports,
             "model": {
-                "name": self.model.name, "layers": self.config.layers, "dim": self.config.dim,
-                "vocab": self.config.vocab, "context": self.shapes.context,
+                "name": self.model.name, **asdict(self.config), "context": self.shapes.context,
+                "padded_head": self.shapes.head, "padded_ffn": self.shapes.ffn,
             },
-            "bytes": {"weights": self.weight_bytes, "kv": self.cache_bytes * self.params.channels},
+            "matrices": self.weights.manifest(),
+            "vectors": self.vectors.manifest(),
+            "bytes": {
+                "weights": self.weights.weight_bytes,
+                "kv": self.weights.cache_bytes * self.params.channels,
+            },
         }
-
-    # ---- weights
-
-    def _matrix(self, tensors: list[list[tuple[Tensor, np.ndarray, np.ndarray]]]) -> _Matrix:
-        """Stack the parts (tensor, rows, inputs) of each layer's matrix and pack them."""
-        packed = []
-        for parts in tensors:
-            quants = [expand(tensor, rows, columns) for tensor, rows, columns in parts]
-            first = quants[0]
-            minima = [q.minimum for q in quants if q.minimum is not None]
-            stacked = type(first)(
-                np.concatenate([q.q for q in quants]),
-                np.concatenate([q.scale for q in quants]),
-                np.concatenate(minima) if minima else None,
-                first.group, first.bits, first.signed,
-            )
-            packed.append(pack(stacked, self.params))
-        return _Matrix(packed, len(tensors[0][0][2]))
-
-    def _pack_weights(self) -> None:
-        s, c, t = self.shapes, self.config, self.model.tensors
-        head_rows = [(h * s.head, h * c.head_dim, c.head_dim) for h in range(c.heads)]
-        group_blocks = GROUP // BLOCK
-        dim = s.inputs(c.dim, group_blocks)
-        x_columns = placed(dim, (0, 0, c.dim))
-        qkv_total = s.outputs(s.q_size + 2 * s.kv_size)
-        q_rows = placed(s.q_size, *head_rows)
-        k_rows = placed(s.kv_size, *head_rows[: c.kv_heads])
-        v_rows = placed(qkv_total - s.q_size - s.kv_size, *head_rows[: c.kv_heads])
-        o_columns = placed(s.inputs(s.q_size, group_blocks), *head_rows)
-        o_rows = placed(s.outputs(c.dim), (0, 0, c.dim))
-        gate_rows = placed(s.ffn, (0, 0, c.ffn_dim))
-        up_rows = placed(s.outputs(2 * s.ffn) - s.ffn, (0, 0, c.ffn_dim))
-        down_columns = placed(s.inputs(s.ffn, group_blocks), (0, 0, c.ffn_dim))
-        layers = range(c.layers)
-        self.qkv = self._matrix([
-            [(t[f"layers.{i}.q"], q_rows, x_columns), (t[f"layers.{i}.k"], k_rows, x_columns),
-             (t[f"layers.{i}.v"], v_rows, x_columns)] for i in layers
-        ])
-        self.o = self._matrix([[(t[f"layers.{i}.o"], o_rows, o_columns)] for i in layers])
-        self.gate_up = self._matrix([
-            [(t[f"layers.{i}.gate"], gate_rows, x_columns), (t[f"layers.{i}.up"], up_rows, x_columns)] for i in layers
-        ])
-        self.down = self._matrix([[(t[f"layers.{i}.down"], o_rows, down_columns)] for i in layers])
-        vocab_rows = placed(s.outputs(c.vocab), (0, 0, c.vocab))
-        self.head = self._matrix([[(self.model.head, vocab_rows, x_columns)]])
-
-        place = Allocator(self.params.beat_bytes)
-        for matrix in (self.qkv, self.o, self.gate_up, self.down):
-            self._place_tiles(matrix, place)
-        self.layer_bytes = place.used
-        total = Allocator(self.params.beat_bytes)
-        total.take(self.layer_bytes * c.layers)
-        self._place_tiles(self.head, total)
-        self.weight_bytes = total.used * self.params.channels
-        self._place_cache(total)
-        images = [np.zeros(total.used, np.uint8) for _ in range(self.params.channels)]
-        for matrix in (self.qkv, self.o, self.gate_up, self.down, self.head):
-            for layer, packed in enumerate(matrix.packed):
-                for offset, tile in zip(matrix.offsets, packed.tiles, strict=True):
-                    self._write_tile(images, layer * self.layer_bytes + offset, tile.words)
-        self.weight_images = {f"w{i}": image for i, image in enumerate(images)}
-
-    def _place_tiles(self, matrix: _Matrix, place: Allocator) -> None:
-        """Tiles of the layers lie at the same offset in each layer, with the room of the largest."""
-        for i in range(len(matrix.packed[0].tiles)):
-            beats = max(len(packed.tiles[i].words) for packed in matrix.packed)
-            matrix.beats.append(beats)
-            matrix.offsets.append(place.take(beats * self.params.beat_bytes))
-
-    def _write_tile(self, images: list[np.ndarray], offset: int, words: np.ndarray) -> None:
-        lanes = self.params.lanes_per_channel
-        for c, image in enumerate(images):
-            data = np.ascontiguousarray(words[:, c * lanes : (c + 1) * lanes]).astype("<u2").view(np.uint8).reshape(-1)
-            image[offset : offset + len(data)] = data
-
-    def _place_cache(self, place: Allocator) -> None:
-        s, beat = self.shapes, self.params.beat_bytes
-        heads = Allocator(beat)
-        self.k_at = [heads.take(s.k_beats * beat) for _ in range(self.config.kv_heads)]
-        self.v_at = [heads.take(s.v_beats * beat) for _ in range(self.config.kv_heads)]
-        self.cache_stride = heads.used
-        self.cache_bytes = heads.used * self.config.layers
-        self.cache_at = place.take(self.cache_bytes)
-
-    # ---- vectors in memory
-
-    def _place_vectors(self) -> None:
-        c, s = self.config, self.shapes
-        memory = Allocator(VECTOR_BYTES_ALIGN)
-        self.program_at = memory.take(self.params.imem_words * ISA.bits // 8)
-        self.embed_stride = ceil_to(4 * c.dim, VECTOR_BYTES_ALIGN)
-        self.embed_at = memory.take(self.embed_stride * c.vocab)
-        self.rope_stride = 4 * 4 * s.head
-        self.rope_at = memory.take(self.rope_stride * s.context)
-        self.norm_stride = ceil_to(4 * c.dim, VECTOR_BYTES_ALIGN)
-        self.norms_at = memory.take(self.norm_stride * (2 * c.layers + 1))
-        self.scale_stride = ceil_to(4 * s.context, VECTOR_BYTES_ALIGN)
-        self.scales_at = memory.take(self.scale_stride * 2 * c.kv_heads * c.layers)
-        image = np.zeros(memory.used, np.uint8)
-
-        def put(at: int, stride: int, values: np.ndarray) -> None:
-            for i, row in enumerate(np.ascontiguousarray(values, "<f4")):
-                image[at + i * stride : at + i * stride + row.nbytes] = row.view(np.uint8)
-
-        t = self.model.tensors
-        put(self.embed_at, self.embed_stride, t["embed"].dense())
-        put(self.rope_at, self.rope_stride, self._rope())
-        names = [f"layers.{i}.{n}" for i in range(c.layers) for n in ("attn_norm", "ffn_norm")]
-        put(self.norms_at, self.norm_stride, np.stack([t[n].dense() for n in [*names, "norm"]]))
-        self.vector_image = image
-
-    def _rope(self) -> np.ndarray:
-        """float32 [context, 4 * head]: cos and signed sin for q (with 1 / sqrt(head size)), then for k."""
-        c, s = self.config, self.shapes
-        pairs = c.rope_theta ** (-np.arange(0, c.head_dim, 2) / c.head_dim)
-        angle = np.arange(s.context)[:, None] * pairs
-        table = np.zeros((s.context, 4, s.head))
-        cos, sin = np.repeat(np.cos(angle), 2, 1), np.repeat(np.sin(angle), 2, 1)
-        sin[:, 0::2] *= -1
-        for part, scale in ((0, 1 / math.sqrt(c.head_dim)), (2, 1.0)):
-            table[:, part, : c.head_dim], table[:, part + 1, : c.head_dim] = cos * scale, sin * scale
-        return table.reshape(s.context, -1)
 
     # ---- global buffer and activation buffer
 
@@ -223,7 +90,7 @@ class _Lowering:
         self.logits = vector(p.acc_depth * p.row_groups)
         require("vmem_rows (global buffer)", rows.used, p.vmem_rows, "raise vmem_rows or shorten the context")
         blocks = Allocator()
-        widest = max(self.qkv.inputs, self.o.inputs, self.down.inputs) // BLOCK // p.ksplit
+        widest = max(self.weights.qkv.inputs, self.weights.o.inputs, self.weights.down.inputs) // BLOCK // p.ksplit
         self.x_block = blocks.take(widest)
         self.q_block = blocks.take(s.k_blocks)
         self.kv_block = blocks.take(s.head // BLOCK // p.ksplit)
@@ -234,10 +101,10 @@ class _Lowering:
 
     def _emit_step(self) -> None:
         e, c = self.emit, self.config
-        e.alu(Alu.MUL, ADDRESS, TOKEN, self.embed_stride)
-        e.add("LDV", a=self.embed_at, ra=ADDRESS, b=self.x, n=c.dim)
-        e.alu(Alu.MUL, ADDRESS, POSITION, self.rope_stride)
-        e.add("LDV", a=self.rope_at, ra=ADDRESS, b=self.rope, n=4 * self.shapes.head)
+        e.alu(Alu.MUL, ADDRESS, TOKEN, self.vectors.embed_stride)
+        e.add("LDV", a=self.vectors.embed_at, ra=ADDRESS, b=self.x, n=c.dim)
+        e.alu(Alu.MUL, ADDRESS, POSITION, self.vectors.rope_stride)
+        e.add("LDV", a=self.vectors.rope_at, ra=ADDRESS, b=self.rope, n=4 * self.shapes.head)
         e.alu(Alu.ADD, LAYERS, 0, c.layers)
         e.alu(Alu.ADD, WEIGHTS)
         e.alu(Alu.ADD, NORMS)
@@ -249,10 +116,10 @@ class _Lowering:
         self._emit_attention()
         self._emit_ffn()
         e.pause()
-        e.alu(Alu.ADD, WEIGHTS, WEIGHTS, self.layer_bytes)
-        e.alu(Alu.ADD, NORMS, NORMS, 2 * self.norm_stride)
-        e.alu(Alu.ADD, CACHE, CACHE, self.cache_stride)
-        e.alu(Alu.ADD, SCALES, SCALES, 2 * c.kv_heads * self.scale_stride)
+        e.alu(Alu.ADD, WEIGHTS, WEIGHTS, self.weights.layer_bytes)
+        e.alu(Alu.ADD, NORMS, NORMS, 2 * self.vectors.norm_stride)
+        e.alu(Alu.ADD, CACHE, CACHE, self.weights.cache_stride)
+        e.alu(Alu.ADD, SCALES, SCALES, 2 * c.kv_heads * self.vectors.scale_stride)
         e.add("DBNZ", a=top, rd=LAYERS)
         e.pause()
         skip = e.add("DBNZ", rd=SKIP_HEAD)
@@ -264,7 +131,7 @@ class _Lowering:
     def _norm(self, offset: int) -> None:
         """h = x / sqrt(mean(x^2) + eps) * weight."""
         e, c = self.emit, self.config
-        e.add("LDV", a=self.norms_at + offset, ra=NORMS, b=self.norm, n=c.dim)
+        e.add("LDV", a=self.vectors.norms_at + offset, ra=NORMS, b=self.norm, n=c.dim)
         e.vec(None, self.x, c.dim, binary=Binary.MUL, b=self.x, reduce=Reduce.SUM, to=0)
         e.vec(None, 0, 1, from_scalar=0, binary=Binary.MUL, immediate=bits(1 / c.dim), reduce=Reduce.SUM, to=0)
         e.vec(None, 0, 1, from_scalar=0, binary=Binary.ADD, immediate=bits(c.norm_eps), unary=Unary.RSQRT,
@@ -272,7 +139,7 @@ class _Lowering:
         e.vec(self.h, self.x, c.dim, binary=Binary.MUL, scalar=0)
         e.vec(self.h, self.h, c.dim, binary=Binary.MUL, b=self.norm)
 
-    def _product(self, matrix: _Matrix, source: int, elements: int, out: int, register: int = WEIGHTS) -> None:
+    def _product(self, matrix: Matrix, source: int, elements: int, out: int, register: int = WEIGHTS) -> None:
         """out = matrix * source; the first tiles' weights are asked for before the vector is ready."""
         e, p = self.emit, self.params
         packed = matrix.packed[0]
@@ -289,7 +156,7 @@ class _Lowering:
         e, p, c, s = self.emit, self.params, self.config, self.shapes
         lanes = p.sfu_lanes
         self._norm(0)
-        self._product(self.qkv, self.h, c.dim, self.qkv_v)
+        self._product(self.weights.qkv, self.h, c.dim, self.qkv_v)
         head_rows = s.head // lanes
         for h in range(c.heads + c.kv_heads):
             at, table = self.qkv_v + h * head_rows, self.rope + (0 if h < c.heads else 2) * head_rows
@@ -308,21 +175,21 @@ class _Lowering:
             e.add("LDV", a=self._scale_at(h, True), ra=SCALES, b=self.v_scale, rn=LENGTH)
             for q in range(c.heads // c.kv_heads):
                 self._attend(h, h * (c.heads // c.kv_heads) + q)
-        self._product(self.o, self.attn, s.q_size, self.h)
+        self._product(self.weights.o, self.attn, s.q_size, self.h)
         e.vec(self.x, self.x, c.dim, binary=Binary.ADD, b=self.h)
 
     def _scale_at(self, head: int, value: bool) -> int:
-        return self.scales_at + (2 * head + int(value)) * self.scale_stride
+        return self.vectors.scales_at + (2 * head + int(value)) * self.vectors.scale_stride
 
     def _append(self, head: int, value: bool) -> None:
         """Quantise the new row of K or V and write it to the cache in place."""
         e, p, s = self.emit, self.params, self.shapes
         source = self.qkv_v + (s.q_size + int(value) * s.kv_size + head * s.head) // p.sfu_lanes
-        place = self.v_at if value else self.k_at
+        place = self.weights.v_at if value else self.weights.k_at
         e.add("QNT", a=self.kv_block, b=source, n=s.head, flat=1, slot=KV_SLOT, sd=1,
               round_log2=p.ksplit.bit_length() - 1)
         e.add("PUT", a=self.scalar, sa=1)
-        e.add("STK", a=self.cache_at + place[head], ra=CACHE, b=self.kv_block, rn=POSITION, count=s.head,
+        e.add("STK", a=self.weights.cache_at + place[head], ra=CACHE, b=self.kv_block, rn=POSITION, count=s.head,
               value=int(value), rows=s.v_rows if value else s.kv_rows, blocks=s.v_blocks if value else s.k_blocks)
         e.add("STV", a=self._scale_at(head, value), ra=ADDRESS, b=self.scalar, n=1)
 
@@ -332,7 +199,7 @@ class _Lowering:
         e.alu(Alu.ADD, COUNT, LENGTH, s.kv_tile - 1)
         e.alu(Alu.SHR, COUNT, COUNT, s.kv_tile.bit_length() - 1)
         e.alu(Alu.MUL, BEATS, COUNT, s.k_tile_beats)
-        e.add("LDW", a=self.cache_at + self.k_at[kv_head], ra=CACHE, rn=BEATS)
+        e.add("LDW", a=self.weights.cache_at + self.weights.k_at[kv_head], ra=CACHE, rn=BEATS)
         e.add("QNT", a=self.q_block, b=self.qkv_v + q_head * s.head // lanes, n=s.head, slot=Q_SLOT,
               round_log2=(p.ksplit * s.k_blocks).bit_length() - 1)
         e.alu(Alu.ADD, OUT)
@@ -349,32 +216,32 @@ class _Lowering:
         e.vec(self.scores, self.scores, 0, rn=LENGTH, binary=Binary.MUL, b=self.v_scale)
         e.add("QNT", a=self.p_block, b=self.scores, rn=LENGTH, slot=P_SLOT, round_log2=p.ksplit.bit_length() - 1)
         e.alu(Alu.MUL, BEATS, BLOCKS, s.v_rows * s.bundle_beats)
-        e.add("LDW", a=self.cache_at + self.v_at[kv_head], ra=CACHE, rn=BEATS)
+        e.add("LDW", a=self.weights.cache_at + self.weights.v_at[kv_head], ra=CACHE, rn=BEATS)
         e.add("MV", a=self.attn + q_head * s.head // lanes, b=self.p_block, rn=BLOCKS, rows=s.v_rows, raw=1,
               slot=P_SLOT)
 
     def _emit_ffn(self) -> None:
         e, c, s = self.emit, self.config, self.shapes
         up = self.ff + s.ffn // self.params.sfu_lanes
-        self._norm(self.norm_stride)
-        self._product(self.gate_up, self.h, c.dim, self.ff)
+        self._norm(self.vectors.norm_stride)
+        self._product(self.weights.gate_up, self.h, c.dim, self.ff)
         e.vec(self.gate, self.ff, s.ffn, binary=Binary.MUL, immediate=bits(-1.0), unary=Unary.EXP)
         e.vec(self.gate, self.gate, s.ffn, binary=Binary.ADD, immediate=bits(1.0), unary=Unary.RECIP)
         e.vec(self.gate, self.gate, s.ffn, binary=Binary.MUL, b=self.ff)
         e.vec(self.gate, self.gate, s.ffn, binary=Binary.MUL, b=up)
-        self._product(self.down, self.gate, s.ffn, self.h)
+        self._product(self.weights.down, self.gate, s.ffn, self.h)
         e.vec(self.x, self.x, c.dim, binary=Binary.ADD, b=self.h)
 
     def _emit_head(self) -> None:
         """Final norm, then the head tile by tile into the running arg-max."""
         e, p, c = self.emit, self.params, self.config
         self._norm(0)
-        packed = self.head.packed[0]
+        packed = self.weights.head.packed[0]
         group = packed.group_blocks.bit_length() - 1
         e.add("QNT", a=self.x_block, b=self.h, n=c.dim, group_log2=group,
               round_log2=(p.ksplit * packed.group_blocks).bit_length() - 1, slot=X_SLOT)
         first = 0
-        for tile, offset, beats in zip(packed.tiles, self.head.offsets, self.head.beats, strict=True):
+        for tile, offset, beats in zip(packed.tiles, self.weights.head.offsets, self.weights.head.beats, strict=True):
             count = min(tile.rows * p.row_groups, c.vocab - first)
             e.add("LDW", chained=False, a=offset, n=beats)
             e.add("MV", a=self.logits, b=self.x_block, n=packed.share, rows=tile.rows, group_log2=group, scaled=1,

@@ -1,0 +1,73 @@
+"""The vector channel: room for the program, embeddings, rotary tables, norm weights, the cache's scales."""
+
+import math
+
+import numpy as np
+
+from compiler.frontend.model import Model
+from golden.isa.llm import ISA
+from golden.params import LlmParams
+
+from .plan import Allocator, Shapes, ceil_to
+
+__all__ = ["VectorImage"]
+
+ALIGN = 64
+
+
+class VectorImage:
+    """Byte addresses in the vector channel, and its content before the first run (little-endian binary32).
+
+    Attributes:
+        program_at: the instructions. embed_at, embed_stride: row of a token. rope_at, rope_stride: row of a position.
+        norms_at, norm_stride: attention norm and feed-forward norm of every layer, then the last one.
+        scales_at, scale_stride: one row each for K and V of every KV head of every layer; the engine writes them.
+        image: uint8 array.
+    """
+
+    def __init__(self, model: Model, params: LlmParams, shapes: Shapes) -> None:
+        self.model, self.shapes = model, shapes
+        c = model.config
+        memory = Allocator(ALIGN)
+        self.program_at = memory.take(params.imem_words * ISA.bits // 8)
+        self.embed_stride = ceil_to(4 * c.dim, ALIGN)
+        self.embed_at = memory.take(self.embed_stride * c.vocab)
+        self.rope_stride = 4 * 4 * shapes.head
+        self.rope_at = memory.take(self.rope_stride * shapes.context)
+        self.norm_stride = ceil_to(4 * c.dim, ALIGN)
+        self.norms_at = memory.take(self.norm_stride * (2 * c.layers + 1))
+        self.scale_stride = ceil_to(4 * shapes.context, ALIGN)
+        self.scales_at = memory.take(self.scale_stride * 2 * c.kv_heads * c.layers)
+        self.image = np.zeros(memory.used, np.uint8)
+
+        t = model.tensors
+        self._put(self.embed_at, self.embed_stride, t["embed"].dense())
+        self._put(self.rope_at, self.rope_stride, self._rope())
+        names = [f"layers.{i}.{n}" for i in range(c.layers) for n in ("attn_norm", "ffn_norm")]
+        self._put(self.norms_at, self.norm_stride, np.stack([t[n].dense() for n in [*names, "norm"]]))
+
+    def manifest(self) -> dict:
+        return {
+            name: {"at": getattr(self, f"{name}_at"), "stride": getattr(self, f"{single}_stride")}
+            for name, single in (("embed", "embed"), ("rope", "rope"), ("norms", "norm"), ("scales", "scale"))
+        }
+
+    def put_program(self, words: list[int]) -> None:
+        code = b"".join(word.to_bytes(ISA.bits // 8, "little") for word in words)
+        self.image[self.program_at : self.program_at + len(code)] = np.frombuffer(code, np.uint8)
+
+    def _put(self, at: int, stride: int, values: np.ndarray) -> None:
+        for i, row in enumerate(np.ascontiguousarray(values, "<f4")):
+            self.image[at + i * stride : at + i * stride + row.nbytes] = row.view(np.uint8)
+
+    def _rope(self) -> np.ndarray:
+        """float32 [context, 4 * head]: cos and signed sin for q (with 1 / sqrt(head size)), then for k."""
+        c, s = self.model.config, self.shapes
+        pairs = c.rope_theta ** (-np.arange(0, c.head_dim, 2) / c.head_dim)
+        angle = np.arange(s.context)[:, None] * pairs
+        table = np.zeros((s.context, 4, s.head))
+        cos, sin = np.repeat(np.cos(angle), 2, 1), np.repeat(np.sin(angle), 2, 1)
+        sin[:, 0::2] *= -1
+        for part, scale in ((0, 1 / math.sqrt(c.head_dim)), (2, 1.0)):
+            table[:, part, : c.head_dim], table[:, part + 1, : c.head_dim] = cos * scale, sin * scale
+        return table.reshape(s.context, -1)
