@@ -32,6 +32,7 @@ class LlmParams:
         vmem_rows: rows of `sfu_lanes` elements in the global buffer.
         xbuf_blocks: blocks of 16 INT8 inputs a column's activation buffer holds.
         imem_words: instructions that the on-chip store holds.
+        queue_depth: instructions that wait in a queue.
         fifo_depth: memory words that each lane buffers (run-ahead of the loads).
         burst_beats: longest AXI4 burst.
         outstanding: bursts in flight on a weight channel.
@@ -46,6 +47,7 @@ class LlmParams:
     vmem_rows: int = 1024
     xbuf_blocks: int = 64
     imem_words: int = 512
+    queue_depth: int = 16
     fifo_depth: int = 32
     burst_beats: int = 16
     outstanding: int = 4
@@ -66,8 +68,9 @@ class LlmParams:
             self.ksplit,
             f"must leave at least sfu_lanes = {self.sfu_lanes} row groups of the {self.chains} chains",
         )
-        for name in ("acc_depth", "vmem_rows", "xbuf_blocks", "imem_words", "fifo_depth", "burst_beats"):
+        for name in ("acc_depth", "vmem_rows", "xbuf_blocks", "imem_words", "queue_depth", "fifo_depth", "burst_beats"):
             _check(_power_of_two(getattr(self, name)), name, getattr(self, name), "must be a power of two")
+        _check(self.fifo_depth >= 32, "fifo_depth", self.fifo_depth, "must be at least 32")
         _check(4 <= self.acc_depth <= 64, "acc_depth", self.acc_depth, "must be 4..64")
         _check(2 <= self.burst_beats <= self.fifo_depth, "burst_beats", self.burst_beats, "must be 2..fifo_depth")
         _check(

@@ -84,9 +84,11 @@ class Engine:
         self.reset()
 
     @classmethod
-    def build(cls, verilog_sources, top, channels, axi_bits, *, trace=False, randomize=False, **options):
+    def build(cls, verilog_sources, top, channels, axi_bits, *, blocks=(), trace=False, randomize=False, **options):
         """Build, or take from the cache, and create; `options` as of the constructor."""
-        library = build_engine(verilog_sources, top, channels, axi_bits, trace=trace, randomize=randomize)
+        library = build_engine(
+            verilog_sources, top, channels, axi_bits, blocks=blocks, trace=trace, randomize=randomize
+        )
         return cls(library, **options)
 
     def reset(self, cycles=RESET_CYCLES):

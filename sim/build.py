@@ -44,11 +44,12 @@ class ToolFailedError(RuntimeError):
         super().__init__(f"{tool} failed, log {log}:\n" + "\n".join(text[-lines:]))
 
 
-def build_engine(verilog_sources, top, channels, axi_bits, *, trace=False, randomize=False):
+def build_engine(verilog_sources, top, channels, axi_bits, *, blocks=(), trace=False, randomize=False):
     """Path of the shared library of module `top`.
 
     `verilog_sources`: Verilog texts. `channels`: AXI masters m_axi_w0_ and on; m_axi_v_ is always there. `trace`:
-    `Engine.trace` writes VCD (slower). `randomize`: registers without a reset value start at random values.
+    `Engine.trace` writes VCD (slower). `blocks`: modules to verilate once, however often they are instantiated (not
+    with `trace`, which would not see into them). `randomize`: registers without a reset value start at random values.
     """
     if channels < 0:
         raise ValueError(f"channels {channels}: must not be negative")
@@ -59,16 +60,21 @@ def build_engine(verilog_sources, top, channels, axi_bits, *, trace=False, rando
     unknown = "unique" if randomize else "fast"
     options = [*OPTIONS, "--top-module", top, "--x-assign", unknown, "--x-initial", unknown]
     flags = [*CXX_FLAGS, *USER_FLAGS]
+    waivers = WAIVERS.read_text()
+    if blocks and not trace:
+        options.append("--hierarchical")
+        waivers += "".join(f'hier_block -module "{block}"\n' for block in blocks)
     if trace:
         options.append("--trace-vcd")
         flags.append("-DLACUNA_TRACE")
     ports = ports_header(channels, axi_bits)
-    digest = _digest([*verilog_sources, *options, *flags, *LINK_FLAGS, ports, WAIVERS.read_text(), *_harness(),
+    digest = _digest([*verilog_sources, *options, *flags, *LINK_FLAGS, ports, waivers, *_harness(),
                       *tool_versions()])
 
     def produce(work):
-        for path in (*HARNESS, WAIVERS):
+        for path in HARNESS:
             shutil.copy(path, work)
+        (work / WAIVERS.name).write_text(waivers)
         (work / "ports.h").write_text(ports)
         names = [f"source{number}.v" for number in range(len(verilog_sources))]
         for name, text in zip(names, verilog_sources, strict=True):

@@ -1,35 +1,108 @@
-"""Emits instructions and keeps the chain of tokens that orders them."""
+"""Emits instructions and derives the tokens that order them across the queues from what each reads and writes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from golden.isa.llm import ISA, QUEUES, Alu, Binary, Reduce, Source, Unary
 
-__all__ = ["Emitter"]
+__all__ = ["Emitter", "Region"]
+
+Region = tuple[str, int, int]
+"""What an instruction touches: a space ("vmem" rows, "xbuf" blocks, "cache" images) and a half-open interval in it."""
+
+MISC, SYS = QUEUES.index("MISC"), QUEUES.index("SYS")
+
+
+@dataclass(frozen=True)
+class _Access:
+    first: int
+    end: int
+    index: int
+    queue: int
+    write: bool
+
+    def conflicts(self, first: int, end: int, write: bool) -> bool:
+        return self.first < end and first < self.end and (write or self.write)
 
 
 class Emitter:
     """Instruction list under construction.
 
-    Chained instructions run one after the other across the queues: where the queue changes, the previous one releases
-    a token that the next one waits for. Weight loads are not chained: they run ahead as far as the lanes' FIFOs allow.
+    A queue runs its instructions one after the other, so only dependences between queues need tokens: `add` looks up
+    the last conflicting accesses and lets their instructions release what the new one waits for, unless an earlier
+    wait already implies it. Weight loads touch no region: the lanes deliver them in the order of the MVs.
+
+    Tokens cannot cross a branch: `barrier` before it gathers all queues in MISC, `anchor` behind its target (and
+    behind itself) is what everything later depends on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, lanes: int) -> None:
+        self.lanes = lanes
         self.instructions: list[tuple[str, dict[str, int]]] = []
-        self.last: int | None = None
+        self.accesses: dict[str, list[_Access]] = {}
+        self.floor: int | None = None
+        self.known = [[-1] * len(QUEUES) for _ in QUEUES]
+        self.known_at: dict[int, list[int]] = {}
+        self.last: dict[int, int] = {}
+
+    def rows(self, elements: int) -> int:
+        return -(-elements // self.lanes)
+
+    def span(self, row: int, elements: int) -> Region:
+        return ("vmem", row, row + self.rows(elements))
+
+    def add(self, name: str, reads: Sequence[Region] = (), writes: Sequence[Region] = (), **fields: int) -> int:
+        """Append; returns the instruction's number."""
+        here, queue = len(self.instructions), QUEUES.index(ISA.by_name(name).queue)
+        self.instructions.append((name, dict(fields)))
+        touched = [(*region, False) for region in reads] + [(*region, True) for region in writes]
+        if touched:
+            needed = {a.index for space, *interval in touched for a in self._of(space) if a.conflicts(*interval)}
+            self._order(here, queue, needed)
+            for space, first, end, write in touched:
+                kept = [a for a in self._of(space) if not (write and first <= a.first and a.end <= end)]
+                self.accesses[space] = [*kept, _Access(first, end, here, queue, write)]
+        return here
+
+    def _of(self, space: str) -> list[_Access]:
+        if space not in self.accesses:
+            everything = [] if self.floor is None else [_Access(0, 1 << 62, self.floor, MISC, True)]
+            self.accesses[space] = everything
+        return self.accesses[space]
+
+    def _order(self, here: int, queue: int, needed: set[int]) -> None:
+        """Make instruction `here` wait for the instructions `needed`, as far as it does not follow anyway."""
+        for index in sorted(needed, reverse=True):
+            source = self._queue(index)
+            if source != queue and self.known[queue][source] < index:
+                before, now = self.instructions[index][1], self.instructions[here][1]
+                before["release"] = before.get("release", 0) | 1 << queue
+                now["wait"] = now.get("wait", 0) | 1 << source
+                known = [max(a, b) for a, b in zip(self.known[queue], self.known_at[index], strict=True)]
+                known[source] = max(known[source], index)
+                self.known[queue] = known
+        self.known_at[here] = list(self.known[queue])
+        self.last[queue] = here
 
     def _queue(self, index: int) -> int:
         return QUEUES.index(ISA.by_name(self.instructions[index][0]).queue)
 
-    def add(self, name: str, chained: bool = True, **fields: int) -> int:
-        """Append; returns the instruction's number."""
-        self.instructions.append((name, dict(fields)))
-        here = len(self.instructions) - 1
-        if chained and ISA.by_name(name).queue != "SYS":
-            if self.last is not None and self._queue(self.last) != self._queue(here):
-                before, now = self.instructions[self.last][1], self.instructions[here][1]
-                before["release"] = before.get("release", 0) | 1 << self._queue(here)
-                now["wait"] = now.get("wait", 0) | 1 << self._queue(self.last)
-            self.last = here
+    def barrier(self) -> int:
+        """MISC waits until everything before it has finished."""
+        here = self._pause()
+        self._order(here, MISC, set(self.last.values()) - {here})
         return here
+
+    def anchor(self) -> int:
+        """Everything later runs after this instruction; stands behind a `barrier`, at a branch's target or after it."""
+        here = self._pause()
+        self._order(here, MISC, set())
+        self.floor, self.accesses = here, {}
+        return here
+
+    def _pause(self) -> int:
+        self.instructions.append(("VEC", {"n": 1}))
+        return len(self.instructions) - 1
 
     def alu(self, op: Alu, rd: int, ra: int = 0, b: int = 0, rb: int = 0) -> None:
         self.add("ALU", alu=op, rd=rd, ra=ra, b=b & 0xFFFFFFFF, rb=rb)
@@ -41,8 +114,10 @@ class Emitter:
         n: int,
         *,
         rn: int = 0,
+        most: int | None = None,
         binary: Binary = Binary.PASS,
         b: int | None = None,
+        period: int = 0,
         scalar: int | None = None,
         immediate: int | None = None,
         unary: Unary = Unary.NONE,
@@ -50,7 +125,11 @@ class Emitter:
         to: int = 0,
         from_scalar: int | None = None,
     ) -> None:
-        """dst = unary(a binary (row b | scalar | immediate)); a reduction goes to scalar `to`."""
+        """dst = unary(a binary (row b | scalar | immediate)); a reduction goes to scalar `to`.
+
+        `most`: elements at most, where `rn` makes the length variable. `period`: rows after which b starts again.
+        """
+        most = n if most is None else most
         fields: dict[str, int] = {
             "b": a,
             "n": n,
@@ -60,23 +139,22 @@ class Emitter:
             "reduce": reduce,
             "sd": to,
         }
+        reads, writes = [], []
         if dst is not None:
             fields |= {"a": dst, "store": 1}
+            writes.append(self.span(dst, most))
         if b is not None:
-            fields |= {"b_source": Source.VECTOR, "b_row": b}
+            fields |= {"b_source": Source.VECTOR, "b_row": b, "period": period}
+            reads.append(self.span(b, period * self.lanes or most))
         if scalar is not None:
             fields |= {"b_source": Source.SCALAR, "sb": scalar}
         if immediate is not None:
             fields |= {"b_source": Source.IMMEDIATE, "immediate": immediate}
         if from_scalar is not None:
             fields |= {"a_source": Source.SCALAR, "sa": from_scalar}
-        self.add("VEC", True, **fields)
-
-    def pause(self) -> int:
-        """An empty vector instruction. One stands before a loop, at its start, at its end and behind it: the chain then
-        crosses the loop's edges inside one queue, without tokens."""
-        self.vec(None, 0, 1)
-        return len(self.instructions) - 1
+        else:
+            reads.append(self.span(a, most))
+        self.add("VEC", reads, writes, **fields)
 
     def words(self) -> list[int]:
         return [ISA.encode(name, fields) for name, fields in self.instructions]

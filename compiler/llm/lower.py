@@ -1,6 +1,7 @@
 """Lowers a Llama to one instruction image that serves every position and context length."""
 
 import struct
+from collections.abc import Callable
 from dataclasses import asdict
 
 from compiler.frontend.model import Model
@@ -9,18 +10,16 @@ from compiler.program import TOKENIZER, Program
 from golden.isa.llm import ISA, Alu, Binary, Reduce, Unary
 from golden.params import BLOCK, LlmParams
 
+from .attention import AttentionEmitter
+from .buffers import Buffers
 from .capacity import require
 from .emit import Emitter
-from .plan import Allocator, Shapes, ceil_to
+from .plan import Shapes
+from .registers import Register
 from .vectors import VectorImage
 from .weights import Matrix, WeightImages
 
 __all__ = ["compile_model"]
-
-TOKEN, POSITION, SKIP_HEAD = 1, 2, 3
-"""Arguments: token to read, its position, 1: compute the arg-max, 2: leave the head out (prompt)."""
-LAYERS, WEIGHTS, NORMS, CACHE, SCALES, LENGTH, COUNT, OUT, ADDRESS, BEATS, BLOCKS = range(4, 15)
-X_SLOT, Q_SLOT, P_SLOT, KV_SLOT = range(4)
 
 
 def bits(value: float) -> int:
@@ -28,16 +27,24 @@ def bits(value: float) -> int:
 
 
 class _Lowering:
+    """Emission of a step.
+
+    The vectors of a layer (norm weights, scales of the cache) are loaded one layer ahead, so that no load at a layer's
+    start waits for the layer before, and the weights behind it run ahead.
+    """
+
     def __init__(self, model: Model, params: LlmParams, context: int) -> None:
         self.model, self.params, self.config = model, params, model.config
         self.shapes = Shapes(model.config, params, context)
         self.shapes.check()
-        self.emit = Emitter()
+        self.emit = Emitter(params.sfu_lanes)
+        self.weights = WeightImages(model, params, self.shapes)
+        self.vectors = VectorImage(model, params, self.shapes)
+        widest = max(matrix.inputs for matrix in self.weights.layer_matrices.values())
+        self.buffers = Buffers(params, self.shapes, widest)
+        self.attention = AttentionEmitter(self.emit, params, self.shapes, self.buffers, self.weights, self.vectors)
 
     def run(self) -> Program:
-        self.weights = WeightImages(self.model, self.params, self.shapes)
-        self.vectors = VectorImage(self.model, self.params, self.shapes)
-        self._place_buffer()
         self._emit_step()
         words = self.emit.words()
         require("imem_words (instructions)", len(words), self.params.imem_words, "raise imem_words")
@@ -66,188 +73,144 @@ class _Lowering:
             },
         }
 
-    # ---- global buffer and activation buffer
-
-    def _place_buffer(self) -> None:
-        p, c, s = self.params, self.config, self.shapes
-        rows = Allocator()
-
-        def vector(elements: int) -> int:
-            return rows.take(-(-elements // p.sfu_lanes))
-
-        slack = s.v_rows * p.row_groups
-        dim = s.outputs(c.dim)
-        self.x, self.h, self.norm = vector(dim), vector(dim), vector(dim)
-        self.qkv_v = vector(s.outputs(s.q_size + 2 * s.kv_size))
-        self.attn = vector(s.q_size + slack)
-        self.rope = vector(4 * s.head)
-        self.turned = vector(s.head)
-        scores = ceil_to(s.context, s.kv_tile)
-        self.scores, self.k_scale, self.v_scale = vector(scores), vector(scores), vector(scores)
-        self.scalar = vector(p.sfu_lanes)
-        self.ff = vector(s.outputs(2 * s.ffn))
-        self.gate = vector(s.ffn)
-        self.logits = vector(p.acc_depth * p.row_groups)
-        require("vmem_rows (global buffer)", rows.used, p.vmem_rows, "raise vmem_rows or shorten the context")
-        blocks = Allocator()
-        widest = max(self.weights.qkv.inputs, self.weights.o.inputs, self.weights.down.inputs) // BLOCK // p.ksplit
-        self.x_block = blocks.take(widest)
-        self.q_block = blocks.take(s.k_blocks)
-        self.kv_block = blocks.take(s.head // BLOCK // p.ksplit)
-        self.p_block = blocks.take(s.v_blocks)
-        require("xbuf_blocks (activation buffer)", blocks.used, p.xbuf_blocks, "raise xbuf_blocks")
-
-    # ---- instructions
-
     def _emit_step(self) -> None:
-        e, c = self.emit, self.config
-        e.alu(Alu.MUL, ADDRESS, TOKEN, self.vectors.embed_stride)
-        e.add("LDV", a=self.vectors.embed_at, ra=ADDRESS, b=self.x, n=c.dim)
-        e.alu(Alu.MUL, ADDRESS, POSITION, self.vectors.rope_stride)
-        e.add("LDV", a=self.vectors.rope_at, ra=ADDRESS, b=self.rope, n=4 * self.shapes.head)
-        e.alu(Alu.ADD, LAYERS, 0, c.layers)
-        e.alu(Alu.ADD, WEIGHTS)
-        e.alu(Alu.ADD, NORMS)
-        e.alu(Alu.ADD, CACHE)
-        e.alu(Alu.ADD, SCALES)
-        e.alu(Alu.ADD, LENGTH, POSITION, 1)
-        e.pause()
-        top = e.pause()
-        self._emit_attention()
-        self._emit_ffn()
-        e.pause()
-        e.alu(Alu.ADD, WEIGHTS, WEIGHTS, self.weights.layer_bytes)
-        e.alu(Alu.ADD, NORMS, NORMS, 2 * self.vectors.norm_stride)
-        e.alu(Alu.ADD, CACHE, CACHE, self.weights.cache_stride)
-        e.alu(Alu.ADD, SCALES, SCALES, 2 * c.kv_heads * self.vectors.scale_stride)
-        e.add("DBNZ", a=top, rd=LAYERS)
-        e.pause()
-        skip = e.add("DBNZ", rd=SKIP_HEAD)
-        e.pause()
+        e, c, v = self.emit, self.config, self.vectors
+        e.alu(Alu.MUL, Register.ADDRESS, Register.TOKEN, v.embed_stride)
+        self._load(v.embed_at, Register.ADDRESS, self.buffers.x, c.dim)
+        e.alu(Alu.MUL, Register.ADDRESS, Register.POSITION, v.rope_stride)
+        self._load(v.rope_at, Register.ADDRESS, self.buffers.rope, 4 * self.shapes.head)
+        e.alu(Alu.ADD, Register.LAYERS, 0, c.layers)
+        for register in (Register.WEIGHTS, Register.NORMS, Register.CACHE, Register.SCALES):
+            e.alu(Alu.ADD, register)
+        self._load_attn_norm(0)
+        self._load_ffn_norm(0)
+        self._load_scales(0)
+        self.attention.emit_lengths()
+        e.barrier()
+        top = e.anchor()
+        self._emit_layer()
+        e.barrier()
+        e.alu(Alu.ADD, Register.WEIGHTS, Register.WEIGHTS, self.weights.layer_bytes)
+        e.alu(Alu.ADD, Register.NORMS, Register.NORMS, 2 * v.norm_stride)
+        e.alu(Alu.ADD, Register.CACHE, Register.CACHE, self.weights.cache_stride)
+        e.alu(Alu.ADD, Register.SCALES, Register.SCALES, 2 * c.kv_heads * v.scale_stride)
+        e.add("DBNZ", a=top, rd=Register.LAYERS)
+        skip = e.add("DBNZ", rd=Register.SKIP_HEAD)
+        e.anchor()
         self._emit_head()
         end = e.add("HALT")
         e.instructions[skip][1]["a"] = end
 
-    def _norm(self, offset: int) -> None:
+    def _load(self, address: int, register: int, row: int, count: int) -> None:
+        self.emit.add("LDV", writes=[self.emit.span(row, count)], a=address, ra=register, b=row, n=count)
+
+    def _load_attn_norm(self, ahead: int) -> None:
+        """Of the layer `ahead` of this one; behind the last layer lies the final norm."""
+        at = self.vectors.norms_at + 2 * ahead * self.vectors.norm_stride
+        self._load(at, Register.NORMS, self.buffers.attn_norm, self.config.dim)
+
+    def _load_ffn_norm(self, ahead: int) -> None:
+        at = self.vectors.norms_at + (2 * ahead + 1) * self.vectors.norm_stride
+        self._load(at, Register.NORMS, self.buffers.ffn_norm, self.config.dim)
+
+    def _load_scales(self, ahead: int) -> None:
+        rows = 2 * self.config.kv_heads
+        at = self.vectors.scales_at + ahead * rows * self.vectors.scale_stride
+        self._load(at, Register.SCALES, self.buffers.scales, rows * self.shapes.scale_row)
+
+    def _emit_layer(self) -> None:
+        c, b = self.config, self.buffers
+        self._norm(b.attn_norm)
+        self._product(self.weights.qkv, b.h, c.dim, b.qkv)
+        self.attention.emit()
+        self._product(self.weights.o, b.attn, self.shapes.q_size, b.h, self._add_branch)
+        self._norm(b.ffn_norm)
+        self._product(self.weights.gate_up, b.h, c.dim, b.ff, self._silu)
+        self._load_attn_norm(1)
+        self._load_ffn_norm(1)
+        self._load_scales(1)
+        self._product(self.weights.down, b.gate, self.shapes.ffn, b.h, self._add_branch)
+
+    def _norm(self, weight: int) -> None:
         """h = x / sqrt(mean(x^2) + eps) * weight."""
-        e, c = self.emit, self.config
-        e.add("LDV", a=self.vectors.norms_at + offset, ra=NORMS, b=self.norm, n=c.dim)
-        e.vec(None, self.x, c.dim, binary=Binary.MUL, b=self.x, reduce=Reduce.SUM, to=0)
+        e, c, b = self.emit, self.config, self.buffers
+        e.vec(None, b.x, c.dim, binary=Binary.MUL, b=b.x, reduce=Reduce.SUM, to=0)
         e.vec(None, 0, 1, from_scalar=0, binary=Binary.MUL, immediate=bits(1 / c.dim), reduce=Reduce.SUM, to=0)
         e.vec(None, 0, 1, from_scalar=0, binary=Binary.ADD, immediate=bits(c.norm_eps), unary=Unary.RSQRT,
               reduce=Reduce.SUM, to=0)
-        e.vec(self.h, self.x, c.dim, binary=Binary.MUL, scalar=0)
-        e.vec(self.h, self.h, c.dim, binary=Binary.MUL, b=self.norm)
+        e.vec(b.h, b.x, c.dim, binary=Binary.MUL, scalar=0)
+        e.vec(b.h, b.h, c.dim, binary=Binary.MUL, b=weight)
 
-    def _product(self, matrix: Matrix, source: int, elements: int, out: int, register: int = WEIGHTS) -> None:
-        """out = matrix * source; the first tiles' weights are asked for before the vector is ready."""
-        e, p = self.emit, self.params
-        packed = matrix.packed[0]
-        group = packed.group_blocks.bit_length() - 1
-        e.add("QNT", a=self.x_block, b=source, n=elements, group_log2=group,
-              round_log2=(p.ksplit * packed.group_blocks).bit_length() - 1, slot=X_SLOT)
-        for tile, offset, beats in zip(packed.tiles, matrix.offsets, matrix.beats, strict=True):
-            e.add("LDW", chained=False, a=offset, ra=register, n=beats)
-            e.add("MV", a=out, b=self.x_block, n=packed.share, rows=tile.rows, group_log2=group, scaled=1,
-                  minimum=int(packed.has_minimum), slot=X_SLOT, beats=beats)
-            out += tile.rows * p.row_groups // p.sfu_lanes
+    def _add_branch(self, first: int, count: int) -> None:
+        """x += h on elements first .. first + count."""
+        e, b = self.emit, self.buffers
+        row, count = first // e.lanes, min(count, self.config.dim - first)
+        if count > 0:
+            e.vec(b.x + row, b.x + row, count, binary=Binary.ADD, b=b.h + row)
 
-    def _emit_attention(self) -> None:
-        e, p, c, s = self.emit, self.params, self.config, self.shapes
-        lanes = p.sfu_lanes
-        self._norm(0)
-        self._product(self.weights.qkv, self.h, c.dim, self.qkv_v)
-        head_rows = s.head // lanes
-        for h in range(c.heads + c.kv_heads):
-            at, table = self.qkv_v + h * head_rows, self.rope + (0 if h < c.heads else 2) * head_rows
-            e.vec(self.turned, at, s.head, binary=Binary.SWAPMUL, b=table + head_rows)
-            e.vec(at, at, s.head, binary=Binary.MUL, b=table)
-            e.vec(at, at, s.head, binary=Binary.ADD, b=self.turned)
-        e.alu(Alu.SHL, ADDRESS, POSITION, 2)
-        e.alu(Alu.ADD, ADDRESS, ADDRESS, 0, SCALES)
-        for h in range(c.kv_heads):
-            self._append(h, False)
-            self._append(h, True)
-        e.alu(Alu.ADD, BLOCKS, LENGTH, BLOCK * p.ksplit - 1)
-        e.alu(Alu.SHR, BLOCKS, BLOCKS, (BLOCK * p.ksplit).bit_length() - 1)
-        for h in range(c.kv_heads):
-            e.add("LDV", a=self._scale_at(h, False), ra=SCALES, b=self.k_scale, rn=LENGTH)
-            e.add("LDV", a=self._scale_at(h, True), ra=SCALES, b=self.v_scale, rn=LENGTH)
-            for q in range(c.heads // c.kv_heads):
-                self._attend(h, h * (c.heads // c.kv_heads) + q)
-        self._product(self.weights.o, self.attn, s.q_size, self.h)
-        e.vec(self.x, self.x, c.dim, binary=Binary.ADD, b=self.h)
+    def _silu(self, first: int, count: int) -> None:
+        """gate = silu(ff) on elements of ff's first half, gate *= ff on those of the second, as they come."""
+        e, b, ffn = self.emit, self.buffers, self.shapes.ffn
+        in_gate = min(count, ffn - first)
+        if in_gate > 0:
+            gate, ff = b.gate + first // e.lanes, b.ff + first // e.lanes
+            e.vec(gate, ff, in_gate, binary=Binary.MUL, immediate=bits(-1.0), unary=Unary.EXP)
+            e.vec(gate, gate, in_gate, binary=Binary.ADD, immediate=bits(1.0), unary=Unary.RECIP)
+            e.vec(gate, gate, in_gate, binary=Binary.MUL, b=ff)
+        first, count = max(first, ffn), min(first + count, 2 * ffn) - max(first, ffn)
+        if count > 0:
+            gate = b.gate + (first - ffn) // e.lanes
+            e.vec(gate, gate, count, binary=Binary.MUL, b=b.ff + first // e.lanes)
 
-    def _scale_at(self, head: int, value: bool) -> int:
-        return self.vectors.scales_at + (2 * head + int(value)) * self.vectors.scale_stride
+    def _product(self, matrix: Matrix, source: int, elements: int, out: int,
+                 then: Callable[[int, int], None] | None = None) -> None:
+        """out = matrix * source; `then(first, count)` is emitted for each tile's elements once the next tile is."""
+        self._quantise(matrix, source, elements)
+        first, ready = 0, []
+        for i, tile in enumerate(matrix.packed[0].tiles):
+            self._tile(matrix, i, out + first // self.emit.lanes, Register.WEIGHTS)
+            count = tile.rows * self.params.row_groups
+            ready.append((first, count))
+            first += count
+            if then is not None and i:
+                then(*ready[i - 1])
+        if then is not None:
+            then(*ready[-1])
 
-    def _append(self, head: int, value: bool) -> None:
-        """Quantise the new row of K or V and write it to the cache in place."""
-        e, p, s = self.emit, self.params, self.shapes
-        source = self.qkv_v + (s.q_size + int(value) * s.kv_size + head * s.head) // p.sfu_lanes
-        place = self.weights.v_at if value else self.weights.k_at
-        e.add("QNT", a=self.kv_block, b=source, n=s.head, flat=1, slot=KV_SLOT, sd=1,
-              round_log2=p.ksplit.bit_length() - 1)
-        e.add("PUT", a=self.scalar, sa=1)
-        e.add("STK", a=self.weights.cache_at + place[head], ra=CACHE, b=self.kv_block, rn=POSITION, count=s.head,
-              value=int(value), rows=s.v_rows if value else s.kv_rows, blocks=s.v_blocks if value else s.k_blocks)
-        e.add("STV", a=self._scale_at(head, value), ra=ADDRESS, b=self.scalar, n=1)
+    def _quantise(self, matrix: Matrix, source: int, elements: int) -> None:
+        e, p, b = self.emit, self.params, self.buffers
+        group_blocks = matrix.packed[0].group_blocks
+        e.add("QNT", [e.span(source, elements)], [self._x_region(matrix)], a=b.x_block, b=source, n=elements,
+              group_log2=group_blocks.bit_length() - 1, round_log2=(p.ksplit * group_blocks).bit_length() - 1,
+              slot=b.x_slot)
 
-    def _attend(self, kv_head: int, q_head: int) -> None:
-        e, p, s = self.emit, self.params, self.shapes
-        lanes = p.sfu_lanes
-        e.alu(Alu.ADD, COUNT, LENGTH, s.kv_tile - 1)
-        e.alu(Alu.SHR, COUNT, COUNT, s.kv_tile.bit_length() - 1)
-        e.alu(Alu.MUL, BEATS, COUNT, s.k_tile_beats)
-        e.add("LDW", a=self.weights.cache_at + self.weights.k_at[kv_head], ra=CACHE, rn=BEATS)
-        e.add("QNT", a=self.q_block, b=self.qkv_v + q_head * s.head // lanes, n=s.head, slot=Q_SLOT,
-              round_log2=(p.ksplit * s.k_blocks).bit_length() - 1)
-        e.alu(Alu.ADD, OUT)
-        first = e.pause()
-        e.add("MV", a=self.scores, ra=OUT, b=self.q_block, n=s.k_blocks, rows=s.kv_rows, raw=1, slot=Q_SLOT)
-        e.alu(Alu.ADD, OUT, OUT, s.kv_tile // lanes)
-        e.pause()
-        e.add("DBNZ", a=first, rd=COUNT)
-        e.vec(self.scores, self.scores, 0, rn=LENGTH, binary=Binary.MUL, b=self.k_scale, reduce=Reduce.MAX, to=2)
-        e.vec(self.scores, self.scores, 0, rn=LENGTH, binary=Binary.SUB, scalar=2, unary=Unary.EXP,
-              reduce=Reduce.SUM, to=3)
-        e.vec(None, 0, 1, from_scalar=3, unary=Unary.RECIP, reduce=Reduce.SUM, to=3)
-        e.vec(self.scores, self.scores, 0, rn=LENGTH, binary=Binary.MUL, scalar=3)
-        e.vec(self.scores, self.scores, 0, rn=LENGTH, binary=Binary.MUL, b=self.v_scale)
-        e.add("QNT", a=self.p_block, b=self.scores, rn=LENGTH, slot=P_SLOT, round_log2=p.ksplit.bit_length() - 1)
-        e.alu(Alu.MUL, BEATS, BLOCKS, s.v_rows * s.bundle_beats)
-        e.add("LDW", a=self.weights.cache_at + self.weights.v_at[kv_head], ra=CACHE, rn=BEATS)
-        e.add("MV", a=self.attn + q_head * s.head // lanes, b=self.p_block, rn=BLOCKS, rows=s.v_rows, raw=1,
-              slot=P_SLOT)
+    def _x_region(self, matrix: Matrix) -> tuple[str, int, int]:
+        first = self.buffers.x_block
+        return ("xbuf", first, first + matrix.inputs // BLOCK // self.params.ksplit)
 
-    def _emit_ffn(self) -> None:
-        e, c, s = self.emit, self.config, self.shapes
-        up = self.ff + s.ffn // self.params.sfu_lanes
-        self._norm(self.vectors.norm_stride)
-        self._product(self.weights.gate_up, self.h, c.dim, self.ff)
-        e.vec(self.gate, self.ff, s.ffn, binary=Binary.MUL, immediate=bits(-1.0), unary=Unary.EXP)
-        e.vec(self.gate, self.gate, s.ffn, binary=Binary.ADD, immediate=bits(1.0), unary=Unary.RECIP)
-        e.vec(self.gate, self.gate, s.ffn, binary=Binary.MUL, b=self.ff)
-        e.vec(self.gate, self.gate, s.ffn, binary=Binary.MUL, b=up)
-        self._product(self.weights.down, self.gate, s.ffn, self.h)
-        e.vec(self.x, self.x, c.dim, binary=Binary.ADD, b=self.h)
+    def _tile(self, matrix: Matrix, i: int, out: int, register: int) -> None:
+        e, packed, rows = self.emit, matrix.packed[0], matrix.packed[0].tiles[i].rows
+        e.add("LDW", a=matrix.offsets[i], ra=register, n=matrix.beats[i])
+        e.add("MV", [self._x_region(matrix)], [e.span(out, rows * self.params.row_groups)], a=out,
+              b=self.buffers.x_block, n=packed.share, rows=rows, group_log2=packed.group_blocks.bit_length() - 1,
+              scaled=1, minimum=int(packed.has_minimum), slot=self.buffers.x_slot, beats=matrix.beats[i])
 
     def _emit_head(self) -> None:
         """Final norm, then the head tile by tile into the running arg-max."""
-        e, p, c = self.emit, self.params, self.config
-        self._norm(0)
-        packed = self.weights.head.packed[0]
-        group = packed.group_blocks.bit_length() - 1
-        e.add("QNT", a=self.x_block, b=self.h, n=c.dim, group_log2=group,
-              round_log2=(p.ksplit * packed.group_blocks).bit_length() - 1, slot=X_SLOT)
-        first = 0
-        for tile, offset, beats in zip(packed.tiles, self.weights.head.offsets, self.weights.head.beats, strict=True):
-            count = min(tile.rows * p.row_groups, c.vocab - first)
-            e.add("LDW", chained=False, a=offset, n=beats)
-            e.add("MV", a=self.logits, b=self.x_block, n=packed.share, rows=tile.rows, group_log2=group, scaled=1,
-                  minimum=int(packed.has_minimum), slot=X_SLOT, beats=beats)
-            e.add("AMX", a=first, b=self.logits, n=count, first=int(first == 0))
-            first += count
+        e, p, c, b = self.emit, self.params, self.config, self.buffers
+        head = self.weights.head
+        self._norm(b.attn_norm)
+        self._quantise(head, b.h, c.dim)
+        first, late = 0, []
+        for i, tile in enumerate(head.packed[0].tiles):
+            out = b.logits[i % b.RING]
+            self._tile(head, i, out, 0)
+            for at, start, count in late:
+                e.add("AMX", [e.span(at, count)], a=start, b=at, n=count, first=int(start == 0))
+            late = [(out, first, min(tile.rows * p.row_groups, c.vocab - first))]
+            first += late[0][2]
+        for at, start, count in late:
+            e.add("AMX", [e.span(at, count)], a=start, b=at, n=count, first=int(start == 0))
 
 
 def compile_model(model: Model, params: LlmParams, *, context: int | None = None) -> Program:

@@ -13,6 +13,8 @@ __all__ = ["FixedMatrix", "PackedMatrix", "Tile", "fix", "pack", "quantise_dense
 
 GROUP = 32
 """Weights that share a scale where the compiler quantises."""
+MARGIN = 12
+"""Words of a lane's FIFO that the packer leaves alone: those under way (`Vpu.SLACK`), and descriptors of long runs."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,7 @@ def pack(quant: GroupQuant, params: LlmParams) -> PackedMatrix:
                 for g in range(params.row_groups)
             ],
             params.planes,
+            params.fifo_depth - MARGIN,
         )
         beats = max(len(lane) for lane in lanes)
         words = np.zeros((beats, len(lanes), params.planes), np.uint16)

@@ -74,8 +74,24 @@ class Shapes:
         return ceil_to(columns, BLOCK * self.params.ksplit * group_blocks)
 
     @property
+    def qkv_size(self) -> int:
+        """Outputs of the matrix of k, v and q, which lie below each other."""
+        return 2 * self.kv_size + self.q_size
+
+    @property
+    def scale_row(self) -> int:
+        """Elements of a row of cache scales, in memory and on the chip."""
+        return ceil_to(self.context, BLOCK)
+
+    @property
     def kv_rows(self) -> int:
-        return min(4, self.params.acc_depth)
+        """Rows a chain in a K tile; a power of two (the KV writer shifts)."""
+        rows = -(-self.context // self.params.row_groups)
+        return min(1 << (rows - 1).bit_length(), self.params.acc_depth)
+
+    @property
+    def k_tiles(self) -> int:
+        return -(-self.context // self.kv_tile)
 
     @property
     def kv_tile(self) -> int:
@@ -104,7 +120,7 @@ class Shapes:
 
     @property
     def k_beats(self) -> int:
-        return ceil_to(self.context, self.kv_tile) // self.kv_tile * self.k_tile_beats
+        return self.k_tiles * self.k_tile_beats
 
     @property
     def v_beats(self) -> int:

@@ -20,8 +20,9 @@ class VectorImage:
 
     Attributes:
         program_at: the instructions. embed_at, embed_stride: row of a token. rope_at, rope_stride: row of a position.
-        norms_at, norm_stride: attention norm and feed-forward norm of every layer, then the last one.
-        scales_at, scale_stride: one row each for K and V of every KV head of every layer; the engine writes them.
+        norms_at, norm_stride: attention norm and feed-forward norm of every layer, then the last one and an empty row.
+        scales_at, scale_stride: one row each for K and V of every KV head of every layer and of one more (loads run one
+            layer ahead); the engine writes them.
         image: uint8 array.
     """
 
@@ -35,9 +36,9 @@ class VectorImage:
         self.rope_stride = 4 * 4 * shapes.head
         self.rope_at = memory.take(self.rope_stride * shapes.context)
         self.norm_stride = ceil_to(4 * c.dim, ALIGN)
-        self.norms_at = memory.take(self.norm_stride * (2 * c.layers + 1))
-        self.scale_stride = ceil_to(4 * shapes.context, ALIGN)
-        self.scales_at = memory.take(self.scale_stride * 2 * c.kv_heads * c.layers)
+        self.norms_at = memory.take(self.norm_stride * (2 * c.layers + 2))
+        self.scale_stride = 4 * shapes.scale_row
+        self.scales_at = memory.take(self.scale_stride * 2 * c.kv_heads * (c.layers + 1))
         self.image = np.zeros(memory.used, np.uint8)
 
         t = model.tensors

@@ -46,7 +46,7 @@ class Matrix:
 
 
 class WeightImages:
-    """Packs a model's matrices: per layer qkv (q, k, v stacked), o, gate_up, down; then the head; then the KV cache.
+    """Packs a model's matrices: per layer qkv (k, v, q stacked), o, gate_up, down; then the head; then the KV cache.
 
     Attributes:
         qkv, o, gate_up, down, head: see `Matrix`.
@@ -89,10 +89,8 @@ class WeightImages:
         head_rows = [(h * s.head, h * c.head_dim, c.head_dim) for h in range(c.heads)]
         group_blocks = GROUP // BLOCK
         x_columns = placed(s.inputs(c.dim, group_blocks), (0, 0, c.dim))
-        qkv_total = s.outputs(s.q_size + 2 * s.kv_size)
-        q_rows = placed(s.q_size, *head_rows)
-        k_rows = placed(s.kv_size, *head_rows[: c.kv_heads])
-        v_rows = placed(qkv_total - s.q_size - s.kv_size, *head_rows[: c.kv_heads])
+        kv_rows = placed(s.kv_size, *head_rows[: c.kv_heads])
+        q_rows = placed(s.outputs(s.qkv_size) - 2 * s.kv_size, *head_rows)
         o_columns = placed(s.inputs(s.q_size, group_blocks), *head_rows)
         o_rows = placed(s.outputs(c.dim), (0, 0, c.dim))
         gate_rows = placed(s.ffn, (0, 0, c.ffn_dim))
@@ -101,8 +99,8 @@ class WeightImages:
         vocab_rows = placed(s.outputs(c.vocab), (0, 0, c.vocab))
         layers = range(c.layers)
         self.qkv = self._matrix([
-            [(t[f"layers.{i}.q"], q_rows, x_columns), (t[f"layers.{i}.k"], k_rows, x_columns),
-             (t[f"layers.{i}.v"], v_rows, x_columns)] for i in layers
+            [(t[f"layers.{i}.k"], kv_rows, x_columns), (t[f"layers.{i}.v"], kv_rows, x_columns),
+             (t[f"layers.{i}.q"], q_rows, x_columns)] for i in layers
         ])
         self.o = self._matrix([[(t[f"layers.{i}.o"], o_rows, o_columns)] for i in layers])
         self.gate_up = self._matrix([

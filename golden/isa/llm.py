@@ -92,8 +92,8 @@ ISA = InstructionSet(
             "STV",
             3,
             "ST",
-            "Stores N binary32 numbers from vector row B to byte address A of the vector channel. "
-            "N = 1 may go to any multiple of 4 bytes; else A is a multiple of a vector row.",
+            "Stores N binary32 numbers from vector row B to byte address A of the vector channel, a multiple of a "
+            "vector row. N = 1 stores the one element of the row that lies at A in its row of memory.",
             (),
         ),
         Format(
@@ -103,7 +103,7 @@ ISA = InstructionSet(
             "Appends `count` INT8 numbers of the quantised vector at block B to the KV cache in place: "
             "element e of token N goes to its byte of the lane image at byte address A.",
             (
-                Field("count", 128, 16, "numbers to append"),
+                Field("count", 128, 16, "numbers to append, a multiple of 16"),
                 Field("value", 160, 1, "0: rows are tokens (K), 1: columns are tokens (V)"),
                 Field("rows", 164, 7, "rows a chain in the image's tiles"),
                 Field("blocks", 172, 10, "blocks of 16 a column in the image's tiles"),
@@ -114,10 +114,12 @@ ISA = InstructionSet(
             5,
             "MV",
             "Matrix times vector: consumes the lanes' stream, writes rows x row groups results to "
-            "vector row A as binary32; the vector is at block B of every column; a column's share of the inputs is "
-            "N blocks of 16.",
+            "vector row A as binary32; the vector is at block B of every column; N gives the blocks of 16 that are a "
+            "column's share of the inputs, or the rows. N = 0 does nothing.",
             (
-                Field("rows", 128, 7, "rows a chain"),
+                Field("rows", 128, 7, "rows a chain, if N gives the blocks"),
+                Field("blocks", 136, 10, "blocks a column, if N gives the rows"),
+                Field("grow", 146, 1, "N gives 0: the blocks, 1: the rows"),
                 Field("group_log2", 148, 3, "blocks in a scale group, log2"),
                 Field("scaled", 152, 1, "groups carry a 16-bit scale"),
                 Field("minimum", 153, 1, "groups carry a signed 16-bit minimum"),
@@ -144,6 +146,7 @@ ISA = InstructionSet(
                 Field("sb", 156, 4, "scalar register of b"),
                 Field("sd", 160, 4, "scalar register of the reduction"),
                 Field("b_row", 164, 20, "vector row of b"),
+                Field("period", 184, 8, "rows after which operand b starts again (0: never)"),
                 Field("immediate", 192, 32, "binary32 bits"),
             ),
         ),
@@ -168,7 +171,13 @@ ISA = InstructionSet(
             "Folds N binary32 numbers at vector row B into the running arg-max; the index of the first is A.",
             (Field("first", 128, 1, "start a new arg-max"),),
         ),
-        Format("PUT", 9, "MISC", "Writes scalar `sa` to element 0 of vector row A.", (Field("sa", 128, 4, "scalar"),)),
+        Format(
+            "PUT",
+            9,
+            "MISC",
+            "Writes scalar `sa` to element N of the vector at row A.",
+            (Field("sa", 128, 4, "scalar"),),
+        ),
         Format(
             "ALU",
             16,

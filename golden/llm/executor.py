@@ -177,7 +177,8 @@ class Executor:
 
     def _stv(self, v: dict[str, int]) -> None:
         data = self._slice("v", v["a"], 4 * v["n"])
-        data[:] = self._vector(v["b"], v["n"]).astype("<f4").view(np.uint8)
+        first = v["a"] // 4 % self.params.sfu_lanes if v["n"] == 1 else 0
+        data[:] = self._vector(v["b"], first + v["n"])[first:].astype("<f4").view(np.uint8)
         self.trace.bytes_written += data.nbytes
 
     def _stk(self, v: dict[str, int]) -> None:
@@ -196,7 +197,7 @@ class Executor:
         """The next tile of the lanes; constant ones (a whole load, with descriptors) are decoded once."""
         address, first = self.lanes[0]
         whole = not v["raw"] and v["beats"] == len(first)
-        key = (address, len(first), v["n"], v["rows"])
+        key = (address, len(first), v["blocks"], v["rows"])
         if whole and key in self.tiles:
             tile = self.tiles[key]
         else:
@@ -212,7 +213,7 @@ class Executor:
         return tile
 
     def _decode_tile(self, v: dict[str, int], stream: np.ndarray) -> _Tile:
-        rows, blocks, group = v["rows"], v["n"], 1 << v["group_log2"]
+        rows, blocks, group = v["rows"], v["blocks"], 1 << v["group_log2"]
         scaled, minimum, raw = (bool(v[name]) for name in ("scaled", "minimum", "raw"))
         lanes = decode_lanes(
             np.ascontiguousarray(stream.transpose(1, 0, 2)),
@@ -243,10 +244,15 @@ class Executor:
 
     def _mv(self, v: dict[str, int]) -> None:
         p = self.params
+        if not v["n"]:
+            return
         if not self.lanes:
             raise ValueError("MV finds no loaded weights")
+        v["rows" if v["grow"] else "blocks"] = v["n"]
+        if v["rows"] > p.acc_depth:
+            raise ValueError(f"{v['rows']} rows a chain, acc_depth is {p.acc_depth}")
         tile = self._take_tile(v)
-        blocks, group = v["n"], 1 << v["group_log2"]
+        blocks, group = v["blocks"], 1 << v["group_log2"]
         base = slice(v["b"], v["b"] + blocks)
         if v["b"] + blocks > p.xbuf_blocks:
             raise IndexError(f"blocks {v['b']}..{v['b'] + blocks} leave the activation buffer of {p.xbuf_blocks}")
@@ -261,8 +267,11 @@ class Executor:
         self._vector(v["a"], len(acc))[:] = convert(acc.astype(np.int64), exponent)
         self.trace.macs += tile.macs
 
-    def _operand(self, source: int, row: int, count: int, scalar: int, immediate: int) -> np.ndarray:
+    def _operand(self, source: int, row: int, count: int, scalar: int, immediate: int, period: int = 0) -> np.ndarray:
         match Source(source):
+            case Source.VECTOR if period:
+                once = self._whole(row, period * self.params.sfu_lanes).reshape(period, -1)
+                return once[np.arange(self._rows(count)) % period].reshape(-1)
             case Source.VECTOR:
                 return self._whole(row, count)
             case Source.SCALAR:
@@ -274,7 +283,7 @@ class Executor:
     def _vec(self, v: dict[str, int]) -> None:
         n = v["n"]
         a = self._operand(v["a_source"], v["b"], n, v["sa"], 0)
-        b = self._operand(v["b_source"], v["b_row"], n, v["sb"], v["immediate"])
+        b = self._operand(v["b_source"], v["b_row"], n, v["sb"], v["immediate"], v["period"])
         u = vector.unary(Unary(v["unary"]), vector.binary(Binary(v["binary"]), a, b))
         if v["store"]:
             self._whole(v["a"], n)[:] = u
@@ -304,7 +313,8 @@ class Executor:
         self.best = vector.arg_max(self._vector(v["b"], v["n"]), v["a"], None if v["first"] else self.best)
 
     def _put(self, v: dict[str, int]) -> None:
-        self.vmem[v["a"]] = self.scalars[v["sa"]]
+        row, element = divmod(v["n"], self.params.sfu_lanes)
+        self.vmem[v["a"] + row, element] = self.scalars[v["sa"]]
 
 
 def alu(op: Alu, a: int, b: int) -> int:

@@ -10,6 +10,10 @@ A *bundle* is 16 slots, one a DSP. A block with N of 16 kept has N bundles: with
 rows share one, and so on; N = 12 is stored as its first eight and its last four. Values are bit planes, most
 significant first: plane p holds bit p of the 16 slots. Positions are one bitmap a row for N = 8 and 12 and four index
 planes a bundle for N = 1, 2, 4; N = 16 needs none.
+
+All lanes of a tile take the same inputs at the same time, and their beats come in the same memory words. A lane that
+needs much fewer beats than another would fill its FIFO with beats of later blocks and stop them all: before a block, a
+*skip* descriptor makes such a lane drop beats, so that lanes never lie further apart than their FIFOs are deep.
 """
 
 from collections.abc import Sequence
@@ -36,7 +40,9 @@ KEPT = (0, 1, 2, 4, 8, 12, 16)
 """Legal N of N:16; a descriptor holds the position in this tuple."""
 WIDTHS = (2, 3, 4, 5, 8)
 """Legal bits of a value; a descriptor holds the position in this tuple."""
-RUN_BITS = 9
+LONGEST_RUN = 511
+SKIP = 7
+"""In place of the position in KEPT: not a block, but as many beats to drop as a run is long; a descriptor follows."""
 
 
 @dataclass(frozen=True)
@@ -180,20 +186,64 @@ def encode_lane(lane: LaneMatrix, planes: int) -> np.ndarray:
     return encode_lanes([lane], planes)[0]
 
 
-def encode_lanes(lanes: Sequence[LaneMatrix], planes: int) -> list[np.ndarray]:
-    """Beats of several lanes of one tile, each uint16 [beats, planes]; lanes of equal formats are packed together."""
+def encode_lanes(lanes: Sequence[LaneMatrix], planes: int, depth: int | None = None) -> list[np.ndarray]:
+    """Beats of several lanes of one tile, each uint16 [beats, planes]; lanes of equal formats are packed together.
+
+    Args:
+        depth: at the end of every block of inputs no lane lies more than so many beats behind another; None: no limit.
+    """
+    skips = _skips(lanes, planes, depth) if depth is not None else [()] * len(lanes)
     alike: dict[tuple, list[int]] = {}
     for i, lane in enumerate(lanes):
-        alike.setdefault((lane.formats, lane.header, lane.group), []).append(i)
+        alike.setdefault((lane.formats, lane.header, lane.group, skips[i]), []).append(i)
     result: list[np.ndarray] = [np.empty(0)] * len(lanes)
     for members in alike.values():
-        for i, beats in zip(members, _encode_alike([lanes[i] for i in members], planes), strict=True):
+        packed = _encode_alike([lanes[i] for i in members], planes, dict(skips[members[0]]))
+        for i, beats in zip(members, packed, strict=True):
             result[i] = beats
     return result
 
 
-def _encode_alike(lanes: list[LaneMatrix], planes: int) -> np.ndarray:
-    """uint16 [lanes, beats, planes] of lanes with the same formats, header and group."""
+def _skips(lanes: Sequence[LaneMatrix], planes: int, depth: int) -> list[tuple[tuple[int, int], ...]]:
+    """(block of inputs, beats that skipping before it takes) of every lane.
+
+    A lane that falls behind is brought half way back, so that skips are rare; it never becomes the longest.
+    """
+    shapes = {id(lane.formats): _beats_of_blocks(lane, planes) for lane in lanes}
+    beats, described = (np.stack([shapes[id(lane.formats)][i] for lane in lanes]) for i in range(2))
+    skips: list[list[tuple[int, int]]] = [[] for _ in lanes]
+    if (beats == beats[0]).all():
+        return [()] * len(lanes)
+    ends = np.zeros(len(lanes), np.int64)
+    for kb, block in enumerate(beats.T):
+        ends += block
+        for i in np.flatnonzero(ends < ends.max() - depth):
+            missing = int(ends.max() - depth // 2 - ends[i])
+            ends[i] += missing
+            skips[i].append((kb, missing - int(not described[i, kb])))
+    return [tuple(one) for one in skips]
+
+
+def _beats_of_blocks(lane: LaneMatrix, planes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of every block of inputs: its beats, and whether a descriptor stands before its first block of rows."""
+    rows, blocks = lane.q.shape[0], lane.q.shape[1] // BLOCK
+    row_blocks = -(-rows // BLOCK)
+    sides = (lane.scale is not None) + (lane.minimum is not None)
+    runs = _runs([fmt.code for block in lane.formats for fmt in block], ())
+    result = np.zeros(blocks, np.int64)
+    for kb in range(blocks):
+        halfwords = [rows] * sides if kb % lane.group == 0 else []
+        for rb, fmt in enumerate(lane.formats[kb]):
+            count = min(BLOCK, rows - rb * BLOCK)
+            bundles = sum(-(-count * size // BLOCK) for size, _ in fmt.segments)
+            halfwords += [int(kb * row_blocks + rb in runs), count if fmt.bitmap else 0]
+            halfwords.append(bundles * (fmt.width + 4 * fmt.indexed))
+        result[kb] = sum(-(-n // planes) for n in halfwords)
+    return result, np.array([kb * row_blocks in runs for kb in range(blocks)])
+
+
+def _encode_alike(lanes: list[LaneMatrix], planes: int, skips: dict[int, int]) -> np.ndarray:
+    """uint16 [lanes, beats, planes] of lanes with the same formats, header, group and beats to drop before a block."""
     lane = lanes[0]
     out = _Writer(len(lanes), planes)
     q, keep = np.stack([one.q for one in lanes]), np.stack([one.keep for one in lanes])
@@ -203,13 +253,15 @@ def _encode_alike(lanes: list[LaneMatrix], planes: int) -> np.ndarray:
     rows, blocks = lane.q.shape[0], lane.q.shape[1] // BLOCK
     order = [(kb, rb) for kb in range(blocks) for rb in range(-(-rows // BLOCK))]
     codes = [lane.formats[kb][rb].code for kb, rb in order]
-    runs = _runs(codes)
+    runs = _runs(codes, [order.index((kb, 0)) for kb in skips])
     out.put_all(lane.header.code)
     for position, (kb, rb) in enumerate(order):
         if rb == 0 and kb % lane.group == 0:
             for side in sides:
                 out.put(side[:, :, kb // lane.group])
                 out.align()
+        if rb == 0 and kb in skips:
+            _encode_skip(out, skips[kb])
         if position in runs:
             out.put_all(codes[position] | runs[position] << 7)
         rows_here = slice(rb * BLOCK, min(rows, rb * BLOCK + BLOCK))
@@ -218,12 +270,25 @@ def _encode_alike(lanes: list[LaneMatrix], planes: int) -> np.ndarray:
     return out.beats()
 
 
-def _runs(codes: list[int]) -> dict[int, int]:
-    """Start position -> length of every run of equal codes, no longer than a descriptor can say."""
+def _encode_skip(out: _Writer, beats: int) -> None:
+    """Descriptors and what they drop, `beats` in all."""
+    while beats:
+        count = min(beats - 1, LONGEST_RUN)
+        count -= beats - 1 - count == 1
+        out.put_all(SKIP | count << 7)
+        out.put(np.zeros((out.lanes, count * out.planes), np.int64))
+        beats -= 1 + count
+
+
+def _runs(codes: list[int], breaks: Sequence[int]) -> dict[int, int]:
+    """Start position -> length of every run of equal codes, no longer than a descriptor can say.
+
+    A run also starts at every position in `breaks`.
+    """
     runs: dict[int, int] = {}
     start = 0
     for i, code in enumerate(codes):
-        if i and (code != codes[start] or runs[start] == (1 << RUN_BITS) - 1):
+        if i and (code != codes[start] or i in breaks or runs[start] == LONGEST_RUN):
             start = i
         runs[start] = i - start + 1
     return runs
@@ -352,6 +417,9 @@ def _decode_alike(
                 continue
             if run == 0:
                 word = read.take_same()
+                while word & 7 == SKIP and word >> 7:
+                    read.at += (word >> 7) * read.planes
+                    word = read.take_same()
                 fmt, run = BlockFormat.from_code(word & 0x7F), word >> 7
                 if run == 0:
                     raise ValueError(f"illegal block descriptor {word:#x}: a run of 0")

@@ -50,7 +50,7 @@ class TokenQueue(wiring.Component):
         done: the unit is idle again. idle: nothing queued or running. stalled: the head waits for tokens.
     """
 
-    def __init__(self, width: int, queues: int, depth: int = 4):
+    def __init__(self, width: int, queues: int, depth: int):
         self.width, self.depth = width, depth
         super().__init__({
             "i": In(stream.Signature(width)),

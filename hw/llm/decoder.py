@@ -4,7 +4,7 @@ from amaranth.hdl import Const, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.llm.stream import KEPT, WIDTHS
+from golden.llm.stream import KEPT, SKIP, WIDTHS
 from golden.params import BLOCK, LlmParams
 
 from .bundle import BundleAssembler
@@ -108,7 +108,7 @@ class LaneDecoder(wiring.Component):
             issue.bundle.payload.eq(bundle),
         ]
 
-        next_kept, next_width = self.lane.payload[:3], self.lane.payload[3:6]
+        next_kept, next_width, next_run = self.lane.payload[:3], self.lane.payload[3:6], self.lane.payload[7:16]
         m.d.comb += [
             issue.bitmap_data.eq(self.lane.payload),
             issue.bitmap_word.eq(word),
@@ -215,12 +215,21 @@ class LaneDecoder(wiring.Component):
                 m.d.comb += self.lane.ready.eq(1)
                 with m.If(self.lane.valid):
                     m.d.sync += [kept.eq(next_kept), width.eq(next_width), sign.eq(self.lane.payload[6])]
-                    m.d.sync += run.eq(self.lane.payload[7:16] - 1)
-                    with m.If((next_kept >= len(KEPT)) | (next_width >= len(WIDTHS)) | (self.lane.payload[7:16] == 0)):
+                    m.d.sync += run.eq(next_run - 1)
+                    with m.If((next_kept == SKIP) & (next_run != 0)):
+                        m.d.sync += run.eq(next_run)
+                        m.next = "SKIP"
+                    with m.Elif((next_kept >= len(KEPT)) | (next_width >= len(WIDTHS)) | (next_run == 0)):
                         m.d.sync += self.error.eq(1)
                         m.next = "IDLE"
                     with m.Else():
                         m.next = "BEGIN"
+            with m.State("SKIP"):
+                m.d.comb += self.lane.ready.eq(1)
+                with m.If(self.lane.valid):
+                    m.d.sync += run.eq(run - 1)
+                    with m.If(run == 1):
+                        m.next = "DESCRIPTOR"
             with m.State("BEGIN"):
                 enter_kind(kept, run)
             with m.State("BITMAP"):

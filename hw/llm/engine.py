@@ -1,6 +1,6 @@
 """One computing core of the LLM engine: sequencer, queues, units and memory ports."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -83,14 +83,14 @@ class LlmEngine(wiring.Component):
         for c in range(p.channels):
             wiring.connect(m, load.channels[c], readers[c].command)
             wiring.connect(m, store.channels[c], writers[c].i)
-            lanes = mpe.lanes[c * p.lanes_per_channel : (c + 1) * p.lanes_per_channel]
-            ready = Signal(name=f"lanes_ready_{c}")
-            m.d.comb += [ready.eq(Cat(*(lane.ready for lane in lanes)).all()), readers[c].o.ready.eq(ready)]
-            for i, lane in enumerate(lanes):
-                m.d.comb += [
-                    lane.payload.eq(readers[c].o.payload.word_select(i, p.lane_bits)),
-                    lane.valid.eq(readers[c].o.valid & ready),
-                ]
+            first = c * p.lanes_per_channel
+            word, valid = Signal(p.axi_bits, name=f"word_{c}", reset_less=True), Signal(name=f"word_{c}_valid")
+            room = mpe.lane_room[first : first + p.lanes_per_channel].all()
+            m.d.comb += readers[c].o.ready.eq(room)
+            m.d.sync += [word.eq(readers[c].o.payload), valid.eq(readers[c].o.valid & room)]
+            for i in range(p.lanes_per_channel):
+                lane = mpe.lanes[first + i]
+                m.d.comb += [lane.data.eq(word.word_select(i, p.lane_bits)), lane.valid.eq(valid)]
             m.d.comb += [load.bases[c].eq(self.bases[c]), store.bases[c].eq(self.bases[c])]
         wiring.connect(m, store.vector, writers[-1].i)
         m.d.comb += [load.base.eq(base_v), store.base.eq(base_v)]
@@ -151,7 +151,7 @@ class LlmEngine(wiring.Component):
     def _queues(self, m, sequencer, tokens, units):
         heads = {}
         for q, name in enumerate(QUEUES[:-1]):
-            queue = TokenQueue(ISA.bits, len(QUEUES))
+            queue = TokenQueue(ISA.bits, len(QUEUES), self.params.queue_depth)
             m.submodules[f"queue_{name.lower()}"] = queue
             wiring.connect(m, sequencer.queues[q], queue.i)
             head = Signal(instruction_layout(ISA, next(f.name for f in ISA.formats if f.queue == name)), name=name)
@@ -189,11 +189,11 @@ class LlmEngine(wiring.Component):
         m.d.comb += [command.a.eq(stk.a), command.b.eq(stk.b), command.n.eq(stk.n), command.cache.eq(is_a("STK", "ST"))]
         m.d.comb += [getattr(command, n).eq(getattr(stk, n)) for n in ("value", "rows", "blocks", "count")]
         mv, command = view("MV", "MV"), units["MV"].command.payload
+        m.d.comb += [command.tile[n].eq(getattr(mv, n)) for n in ("group_log2", "scaled", "minimum", "raw", "beats")]
         m.d.comb += [
-            command.tile[n].eq(getattr(mv, n)) for n in ("rows", "group_log2", "scaled", "minimum", "raw", "beats")
-        ]
-        m.d.comb += [
-            command.tile.blocks.eq(mv.n),
+            command.tile.rows.eq(Mux(mv.grow, mv.n, mv.rows)),
+            command.tile.blocks.eq(Mux(mv.grow, mv.blocks, mv.n)),
+            command.empty.eq(mv.n == 0),
             command.out.eq(mv.a),
             command.base.eq(mv.b),
             command.exponent.eq(units["MISC"].exponents[mv.slot]),
@@ -217,6 +217,7 @@ class LlmEngine(wiring.Component):
                 "sb",
                 "sd",
                 "b_row",
+                "period",
                 "immediate",
             )
         ]
@@ -268,24 +269,13 @@ class LlmEngine(wiring.Component):
         ]
         with m.If(grant):
             m.d.comb += [buffer.b_row.eq(store.read_row), buffer.b_read.eq(1)]
-        with m.If(mpe.write_valid):
-            m.d.comb += [
-                buffer.write_valid.eq(1),
-                buffer.write_row.eq(mpe.write_row),
-                buffer.write_data.eq(mpe.write_data),
-            ]
-        with m.Elif(vector.write_valid):
-            m.d.comb += [
-                buffer.write_valid.eq(1),
-                buffer.write_row.eq(vector.write_row),
-                buffer.write_data.eq(vector.write_data),
-            ]
-        with m.Else():
-            m.d.comb += [
-                buffer.write_valid.eq(load.write_valid),
-                buffer.write_row.eq(load.write_row),
-                buffer.write_data.eq(load.write_data),
-            ]
+        for unit, elements in ((load, None), (vector, vector.write_elements), (mpe, None)):
+            with m.If(unit.write_valid):
+                m.d.comb += [
+                    buffer.write_elements.eq(~0 if elements is None else elements),
+                    buffer.write_row.eq(unit.write_row),
+                    buffer.write_data.eq(unit.write_data),
+                ]
 
     def _status(self, m, sequencer, tokens, mpe, readers, writers):
         """First error or HALT ends the run; an aborted engine needs a reset before the next start."""

@@ -23,11 +23,13 @@ def block_layout() -> data.StructLayout:
 class ColumnFeeder(wiring.Component):
     """For each block of the tile: waits for room in all chains of the column, sends 16 inputs, then `filled`.
 
-    18 cycles a block. `input_sum` is the group's running sum of q << shift, << min_shift.
+    16 cycles a block while there is room; `filled` comes 2 cycles after the last input. `input_sum` is the group's
+    running sum of q << shift, << min_shift.
 
     Attributes:
-        write_*: from the quantiser. peek_*: read port for the KV writer while idle, one cycle latency.
-        start, base: strobe and first block. room: every chain of the column has room.
+        write_*: from the quantiser. peek_*: read port for the KV writer, one cycle latency.
+        start, base: strobe and first block. room: every chain of the column has room; it takes no more than
+            `BLOCK - 1` cycles to see the first input of a block.
     """
 
     def __init__(self, params: LlmParams):
@@ -53,31 +55,59 @@ class ColumnFeeder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.buffer = buffer = Memory(shape=block_layout().size, depth=self.params.xbuf_blocks, init=[])
-        write, read = buffer.write_port(), buffer.read_port()
+        reads = []
+        for name in ("buffer", "peek"):
+            m.submodules[name] = memory = Memory(shape=block_layout().size, depth=self.params.xbuf_blocks, init=[])
+            write, read = memory.write_port(), memory.read_port()
+            m.d.comb += [write.en.eq(self.write_valid), write.addr.eq(self.write_block), write.data.eq(self.write_data)]
+            reads.append(read)
+        read, peek = reads
         block, slot, kb, half = Signal(range(self.params.xbuf_blocks)), Signal(4), Signal(10), Signal()
         values = Signal(data.ArrayLayout(signed(8), BLOCK), reset_less=True)
         shift = Signal(3, reset_less=True)
-        total = Signal(signed(12), reset_less=True)
-        group_total = Signal(signed(PARTIAL_BITS), reset_less=True)
         stored = Signal(block_layout())
+        filling = Signal()
         m.d.comb += [
-            write.en.eq(self.write_valid),
-            write.addr.eq(self.write_block),
-            write.data.eq(self.write_data),
+            peek.addr.eq(self.peek_block),
+            self.peek_data.eq(peek.data),
             stored.eq(read.data),
-            self.peek_data.eq(read.data),
-            self.busy.eq(1),
+            read.addr.eq(block),
+            self.fill.valid.eq(filling),
             self.fill.half.eq(half),
             self.fill.slot.eq(slot),
             self.fill.value.eq(values[0]),
-            read.addr.eq(block),
         ]
         group_mask = Signal(8)
         m.d.comb += group_mask.eq((1 << self.tile.group_log2) - 1)
+
+        # behind the last input of a block: its sum, then the group's, then `filled`
+        total = Signal(signed(12), reset_less=True)
+        summed, published = Signal(), Signal()
+        late_half, late_first = Signal(reset_less=True), Signal(reset_less=True)
+        late_shift = Signal(3, reset_less=True)
+        group_total = Signal(signed(PARTIAL_BITS), reset_less=True)
+        last_slot = filling & (slot == BLOCK - 1)
+        m.d.sync += [
+            total.eq(Mux(slot == 0, 0, total) + values[0]),
+            summed.eq(last_slot),
+            published.eq(summed),
+        ]
+        with m.If(last_slot):
+            m.d.sync += [late_half.eq(half), late_shift.eq(shift), late_first.eq((kb & group_mask) == 0)]
+        with m.If(summed):
+            m.d.sync += group_total.eq(Mux(late_first, 0, group_total) + (total << late_shift))
+        m.d.comb += self.filled.eq(published)
+        for i in range(2):
+            with m.If(published & (late_half == i)):
+                m.d.sync += [self.shift[i].eq(late_shift), self.input_sum[i].eq(group_total << self.min_shift)]
+
+        def load():
+            m.d.sync += [values.eq(stored.q), shift.eq(stored.shift), slot.eq(0), block.eq(block + 1)]
+
+        m.d.comb += self.busy.eq(1)
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += [self.busy.eq(0), read.addr.eq(self.peek_block)]
+                m.d.comb += self.busy.eq(summed | published)
                 with m.If(self.start):
                     m.d.sync += [block.eq(self.base), kb.eq(0), half.eq(0)]
                     m.next = "READ"
@@ -85,30 +115,18 @@ class ColumnFeeder(wiring.Component):
                 m.next = "LOAD"
             with m.State("LOAD"):
                 with m.If(self.room):
-                    m.d.sync += [values.eq(stored.q), shift.eq(stored.shift), slot.eq(0), total.eq(0)]
-                    m.d.sync += block.eq(block + 1)
+                    load()
                     m.next = "FILL"
             with m.State("FILL"):
-                m.d.comb += self.fill.valid.eq(1)
-                m.d.sync += [
-                    slot.eq(slot + 1),
-                    total.eq(total + values[0]),
-                    values.as_value().eq(values.as_value() >> 8),
-                ]
-                with m.If(slot == BLOCK - 1):
-                    m.next = "SUM"
-            with m.State("SUM"):
-                first = (kb & group_mask) == 0
-                m.d.sync += group_total.eq(Mux(first, 0, group_total) + (total << shift))
-                m.next = "DONE"
-            with m.State("DONE"):
-                m.d.comb += self.filled.eq(1)
-                for i in range(2):
-                    with m.If(half == i):
-                        m.d.sync += [self.shift[i].eq(shift), self.input_sum[i].eq(group_total << self.min_shift)]
-                m.d.sync += [half.eq(~half), kb.eq(kb + 1)]
-                m.next = "LOAD"
-                with m.If(kb + 1 == self.tile.blocks):
-                    m.next = "IDLE"
+                m.d.comb += filling.eq(1)
+                m.d.sync += [slot.eq(slot + 1), values.as_value().eq(values.as_value() >> 8)]
+                with m.If(last_slot):
+                    m.d.sync += [half.eq(~half), kb.eq(kb + 1)]
+                    with m.If(kb + 1 == self.tile.blocks):
+                        m.next = "IDLE"
+                    with m.Elif(self.room):
+                        load()
+                    with m.Else():
+                        m.next = "LOAD"
         assert EX_MAX < 8
         return m

@@ -5,7 +5,7 @@ from amaranth.lib import data
 
 from golden.params import BLOCK, LlmParams
 
-__all__ = ["ROW_BITS", "pass_layout", "product_layout", "tile_layout"]
+__all__ = ["ROW_BITS", "lane_layout", "pass_layout", "product_layout", "tile_layout"]
 
 ROW_BITS = 6
 
@@ -21,6 +21,11 @@ def tile_layout() -> data.StructLayout:
         "raw": unsigned(1),
         "beats": unsigned(24),
     })
+
+
+def lane_layout(params: LlmParams) -> data.StructLayout:
+    """A lane's part of a memory word, on its way to the lane's FIFO; who sends it has seen that there is room."""
+    return data.StructLayout({"valid": unsigned(1), "data": unsigned(params.lane_bits)})
 
 
 def tags_layout() -> data.StructLayout:

@@ -8,9 +8,11 @@ from amaranth.lib.wiring import In, Out
 
 from golden.params import LlmParams
 from hw.fabric.float32 import IntToFloat
+from hw.fabric.pipeline import delay
 
 from .feeder import ColumnFeeder, block_layout
-from .layouts import ROW_BITS, tile_layout
+from .layouts import ROW_BITS, lane_layout, tile_layout
+from .vpu import Vpu
 
 __all__ = ["VPU_MODULE", "Mpe", "mv_layout"]
 
@@ -19,23 +21,25 @@ VPU_MODULE = "lacuna_vpu"
 
 
 def mv_layout(params: LlmParams) -> data.StructLayout:
-    """An MV instruction, operands resolved. `exponent` is the quantised vector's."""
+    """An MV instruction, operands resolved. `exponent` is the quantised vector's; `empty`: nothing to do."""
     return data.StructLayout({
         "tile": tile_layout(),
         "out": unsigned(range(params.vmem_rows).stop.bit_length()),
         "base": unsigned(range(params.xbuf_blocks).stop.bit_length()),
         "exponent": signed(10),
+        "empty": unsigned(1),
     })
 
 
 class Mpe(wiring.Component):
     """rows x row_groups exact sums from the lanes' streams, rounded once to binary32.
 
-    After the last sum: `rows * row_groups / sfu_lanes` cycles of read-out and IntToFloat.LATENCY + 2.
+    After the last sum: `rows * row_groups / sfu_lanes` cycles of read-out and IntToFloat.LATENCY + 3.
 
     Attributes:
         command: the MV instruction; ready again when the last result is written.
-        lanes: one stream a chain. write_*: results to the global buffer, no back-pressure.
+        lanes, lane_room: a word's part for each chain, sent while there is room.
+        write_*: results to the global buffer, no back-pressure.
         x_*: quantised blocks from the quantiser, by column; peek_*: see ColumnFeeder.
         error: an illegal descriptor in some lane (sticky until the next command).
     """
@@ -44,7 +48,8 @@ class Mpe(wiring.Component):
         self.params = p = params
         super().__init__({
             "command": In(stream.Signature(mv_layout(p))),
-            "lanes": In(stream.Signature(p.lane_bits)).array(p.chains),
+            "lanes": In(lane_layout(p)).array(p.chains),
+            "lane_room": Out(p.chains),
             "write_valid": Out(1),
             "write_row": Out(range(p.vmem_rows)),
             "write_data": Out(p.sfu_lanes * 32),
@@ -75,11 +80,10 @@ class Mpe(wiring.Component):
                 room, vpu_busy, error, header = (Signal(name=f"{n}_{i}") for n in ("room", "busy", "error", "header"))
                 shift, unit = Signal(3, name=f"min_shift_{i}"), Signal(signed(10), name=f"exponent_{i}")
                 acc = Signal(signed(48), name=f"acc_{i}")
-                lane = self.lanes[i]
                 m.submodules[f"vpu_{i}"] = Instance(
                     VPU_MODULE,
                     i_clk=ClockSignal(), i_rst=ResetSignal(),
-                    i_lane__payload=lane.payload, i_lane__valid=lane.valid, o_lane__ready=lane.ready,
+                    i_lane=self.lanes[i], o_lane_room=self.lane_room[i],
                     i_tile=held.tile, i_start=start, i_fill=feeder.fill, i_filled=feeder.filled,
                     i_shift__0=feeder.shift[0], i_shift__1=feeder.shift[1],
                     i_input_sum__0=feeder.input_sum[0], i_input_sum__1=feeder.input_sum[1],
@@ -112,18 +116,16 @@ class Mpe(wiring.Component):
         steps = p.row_groups // p.sfu_lanes
         step, reading = Signal(range(max(2, steps))), Signal()
         out_row = Signal(range(p.vmem_rows))
-        latency = 2 + IntToFloat.LATENCY
+        latency = 1 + Vpu.READ_LATENCY + IntToFloat.LATENCY
         valids = [Signal(name=f"valid_{i}") for i in range(latency)]
         m.d.sync += [valids[0].eq(reading), *(b.eq(a) for a, b in pairwise(valids))]
-        captured = [Signal(signed(48), name=f"captured_{i}", reset_less=True) for i in range(p.chains)]
-        step_late = Signal.like(step, reset_less=True)
-        m.d.sync += [step_late.eq(step), *(a.eq(b) for a, b in zip(captured, accs, strict=True))]
+        step_late = delay(m, step, Vpu.READ_LATENCY, "step")
         for lane in range(p.sfu_lanes):
             total = Signal(signed(48), name=f"total_{lane}", reset_less=True)
             with m.Switch(step_late):
                 for s in range(steps):
                     with m.Case(s):
-                        picked = [captured[c * p.row_groups + s * p.sfu_lanes + lane] for c in range(p.ksplit)]
+                        picked = [accs[c * p.row_groups + s * p.sfu_lanes + lane] for c in range(p.ksplit)]
                         m.d.sync += total.eq(sum(picked[1:], start=picked[0]))
             convert = IntToFloat(48)
             m.submodules[f"convert_{lane}"] = convert
@@ -140,7 +142,7 @@ class Mpe(wiring.Component):
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += [self.command.ready.eq(1), self.busy.eq(0)]
-                with m.If(self.command.valid):
+                with m.If(self.command.valid & ~self.command.payload.empty):
                     m.d.sync += [held.eq(self.command.payload), out_row.eq(self.command.payload.out)]
                     m.next = "START"
             with m.State("START"):

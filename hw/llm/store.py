@@ -21,9 +21,11 @@ def store_layout(params: LlmParams) -> data.StructLayout:
 
 
 class StoreUnit(wiring.Component):
-    """STV writes a row a beat; STK writes a byte a beat to the channel of its lane (golden: `kv_offsets`).
+    """STV writes a row a beat; STK writes, every 3 cycles, what of a block of 16 lies in one beat.
 
-    `rows` and `blocks` are powers of two (their logarithms are taken from the highest set bit).
+    For K that is a lane's bytes (a block lies in one lane), for V a byte of up to 16 lanes (golden: `kv_offsets`).
+    `rows` and `blocks` are powers of two (their logarithms are taken from the highest set bit), `count` is a multiple
+    of 16. Finished when all writes have their response.
 
     Attributes:
         channels, vector: beats for the writers. bases, base: see LoadUnit. writers_busy: responses are outstanding.
@@ -62,9 +64,10 @@ class StoreUnit(wiring.Component):
         left = Signal(32)
         m.d.comb += [address.eq(self.base + held.a + index * row_bytes), left.eq(held.n - index * p.sfu_lanes)]
         low = (p.beat_bytes - 1).bit_length()
+        lane_bytes = p.lane_bits // 8
         words = Signal(p.sfu_lanes)
         m.d.comb += words.eq(Cat(*(left > k for k in range(p.sfu_lanes))))
-        first = self.read_data[:32]
+        row = Signal(p.sfu_lanes * 32, reset_less=True)
         strobe_row = Cat(*(w.replicate(4) for w in words))
         strobe = Signal(p.beat_bytes)
         offset = address[:low]
@@ -74,14 +77,12 @@ class StoreUnit(wiring.Component):
         m.d.comb += [
             self.read_row.eq(held.b + index),
             self.vector.payload.address.eq(Cat(Signal(low, name="aligned"), address[low:])),
-            self.vector.payload.data.eq(
-                Mux(single, first.replicate(p.axi_bits // 32), self.read_data.replicate(copies))
-            ),
+            self.vector.payload.data.eq(row.replicate(copies)),
             self.vector.payload.strobe.eq(strobe),
         ]
 
         element = self._element_address(m, held, index)
-        byte = Signal(8, reset_less=True)
+        data, strobes = Signal(p.axi_bits, reset_less=True), Signal(p.beat_bytes, reset_less=True)
         target = Signal(32, reset_less=True)
         channel = Signal(range(max(2, p.channels)), reset_less=True)
         column = Signal(range(max(2, p.ksplit)))
@@ -99,9 +100,11 @@ class StoreUnit(wiring.Component):
         for c, stream_out in enumerate(self.channels):
             m.d.comb += [
                 stream_out.payload.address.eq(self.bases[c] + Cat(Signal(low, name=f"zero_{c}"), target[low:])),
-                stream_out.payload.data.eq(byte.replicate(p.beat_bytes)),
-                stream_out.payload.strobe.eq(1 << target[:low]),
+                stream_out.payload.data.eq(data),
+                stream_out.payload.strobe.eq(strobes),
             ]
+        spread, word, step = self._beat(m, held, block, index)
+        at = element[0][:low]
         accepted = Signal()
         with m.FSM():
             with m.State("IDLE"):
@@ -114,7 +117,10 @@ class StoreUnit(wiring.Component):
                         m.next = "PEEK"
             with m.State("READ"):
                 with m.If(self.read_grant):
-                    m.next = "WRITE"
+                    m.next = "CAPTURE"
+            with m.State("CAPTURE"):
+                m.d.sync += row.eq(self.read_data)
+                m.next = "WRITE"
             with m.State("WRITE"):
                 m.d.comb += self.vector.valid.eq(1)
                 with m.If(self.vector.ready):
@@ -123,10 +129,11 @@ class StoreUnit(wiring.Component):
                     with m.If(left <= p.sfu_lanes):
                         m.next = "DRAIN"
             with m.State("PEEK"):
-                m.next = "BYTE"
-            with m.State("BYTE"):
+                m.next = "SPREAD"
+            with m.State("SPREAD"):
                 m.d.sync += [
-                    byte.eq(block.as_value().word_select(index[:4], 8)),
+                    data.eq(Mux(held.value, spread, word)),
+                    strobes.eq(Mux(held.value, self._lanes_strobe() << at, ((1 << lane_bytes) - 1) << at)),
                     target.eq(held.a + element[0]),
                     channel.eq(element[1]),
                 ]
@@ -136,14 +143,34 @@ class StoreUnit(wiring.Component):
                     with m.If(channel == c):
                         m.d.comb += [stream_out.valid.eq(1), accepted.eq(stream_out.ready)]
                 with m.If(accepted):
-                    m.d.sync += index.eq(index + 1)
+                    m.d.sync += index.eq(index + step)
                     m.next = "PEEK"
-                    with m.If(index + 1 == held.count):
+                    with m.If(index + step == held.count):
                         m.next = "DRAIN"
             with m.State("DRAIN"):
                 with m.If(~self.writers_busy):
                     m.next = "IDLE"
         return m
+
+    @property
+    def _lanes_a_beat(self):
+        """Elements of a V block that lie in one beat: one a lane."""
+        return min(BLOCK, self.params.lanes_per_channel, self.params.row_groups)
+
+    def _lanes_strobe(self):
+        return sum(1 << (lane * self.params.lane_bits // 8) for lane in range(self._lanes_a_beat))
+
+    def _beat(self, m, held, block, index):
+        """(data for V, data for K, elements in a beat) from element `index` of the block on."""
+        p, values = self.params, block.q.as_value()
+        lane_bytes, lanes = p.lane_bits // 8, self._lanes_a_beat
+        within, step = index[:4], Signal(5)
+        bytes_v = values.word_select(within[lanes.bit_length() - 1 :], 8 * lanes) if lanes < BLOCK else values
+        word = values.word_select(within[lane_bytes.bit_length() - 1 :], p.lane_bits)
+        bytes_of_lanes = [bytes_v.word_select(lane % lanes, 8) for lane in range(p.lanes_per_channel)]
+        spread = Cat(*(byte.replicate(lane_bytes) for byte in bytes_of_lanes))
+        m.d.comb += step.eq(Mux(held.value, lanes, lane_bytes))
+        return spread, word.replicate(p.lanes_per_channel), step
 
     def _element_address(self, m, held, index):
         """(byte offset in the image, channel) of element `index`: golden.llm.stream.kv_offsets, combinational."""

@@ -45,6 +45,7 @@ def vector_layout(params: LlmParams) -> data.StructLayout:
             "sb": unsigned(4),
             "sd": unsigned(4),
             "b_row": unsigned(20),
+            "period": unsigned(8),
             "immediate": unsigned(32),
             "group_log2": unsigned(3),
             "round_log2": unsigned(3),
@@ -79,6 +80,7 @@ class VectorUnit(wiring.Component):
                 "read": Out(1),
                 "write_valid": Out(1),
                 "write_row": Out(row),
+                "write_elements": Out(p.sfu_lanes),
                 "write_data": Out(width),
                 "write_ready": In(1),
                 "x_valid": Out(p.ksplit),
@@ -94,15 +96,16 @@ class VectorUnit(wiring.Component):
         m = Module()
         p = self.params
         lanes = p.sfu_lanes
+        lane_bits = lanes.bit_length() - 1
         i = Signal(vector_layout(p), reset_less=True)
         scalars = Signal(data.ArrayLayout(unsigned(32), SCALARS), reset_less=True)
         ce = Signal()
-        row, rows = Signal(32), Signal(32)
+        row, rows, row_b = Signal(32), Signal(32), Signal(32)
         fetching = Signal()
         m.d.comb += [
             ce.eq(self.write_ready | ~self.write_valid),
-            rows.eq((i.n + lanes - 1) >> (lanes.bit_length() - 1)),
-            self.b_row.eq(i.b_row + row),
+            rows.eq((i.n + lanes - 1) >> lane_bits),
+            self.b_row.eq(i.b_row + row_b),
         ]
 
         m.submodules.quantiser = quantiser = Quantiser(p)
@@ -184,7 +187,8 @@ class VectorUnit(wiring.Component):
         putting = Signal()
         m.d.comb += [
             self.write_valid.eq((u_valid & i.store) | putting),
-            self.write_row.eq(Mux(putting, i.a, i.a + out_row)),
+            self.write_row.eq(i.a + Mux(putting, i.n >> lane_bits, out_row)),
+            self.write_elements.eq(Mux(putting, 1 << i.n[:lane_bits], ~0)),
             self.write_data.eq(Mux(putting, scalar_a.replicate(lanes), Cat(*u_words))),
         ]
 
@@ -221,7 +225,7 @@ class VectorUnit(wiring.Component):
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += [self.command.ready.eq(1), self.busy.eq(0)]
-                m.d.sync += row.eq(0)
+                m.d.sync += [row.eq(0), row_b.eq(0)]
                 with m.If(self.command.valid):
                     m.d.sync += i.eq(self.command.payload)
                     m.next = "BEGIN"
@@ -249,7 +253,7 @@ class VectorUnit(wiring.Component):
                 m.d.comb += fetching.eq(1)
                 m.d.sync += wait.eq(0)
                 with m.If(ce):
-                    m.d.sync += row.eq(row + 1)
+                    m.d.sync += [row.eq(row + 1), row_b.eq(Mux(row_b + 1 == i.period, 0, row_b + 1))]
                     with m.If(row + 1 == rows):
                         m.next = "WAIT"
             with m.State("WAIT"):

@@ -13,7 +13,7 @@ __all__ = ["GlobalBuffer"]
 class GlobalBuffer(wiring.Component):
     """Two read ports (two copies of the memory), one write port; a read takes one cycle and holds while not enabled.
 
-    Reading a row in the cycle that writes it gives the old row.
+    Reading a row in the cycle that writes it gives the old row. `write_elements`: a bit for each element to write.
     """
 
     def __init__(self, params: LlmParams):
@@ -21,7 +21,7 @@ class GlobalBuffer(wiring.Component):
         row, width = range(params.vmem_rows), params.sfu_lanes * 32
         super().__init__(
             {
-                "write_valid": In(1),
+                "write_elements": In(params.sfu_lanes),
                 "write_row": In(row),
                 "write_data": In(width),
                 "a_read": In(1),
@@ -38,9 +38,9 @@ class GlobalBuffer(wiring.Component):
         for port in ("a", "b"):
             memory = Memory(shape=self.params.sfu_lanes * 32, depth=self.params.vmem_rows, init=[])
             m.submodules[port] = memory
-            write, read = memory.write_port(), memory.read_port()
+            write, read = memory.write_port(granularity=32), memory.read_port()
             m.d.comb += [
-                write.en.eq(self.write_valid),
+                write.en.eq(self.write_elements),
                 write.addr.eq(self.write_row),
                 write.data.eq(self.write_data),
                 read.en.eq(getattr(self, f"{port}_read")),

@@ -16,7 +16,7 @@ from sim.session import LlmSession, verify
 SHAPES = {
     "default": {},
     "one-column": {"axi_bits": 512, "ksplit": 1, "sfu_lanes": 8, "burst_beats": 8},
-    "two-channels": {"channels": 2, "planes": 1, "ksplit": 4, "acc_depth": 32, "sfu_lanes": 4, "fifo_depth": 16},
+    "two-channels": {"channels": 2, "planes": 1, "ksplit": 4, "acc_depth": 32, "sfu_lanes": 4, "fifo_depth": 64},
 }
 PROMPT = "ROMEO:"
 

@@ -10,7 +10,8 @@ from golden.llm.stream import BlockFormat, encode_lane
 from golden.params import BLOCK, LlmParams
 from hw.llm.chain import fill_layout
 from hw.llm.layouts import tile_layout
-from tests.hw.harness import StreamSource, parameters, start, watchdog
+from hw.llm.vpu import Vpu
+from tests.hw.harness import parameters, start, watchdog
 from tests.hw.llm.lanes import random_lane
 
 CASES = [
@@ -22,8 +23,20 @@ CASES = [
     {"rows": 33, "blocks": 2, "group": 1, "formats": BlockFormat(1, 3)},
     {"rows": 40, "blocks": 4, "group": 2, "formats": BlockFormat(0, 3)},
     {"rows": 1, "blocks": 5, "group": 1, "formats": BlockFormat(16, 2), "scaled": False, "minimum": False},
+    {"rows": 7, "blocks": 8, "group": 2, "formats": BlockFormat(0, 4), "minimum": False},
     *({"rows": 20 + i, "blocks": 8, "group": 2} for i in range(4)),
 ]
+
+
+async def send(dut, words, rng, stall):
+    """A word a cycle while there is room, with random gaps."""
+    for word in words:
+        while dut.lane_room.value != 1 or rng.random() < stall:
+            dut.lane.value = 0
+            await RisingEdge(dut.clk)
+        dut.lane.value = 1 | word << 1
+        await RisingEdge(dut.clk)
+    dut.lane.value = 0
 
 
 async def feed(dut, q, shift, sums):
@@ -81,16 +94,16 @@ async def run_tile(dut, params, rng, case, stall):
     dut.start.value = 1
     await RisingEdge(dut.clk)
     dut.start.value = 0
-    source = StreamSource(dut, "lane", seed=int(rng.integers(1 << 30)), stall=stall)
     feeder = cocotb.start_soon(feed(dut, q, shift, sums))
-    await source.send(words)
+    await send(dut, words, random.Random(int(rng.integers(1 << 30))), stall)
     await feeder
     while dut.busy.value == 1:
         await FallingEdge(dut.clk)
     assert dut.error.value == 0
     for r in range(rows):
         dut.row.value = r
-        await RisingEdge(dut.clk)
+        for _ in range(Vpu.READ_LATENCY):
+            await RisingEdge(dut.clk)
         await FallingEdge(dut.clk)
         assert dut.acc.value.to_signed() == expected[r], f"{case}: row {r}"
 
@@ -100,7 +113,7 @@ async def tiles(dut):
     options = parameters()
     params = LlmParams(**options["params"])
     random.seed(1)
-    await start(dut, inputs={"lane__valid": 0, "start": 0, "filled": 0, "fill": 0, "row": 0, "tile": 0})
+    await start(dut, inputs={"lane": 0, "start": 0, "filled": 0, "fill": 0, "row": 0, "tile": 0})
     rng = np.random.default_rng(7)
     for stall in (0.0, 0.4):
         for case in CASES:
@@ -109,16 +122,15 @@ async def tiles(dut):
 
 @cocotb.test()
 async def illegal_descriptor_is_reported(dut):
-    await start(dut, inputs={"lane__valid": 0, "start": 0, "filled": 0, "fill": 0, "row": 0, "tile": 0})
+    await start(dut, inputs={"lane": 0, "start": 0, "filled": 0, "fill": 0, "row": 0, "tile": 0})
     tile = {"rows": 4, "blocks": 1, "group_log2": 0, "scaled": 0, "minimum": 0, "raw": 0}
     dut.tile.value = tile_layout().const(tile).as_value().value
     for strobe in (dut.start, dut.filled):
         strobe.value = 1
         await RisingEdge(dut.clk)
         strobe.value = 0
-    source = StreamSource(dut, "lane")
     header = 0
-    await watchdog(source.send([header, 0x7F]), 100)
+    await watchdog(send(dut, [header, 0x7F], random.Random(0), 0.0), 100)
     for _ in range(12):
         await RisingEdge(dut.clk)
     assert dut.error.value == 1
