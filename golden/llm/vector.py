@@ -1,5 +1,7 @@
 """Numeric contract of the vector unit: order of operations of VEC and AMX, bit exact (docs/numerics.md)."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from golden import float32 as f32
@@ -40,21 +42,26 @@ def unary(op: Unary, t: np.ndarray) -> np.ndarray:
             return functions.rsqrt(t)
 
 
-def reduce_sum(u: np.ndarray, lanes: int) -> np.float32:
+def reduce_sum(u: np.ndarray, lanes: int, add: Callable[..., np.ndarray] = f32.add) -> np.ndarray:
     """Sum in the order of the hardware: a tree over neighbouring lanes of a row (+0 beyond the end), rows in order
-    into PARTIALS interleaved sums that start at +0, and a tree over neighbouring partials."""
+    into PARTIALS interleaved sums that start at +0, and a tree over neighbouring partials.
+
+    Args:
+        u: float32 [n, ...]; further axes count vectors, and are those of the result.
+        add: binary32 addition.
+    """
     rows = -(-len(u) // lanes)
-    padded = np.zeros((rows, lanes), np.float32)
-    padded.reshape(-1)[: len(u)] = u
+    padded = np.zeros((rows, lanes, *u.shape[1:]), np.float32)
+    padded.reshape(rows * lanes, *u.shape[1:])[: len(u)] = u
     while padded.shape[1] > 1:
-        padded = f32.add(padded[:, 0::2], padded[:, 1::2])
-    partial = np.zeros(PARTIALS, np.float32)
+        padded = add(padded[:, 0::2], padded[:, 1::2])
+    partial = np.zeros((PARTIALS, *u.shape[1:]), np.float32)
     for first in range(0, rows, PARTIALS):
         part = padded[first : first + PARTIALS, 0]
-        partial[: len(part)] = f32.add(partial[: len(part)], part)
+        partial[: len(part)] = add(partial[: len(part)], part)
     while len(partial) > 1:
-        partial = f32.add(partial[0::2], partial[1::2])
-    return partial[0]
+        partial = add(partial[0::2], partial[1::2])
+    return partial.reshape(u.shape[1:])
 
 
 def reduce_max(u: np.ndarray) -> np.float32:
@@ -77,4 +84,4 @@ def _key(x: np.ndarray) -> np.ndarray:
 
 
 def reduce(op: Reduce, u: np.ndarray, lanes: int) -> np.float32:
-    return reduce_sum(u, lanes) if op == Reduce.SUM else reduce_max(u)
+    return np.float32(reduce_sum(u, lanes)) if op == Reduce.SUM else reduce_max(u)

@@ -14,7 +14,7 @@ from cli.errors import EXIT_CODES, exit_code
 from cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
-VERBS = ("doctor", "demo", "compile", "sim", "verify", "disasm", "asm", "inspect", "rtl", "config")
+VERBS = ("doctor", "demo", "compile", "sim", "verify", "eval", "disasm", "asm", "inspect", "rtl", "config")
 
 
 @pytest.mark.parametrize("argv", [(), *((verb,) for verb in VERBS), ("demo", "llm"), ("config", "show")])
@@ -109,7 +109,7 @@ def test_a_truncated_model_is_exit_code_2(lacuna_json, tmp_path):
 
 @pytest.mark.parametrize(
     "argv",
-    [("disasm",), ("inspect",), ("verify",), ("sim", "--prompt", "a")],
+    [("disasm",), ("inspect",), ("verify",), ("sim", "--prompt", "a"), ("eval", "--text", "a")],
     ids=lambda argv: argv[0],
 )
 def test_a_folder_that_is_no_program_is_exit_code_2(argv, lacuna_json, tmp_path):
