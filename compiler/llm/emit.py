@@ -55,11 +55,16 @@ class Emitter:
         """Append; returns the instruction's number."""
         here, queue = len(self.instructions), QUEUES.index(ISA.by_name(name).queue)
         self.instructions.append((name, dict(fields)))
-        touched = [(*region, False) for region in reads] + [(*region, True) for region in writes]
+        touched = [(region, False) for region in reads] + [(region, True) for region in writes]
         if touched:
-            needed = {a.index for space, *interval in touched for a in self._of(space) if a.conflicts(*interval)}
+            needed = {
+                access.index
+                for (space, first, end), write in touched
+                for access in self._of(space)
+                if access.conflicts(first, end, write)
+            }
             self._order(here, queue, needed)
-            for space, first, end, write in touched:
+            for (space, first, end), write in touched:
                 kept = [a for a in self._of(space) if not (write and first <= a.first and a.end <= end)]
                 self.accesses[space] = [*kept, _Access(first, end, here, queue, write)]
         return here

@@ -115,11 +115,11 @@ class Scorer:
         heads, kv_heads = model["heads"], model["kv_heads"]
         qkv = _product(layer["qkv"], x)[: (heads + 2 * kv_heads) * head].reshape(-1, head, x.shape[1])
         cos_q, sin_q, cos_k, sin_k = rope.reshape(4, head, -1)
-        q = batch.quantise(_rotate(qkv[:heads], cos_q, sin_q).swapaxes(0, 1)).values()
-        k = _rotate(qkv[heads : heads + kv_heads], cos_k, sin_k)
+        k = _rotate(qkv[:kv_heads], cos_k, sin_k)
+        q = batch.quantise(_rotate(qkv[2 * kv_heads :], cos_q, sin_q).swapaxes(0, 1)).values()
         shared = heads // kv_heads
         parts = [
-            _attend(q[:, h * shared : (h + 1) * shared], k[h], qkv[heads + kv_heads + h], self.params.sfu_lanes)
+            _attend(q[:, h * shared : (h + 1) * shared], k[h], qkv[kv_heads + h], self.params.sfu_lanes)
             for h in range(kv_heads)
         ]
         mixed = np.concatenate(parts, 1).swapaxes(0, 1).reshape(heads * head, -1)
@@ -178,9 +178,9 @@ def _attend(q: np.ndarray, k: np.ndarray, v: np.ndarray, lanes: int) -> np.ndarr
         p = batch.mul(p, k_scale[:seen])
         p[first:][future] = -np.inf
         p = batch.exp(batch.sub(p, batch.maximum(p)))
-        p = batch.mul(p, batch.recip(reduce_sum(p, lanes, batch.add)))
+        total = reduce_sum(p, lanes, batch.add)
         p = batch.mul(p, v_scale[:seen])
         p[first:][future] = 0
-        mixed = batch.convert(values[:, :seen] @ batch.quantise(p).values())
+        mixed = batch.mul(batch.convert(values[:, :seen] @ batch.quantise(p).values()), batch.recip(total))
         result[:, :, first:last] = mixed.reshape(head, heads, -1)
     return result

@@ -15,7 +15,7 @@ from tests.compiler.models import random_weights, small_config, write_gguf
 
 SHAPES = {
     "two-columns": {"vmem_rows": 4096},
-    "two-channels": {"channels": 2, "planes": 1, "ksplit": 4, "acc_depth": 32, "sfu_lanes": 8, "fifo_depth": 16},
+    "two-channels": {"channels": 2, "planes": 1, "ksplit": 4, "acc_depth": 32, "sfu_lanes": 8, "fifo_depth": 64},
 }
 CONTEXT = QUERIES + 16
 WITH_HEAD = 1
