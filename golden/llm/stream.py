@@ -42,7 +42,7 @@ WIDTHS = (2, 3, 4, 5, 8)
 """Legal bits of a value; a descriptor holds the position in this tuple."""
 LONGEST_RUN = 511
 SKIP = 7
-"""In place of the position in KEPT: not a block, but as many beats to drop as a run is long; a descriptor follows."""
+"""Code of a descriptor that is no block but as many beats to drop as a run is long; another descriptor follows."""
 
 
 @dataclass(frozen=True)
@@ -417,7 +417,7 @@ def _decode_alike(
                 continue
             if run == 0:
                 word = read.take_same()
-                while word & 7 == SKIP and word >> 7:
+                while word & 0x7F == SKIP and word >> 7:
                     read.at += (word >> 7) * read.planes
                     word = read.take_same()
                 fmt, run = BlockFormat.from_code(word & 0x7F), word >> 7

@@ -216,7 +216,7 @@ class LaneDecoder(wiring.Component):
                 with m.If(self.lane.valid):
                     m.d.sync += [kept.eq(next_kept), width.eq(next_width), sign.eq(self.lane.payload[6])]
                     m.d.sync += run.eq(next_run - 1)
-                    with m.If((next_kept == SKIP) & (next_run != 0)):
+                    with m.If((self.lane.payload[:7] == SKIP) & (next_run != 0)):
                         m.d.sync += run.eq(next_run)
                         m.next = "SKIP"
                     with m.Elif((next_kept >= len(KEPT)) | (next_width >= len(WIDTHS)) | (next_run == 0)):

@@ -22,6 +22,8 @@ __all__ = ["RESULTS", "LlmEngine"]
 
 RESULTS = 1
 """Result words: the arg-max."""
+WATCHDOG_LOG2 = 17
+"""A run in which 2**17 cycles long nothing is read from memory and no instruction is dispatched has failed."""
 VECTOR_OPERATIONS = {"VEC": Operation.VEC, "QNT": Operation.QNT, "AMX": Operation.AMX, "PUT": Operation.PUT}
 
 
@@ -280,6 +282,10 @@ class LlmEngine(wiring.Component):
     def _status(self, m, sequencer, tokens, mpe, readers, writers):
         """First error or HALT ends the run; an aborted engine needs a reset before the next start."""
         active, code = Signal(), Signal(32)
+        idle_cycles = Signal(WATCHDOG_LOG2 + 1)
+        m.d.sync += idle_cycles.eq(idle_cycles + 1)
+        with m.If(~active | Cat(*(r.o.valid & r.o.ready for r in readers), sequencer.dispatched).any()):
+            m.d.sync += idle_cycles.eq(0)
         m.d.comb += code.eq(0)
         for condition, value in (
             (sequencer.halted, (1 << 8) + sequencer.code),
@@ -289,6 +295,7 @@ class LlmEngine(wiring.Component):
             (Cat(*(r.error for r in readers)).any(), ERROR_CODES["axi_read"]),
             (Cat(*(w.error for w in writers)).any(), ERROR_CODES["axi_write"]),
             (tokens.error, ERROR_CODES["token"]),
+            (idle_cycles[-1], ERROR_CODES["timeout"]),
         ):
             with m.If(condition):
                 m.d.comb += code.eq(value)

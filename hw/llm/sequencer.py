@@ -13,7 +13,8 @@ __all__ = ["ARGUMENTS", "ERROR_CODES", "Sequencer"]
 
 ARGUMENTS = 4
 """Registers 1..ARGUMENTS are loaded from the control registers at start."""
-ERROR_CODES = {"illegal": 1, "descriptor": 2, "axi_read": 3, "axi_write": 4, "token": 5, "program_size": 6}
+ERROR_CODES = {"illegal": 1, "descriptor": 2, "axi_read": 3, "axi_write": 4, "token": 5, "program_size": 6,
+               "timeout": 7}
 """Status codes of an aborted run; HALT reports 256 + its code."""
 REGISTERS = 16
 
@@ -26,7 +27,8 @@ class Sequencer(wiring.Component):
         program: the program's memory words, one stream; `load` asks for them.
         queues: one stream a class (LD, ST, MV, MISC): the word with a, b, n resolved.
         available, take: tokens for SYS; give: tokens it releases.
-        idle: all queues are idle. halted, code: HALT has run / an illegal instruction (`illegal`).
+        idle: all queues are idle. dispatched: strobe: an instruction is on its way.
+        halted, code: HALT has run / an illegal instruction (`illegal`).
     """
 
     def __init__(self, params: LlmParams):
@@ -42,6 +44,7 @@ class Sequencer(wiring.Component):
             "take": Out(len(QUEUES)),
             "give": Out(len(QUEUES)),
             "idle": In(1),
+            "dispatched": Out(1),
             "halted": Out(1),
             "illegal": Out(1),
             "too_long": Out(1),
@@ -133,6 +136,7 @@ class Sequencer(wiring.Component):
                     resolved.eq(Cat(word[:32], (inst.a + ra)[:32], (inst.b + rb)[:32], (inst.n + rn)[:32], word[128:])),
                     pc.eq(pc + 1),
                 ]
+                m.d.comb += self.dispatched.eq(1)
                 m.next = "DISPATCH"
             with m.State("DISPATCH"):
                 with m.Switch(inst.opcode):
