@@ -1,6 +1,6 @@
 """VectorUnit with its global buffer, so that a test can run instructions on known vectors."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Mux
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -31,7 +31,7 @@ class VectorBench(wiring.Component):
         m.submodules.buffer = buffer = GlobalBuffer(self.params)
         wiring.connect(m, wiring.flipped(self.command), unit.command)
         m.d.comb += [
-            buffer.write_valid.eq(self.array_valid | unit.write_valid),
+            buffer.write_elements.eq(Mux(unit.write_valid, unit.write_elements, 0)),
             buffer.write_row.eq(unit.write_row), buffer.write_data.eq(unit.write_data),
             unit.write_ready.eq(~self.array_valid),
             buffer.a_read.eq(unit.read | self.peek), buffer.a_row.eq(unit.a_row), unit.a_data.eq(buffer.a_data),
@@ -41,7 +41,10 @@ class VectorBench(wiring.Component):
             self.exponents.eq(unit.exponents), self.best.eq(unit.best), self.busy.eq(unit.busy),
         ]
         with m.If(self.array_valid):
-            m.d.comb += [buffer.write_row.eq(self.array_row), buffer.write_data.eq(self.array_data)]
+            m.d.comb += [
+                buffer.write_elements.eq(~0),
+                buffer.write_row.eq(self.array_row), buffer.write_data.eq(self.array_data),
+            ]
         with m.If(self.peek):
             m.d.comb += buffer.a_row.eq(self.peek_row)
         return m
