@@ -16,6 +16,7 @@ import numpy as np
 from gguf import GGMLQuantizationType as Type
 from gguf import quants
 
+from compiler.frontend.lazy import LazyTensor, mapped
 from compiler.frontend.model import (
     BadModelFileError,
     GroupQuant,
@@ -154,19 +155,30 @@ def _canonical(path: Path, name: str) -> str:
 
 
 def _tensor(path: Path, item: Any) -> Tensor:
-    """One tensor of the file, in the representation the module docstring says."""
-    kind = item.tensor_type
+    """One tensor of the file, read from there when it is used."""
+    kind, stored = item.tensor_type, item.data
+    shape = tuple(int(size) for size in reversed(item.shape))
+    group = GROUP if kind in GROUP_TYPES and len(shape) == 2 else None
+
+    def load() -> Tensor:
+        return _decoded(path, item.name, kind, mapped(path, stored.dtype, stored.shape, item.data_offset))
+
+    return LazyTensor(shape, group, load)
+
+
+def _decoded(path: Path, name: str, kind: Type, data: np.ndarray) -> Tensor:
+    """A tensor in the representation that the module docstring says, from its bytes in the file."""
     if kind in (Type.F32, Type.F16):
-        return Tensor(values=np.asarray(item.data))
+        return Tensor(values=data)
     if kind == Type.BF16:
-        return Tensor(values=(item.data.view(np.uint16).astype(np.uint32) << 16).view(np.float32))
-    if kind in GROUP_TYPES and item.data.ndim == 2:
-        return Tensor(quant=unpack_blocks(item.data, kind))
+        return Tensor(values=(data.view(np.uint16).astype(np.uint32) << 16).view(np.float32))
+    if kind in GROUP_TYPES and data.ndim == 2:
+        return Tensor(quant=unpack_blocks(data, kind))
     try:
-        return Tensor(values=quants.dequantize(item.data, kind))
+        return Tensor(values=quants.dequantize(data, kind))
     except (NotImplementedError, KeyError, ValueError):
         raise UnsupportedModelError(
-            f"{path}: tensor {item.name!r} has type {kind.name}, which is not supported; quantise to Q8_0 or Q4_1"
+            f"{path}: tensor {name!r} has type {kind.name}, which is not supported; quantise to Q8_0 or Q4_1"
         ) from None
 
 

@@ -1,18 +1,22 @@
 """Reader of Hugging Face folders: config.json, one or more .safetensors, tokenizer.json; `LlamaForCausalLM` only.
 
 Hugging Face rotates element `i` of a head with `i + head_dim / 2`; the rows of q and k are put in the order of
-adjacent pairs here. float16 and float32 stay as they are, bfloat16 becomes float32 exactly.
+adjacent pairs here. float16 and float32 stay as they are, bfloat16 becomes float32 exactly. Weights are read from the
+file when they are used (`LazyTensor`).
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import re
+import struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import safetensors
 
+from compiler.frontend.lazy import LazyTensor, mapped
 from compiler.frontend.model import (
     BadModelFileError,
     LlamaConfig,
@@ -41,6 +45,7 @@ LAYER_NAMES = {
     "mlp.down_proj": "down",
 }
 LAYER_TENSOR = re.compile(r"model\.layers\.(\d+)\.([\w.]+)\.weight")
+TYPES = {"F16": np.float16, "F32": np.float32, "BF16": np.uint16}
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
@@ -169,24 +174,34 @@ def _weight_files(path: Path) -> list[Path]:
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of one file; decoded by hand, as NumPy has no bfloat16."""
+    """All tensors of one file, which stay there until they are used."""
     try:
-        entries = safetensors.deserialize(path.read_bytes())
+        with safetensors.safe_open(path, "np"):  # the library checks header and length of the file
+            pass
     except safetensors.SafetensorError as error:
         raise BadModelFileError(f"{path}: truncated or corrupt safetensors: {error}") from None
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        entries = json.loads(file.read(length))
     result = {}
-    for name, entry in entries:
-        kind, data = entry["dtype"], entry["data"]
-        if kind in ("F16", "F32"):
-            values = np.frombuffer(data, np.float16 if kind == "F16" else np.float32)
-        elif kind == "BF16":
-            values = (np.frombuffer(data, np.uint16).astype(np.uint32) << 16).view(np.float32)
-        else:
+    for name, entry in entries.items():
+        if name == "__metadata__":
+            continue
+        kind, shape, at = entry["dtype"], tuple(entry["shape"]), 8 + length + entry["data_offsets"][0]
+        if kind not in TYPES:
             raise UnsupportedModelError(
                 f"{path}: tensor {name!r} has type {kind}, which is not supported; use F32, F16 or BF16"
             )
-        result[name] = Tensor(values=values.reshape(entry["shape"]))
+        result[name] = LazyTensor(shape, None, functools.partial(_stored, path, kind, shape, at))
     return result
+
+
+def _stored(path: Path, kind: str, shape: tuple[int, ...], at: int) -> Tensor:
+    """The tensor at byte `at`; NumPy has no bfloat16."""
+    values = mapped(path, TYPES[kind], shape, at)
+    if kind == "BF16":
+        values = (values.astype(np.uint32) << 16).view(np.float32)
+    return Tensor(values=values)
 
 
 def _canonical(path: Path, name: str) -> str | None:

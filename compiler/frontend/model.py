@@ -195,6 +195,11 @@ class Tensor:
         assert self.values is not None
         return self.values.shape
 
+    @property
+    def group(self) -> int | None:
+        """Inputs that share a scale; `None` for plain values."""
+        return None if self.quant is None else self.quant.group
+
     def dense(self) -> np.ndarray:
         """The weights as float32, in `shape`."""
         if self.quant is not None:

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from compiler.frontend.model import Model
+
+    Observer = Callable[[str, np.ndarray], None]
+    """Told the name of a product, `qkv`, `o`, `gate_up`, `down` or `head`, and its input [T, K] before it is made."""
 
 
 def logits(model: Model, tokens: Sequence[int], dtype: type[np.floating] = np.float64) -> np.ndarray:
@@ -32,30 +35,51 @@ def logits(model: Model, tokens: Sequence[int], dtype: type[np.floating] = np.fl
     Raises:
         ValueError: no tokens, more than the context, or a token outside the vocabulary.
     """
+    x = embedding(model, tokens, dtype)
+    for i in range(model.config.layers):
+        x = decoder_layer(model, i, x)
+    return output(model, x)
+
+
+def embedding(model: Model, tokens: Sequence[int], dtype: type[np.floating] = np.float64) -> np.ndarray:
+    """The residual stream before the first layer: [T, dim] of `dtype`; arguments and errors as in `logits`."""
     config = model.config
     ids = np.asarray(tokens, dtype=np.int64)
     if not 1 <= len(ids) <= config.context:
         raise ValueError(f"tokens must be 1 to {config.context} (the context), got {len(ids)}")
     if ids.min() < 0 or ids.max() >= config.vocab:
         raise ValueError(f"tokens must be below {config.vocab}, got {int(ids.min())} to {int(ids.max())}")
+    return model.tensors["embed"].take_rows(ids).dense().astype(dtype, copy=False)
+
+
+def decoder_layer(model: Model, index: int, x: np.ndarray, observe: Observer | None = None) -> np.ndarray:
+    """The residual stream after layer `index`, of the same shape and type as `x` [T, dim], positions 0 .. T - 1."""
+    config = model.config
 
     def weight(name: str) -> np.ndarray:
-        return model.tensors[name].dense().astype(dtype, copy=False)
+        return model.tensors[f"layers.{index}.{name}"].dense().astype(x.dtype, copy=False)
 
-    embed = weight("embed")
-    x = embed[ids]
-    for i in range(config.layers):
-        layer = f"layers.{i}."
-        h = rms_norm(x, weight(layer + "attn_norm"), config.norm_eps)
-        q = rope((h @ weight(layer + "q").T).reshape(len(ids), config.heads, -1), config.rope_theta)
-        k = rope((h @ weight(layer + "k").T).reshape(len(ids), config.kv_heads, -1), config.rope_theta)
-        v = (h @ weight(layer + "v").T).reshape(len(ids), config.kv_heads, -1)
-        x = x + attention(q, k, v) @ weight(layer + "o").T
-        h = rms_norm(x, weight(layer + "ffn_norm"), config.norm_eps)
-        gate = h @ weight(layer + "gate").T
-        x = x + (silu(gate) * (h @ weight(layer + "up").T)) @ weight(layer + "down").T
-    x = rms_norm(x, weight("norm"), config.norm_eps)
-    return x @ (embed if config.tied_head else weight("head")).T
+    def seen(name: str, values: np.ndarray) -> np.ndarray:
+        if observe is not None:
+            observe(name, values)
+        return values
+
+    h = seen("qkv", rms_norm(x, weight("attn_norm"), config.norm_eps))
+    q = rope((h @ weight("q").T).reshape(len(x), config.heads, -1), config.rope_theta)
+    k = rope((h @ weight("k").T).reshape(len(x), config.kv_heads, -1), config.rope_theta)
+    v = (h @ weight("v").T).reshape(len(x), config.kv_heads, -1)
+    x = x + seen("o", attention(q, k, v)) @ weight("o").T
+    h = seen("gate_up", rms_norm(x, weight("ffn_norm"), config.norm_eps))
+    h = seen("down", silu(h @ weight("gate").T) * (h @ weight("up").T))
+    return x + h @ weight("down").T
+
+
+def output(model: Model, x: np.ndarray, observe: Observer | None = None) -> np.ndarray:
+    """Logits [T, vocab] from the residual stream [T, dim] after the last layer."""
+    x = rms_norm(x, model.tensors["norm"].dense().astype(x.dtype, copy=False), model.config.norm_eps)
+    if observe is not None:
+        observe("head", x)
+    return x @ model.head.dense().astype(x.dtype, copy=False).T
 
 
 def rms_norm(x: np.ndarray, gain: np.ndarray, eps: float) -> np.ndarray:
@@ -69,15 +93,16 @@ def silu(x: np.ndarray) -> np.ndarray:
     return x * np.where(x >= 0, 1, small) / (1 + small)
 
 
-def rope(x: np.ndarray, theta: float) -> np.ndarray:
+def rope(x: np.ndarray, theta: float, start: int = 0) -> np.ndarray:
     """Rotate pair `(2i, 2i + 1)` of every head at position t by `t * theta ** (-2i / head_dim)` rad.
 
     Args:
         x: [T, heads, head_dim].
         theta: base of the angles.
+        start: position of the first row.
     """
     length, _, width = x.shape
-    angle = np.arange(length)[:, None] * theta ** (-np.arange(0, width, 2) / width)
+    angle = np.arange(start, start + length)[:, None] * theta ** (-np.arange(0, width, 2) / width)
     cos, sin = (f(angle)[:, None, :].astype(x.dtype) for f in (np.cos, np.sin))
     even, odd = x[..., 0::2], x[..., 1::2]
     result = np.empty_like(x)
