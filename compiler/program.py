@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from compiler.frontend.tokenizer import Tokenizer
 from compiler.frontend.tokenizer_store import restore_tokenizer
+from compiler.images import chunks, open_image
 from golden.isa.formats import InstructionSet
 
 __all__ = ["SCHEMA_VERSION", "TOKENIZER", "BadProgramError", "Program"]
@@ -17,6 +19,7 @@ __all__ = ["SCHEMA_VERSION", "TOKENIZER", "BadProgramError", "Program"]
 SCHEMA_VERSION = 1
 TOKENIZER = "tokenizer.json"
 """File of a language model's tokenizer."""
+CODE = "program.bin"
 REQUIRED = ("engine", "params", "instruction_bits", "program_address", "ports", "sha256")
 
 
@@ -30,7 +33,8 @@ class Program:
 
     Attributes:
         manifest: engine, parameters, memory map, arguments; JSON.
-        instructions: instruction words. images: port -> uint8 array, the memory as it is before the first run.
+        instructions: instruction words. images: port -> uint8 array, the memory as it is before the first run; large
+            ones are mapped files.
         files: further files (the tokenizer), name -> bytes.
     """
 
@@ -40,15 +44,16 @@ class Program:
     files: dict[str, bytes]
 
     def save(self, folder: str | Path) -> None:
-        """Write the folder; the manifest last, so that a torn write is noticed."""
+        """Write the folder, file by file and the manifest last, so that a torn write is noticed."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         width = self.manifest["instruction_bits"] // 8
-        contents = {"program.bin": b"".join(word.to_bytes(width, "little") for word in self.instructions)}
-        contents |= {f"{port}.bin": image.tobytes() for port, image in self.images.items()} | self.files
-        for name, data in contents.items():
-            (folder / name).write_bytes(data)
-        hashes = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
+        contents: dict[str, Iterable[bytes | memoryview]] = {
+            CODE: (word.to_bytes(width, "little") for word in self.instructions)
+        }
+        contents |= {f"{port}.bin": chunks(image) for port, image in self.images.items()}
+        contents |= {name: [data] for name, data in self.files.items()}
+        hashes = {name: _write(folder / name, parts) for name, parts in contents.items()}
         manifest = {**self.manifest, "schema_version": SCHEMA_VERSION, "sha256": hashes}
         (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
 
@@ -65,24 +70,20 @@ class Program:
         missing = [key for key in REQUIRED if key not in manifest]
         if missing:
             raise BadProgramError(f"{folder / 'manifest.json'}: {', '.join(missing)} missing")
-        contents = {}
-        for name, digest in manifest["sha256"].items():
-            try:
-                contents[name] = (folder / name).read_bytes()
-            except OSError as error:
-                raise BadProgramError(f"{folder / name}: {error.strerror}") from error
-            if hashlib.sha256(contents[name]).hexdigest() != digest:
+        listed = manifest["sha256"]
+        for name, digest in listed.items():
+            if _digest(folder / name) != digest:
                 raise BadProgramError(f"{folder / name}: content does not match the manifest's sha256")
-        width = manifest["instruction_bits"] // 8
-        absent = [
-            name for name in ("program.bin", *(f"{port}.bin" for port in manifest["ports"])) if name not in contents
-        ]
+        image_files = {port: f"{port}.bin" for port in manifest["ports"]}
+        absent = [name for name in (CODE, *image_files.values()) if name not in listed]
         if absent:
             raise BadProgramError(f"{folder / 'manifest.json'}: sha256 does not name {', '.join(absent)}")
-        code = contents.pop("program.bin")
+        width = manifest["instruction_bits"] // 8
+        code = (folder / CODE).read_bytes()
         words = [int.from_bytes(code[at : at + width], "little") for at in range(0, len(code), width)]
-        images = {port: np.frombuffer(contents.pop(f"{port}.bin"), np.uint8).copy() for port in manifest["ports"]}
-        return cls(manifest, words, images, contents)
+        images = {port: open_image(folder / name) for port, name in image_files.items()}
+        others = [name for name in listed if name not in (CODE, *image_files.values())]
+        return cls(manifest, words, images, {name: (folder / name).read_bytes() for name in others})
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -94,3 +95,24 @@ class Program:
 
     def disassemble(self, isa: InstructionSet) -> list[str]:
         return [isa.to_text(word) for word in self.instructions]
+
+
+def _write(path: Path, parts: Iterable[bytes | memoryview]) -> str:
+    """Replace the file; returns its sha256. The old one, which images may be mapped from, stays intact until then."""
+    digest = hashlib.sha256()
+    torn = path.with_name(f"{path.name}.part")
+    with torn.open("wb") as file:
+        for part in parts:
+            file.write(part)
+            digest.update(part)
+    torn.replace(path)
+    return digest.hexdigest()
+
+
+def _digest(path: Path) -> str:
+    """The file's sha256. Raises BadProgramError if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise BadProgramError(f"{path}: {error.strerror}") from error

@@ -1,25 +1,28 @@
 """Lowers a Llama to one instruction image that serves every position and context length."""
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
 from compiler.frontend.model import Model
 from compiler.frontend.tokenizer_store import dump_tokenizer
 from compiler.program import TOKENIZER, Program
 from golden.isa.llm import ISA, Alu, Binary, Reduce, Unary
+from golden.llm.stream import BlockFormat
 from golden.params import BLOCK, LlmParams
 
 from .attention import AttentionEmitter
 from .buffers import Buffers
 from .capacity import require
 from .emit import Emitter
+from .fill import fill_vectors, pack_weights, scale_groups
+from .pack import GROUP
 from .plan import Shapes
 from .registers import Register
 from .vectors import VectorImage
-from .weights import Matrix, WeightImages
+from .weights import MATRICES, Matrix, WeightImages
 
-__all__ = ["compile_model"]
+__all__ = ["compile_model", "instructions_for"]
 
 
 def bits(value: float) -> int:
@@ -33,45 +36,19 @@ class _Lowering:
     start waits for the layer before, and the weights behind it run ahead.
     """
 
-    def __init__(self, model: Model, params: LlmParams, context: int) -> None:
-        self.model, self.params, self.config = model, params, model.config
-        self.shapes = Shapes(model.config, params, context)
-        self.shapes.check()
-        self.emit = Emitter(params.sfu_lanes)
-        self.weights = WeightImages(model, params, self.shapes)
-        self.vectors = VectorImage(model, params, self.shapes)
-        widest = max(matrix.inputs for matrix in self.weights.layer_matrices.values())
-        self.buffers = Buffers(params, self.shapes, widest)
-        self.attention = AttentionEmitter(self.emit, params, self.shapes, self.buffers, self.weights, self.vectors)
+    def __init__(self, shapes: Shapes, weights: WeightImages, vectors: VectorImage) -> None:
+        self.shapes, self.params, self.config = shapes, shapes.params, shapes.config
+        self.emit = Emitter(self.params.sfu_lanes)
+        self.weights, self.vectors = weights, vectors
+        widest = max(matrix.inputs for matrix in weights.layer_matrices.values())
+        self.buffers = Buffers(self.params, shapes, widest)
+        self.attention = AttentionEmitter(self.emit, self.params, shapes, self.buffers, weights, vectors)
 
-    def run(self) -> Program:
+    def words(self) -> list[int]:
         self._emit_step()
         words = self.emit.words()
         require("imem_words (instructions)", len(words), self.params.imem_words, "raise imem_words")
-        self.vectors.put_program(words)
-        return Program(self._manifest(len(words)), words, {**self.weights.images, "v": self.vectors.image},
-                       {TOKENIZER: dump_tokenizer(self.model.tokenizer)})
-
-    def _manifest(self, instructions: int) -> dict:
-        ports = [f"w{c}" for c in range(self.params.channels)] + ["v"]
-        return {
-            "engine": "llm",
-            "params": self.params.to_dict(),
-            "instruction_bits": ISA.bits,
-            "instructions": instructions,
-            "program_address": self.vectors.program_at,
-            "ports": ports,
-            "model": {
-                "name": self.model.name, **asdict(self.config), "context": self.shapes.context,
-                "padded_head": self.shapes.head, "padded_ffn": self.shapes.ffn,
-            },
-            "matrices": self.weights.manifest(),
-            "vectors": self.vectors.manifest(),
-            "bytes": {
-                "weights": self.weights.weight_bytes,
-                "kv": self.weights.cache_bytes * self.params.channels,
-            },
-        }
+        return words
 
     def _emit_step(self) -> None:
         e, c, v = self.emit, self.config, self.vectors
@@ -167,9 +144,9 @@ class _Lowering:
         """out = matrix * source; `then(first, count)` is emitted for each tile's elements once the next tile is."""
         self._quantise(matrix, source, elements)
         first, ready = 0, []
-        for i, tile in enumerate(matrix.packed[0].tiles):
+        for i, rows in enumerate(matrix.rows):
             self._tile(matrix, i, out + first // self.emit.lanes, Register.WEIGHTS)
-            count = tile.rows * self.params.row_groups
+            count = rows * self.params.row_groups
             ready.append((first, count))
             first += count
             if then is not None and i:
@@ -179,7 +156,7 @@ class _Lowering:
 
     def _quantise(self, matrix: Matrix, source: int, elements: int) -> None:
         e, p, b = self.emit, self.params, self.buffers
-        group_blocks = matrix.packed[0].group_blocks
+        group_blocks = matrix.group_blocks
         e.add("QNT", [e.span(source, elements)], [self._x_region(matrix)], a=b.x_block, b=source, n=elements,
               group_log2=group_blocks.bit_length() - 1, round_log2=(p.ksplit * group_blocks).bit_length() - 1,
               slot=b.x_slot)
@@ -189,11 +166,11 @@ class _Lowering:
         return ("xbuf", first, first + matrix.inputs // BLOCK // self.params.ksplit)
 
     def _tile(self, matrix: Matrix, i: int, out: int, register: int) -> None:
-        e, packed, rows = self.emit, matrix.packed[0], matrix.packed[0].tiles[i].rows
+        e, rows = self.emit, matrix.rows[i]
         e.add("LDW", a=matrix.offsets[i], ra=register, n=matrix.beats[i])
         e.add("MV", [self._x_region(matrix)], [e.span(out, rows * self.params.row_groups)], a=out,
-              b=self.buffers.x_block, n=packed.share, rows=rows, group_log2=packed.group_blocks.bit_length() - 1,
-              scaled=1, minimum=int(packed.has_minimum), slot=self.buffers.x_slot, beats=matrix.beats[i])
+              b=self.buffers.x_block, n=matrix.share, rows=rows, group_log2=matrix.group_blocks.bit_length() - 1,
+              scaled=1, minimum=int(matrix.minimum), slot=self.buffers.x_slot, beats=matrix.beats[i])
 
     def _emit_head(self) -> None:
         """Final norm, then the head tile by tile into the running arg-max."""
@@ -202,12 +179,12 @@ class _Lowering:
         self._norm(b.attn_norm)
         self._quantise(head, b.h, c.dim)
         first, late = 0, []
-        for i, tile in enumerate(head.packed[0].tiles):
+        for i, rows in enumerate(head.rows):
             out = b.logits[i % b.RING]
             self._tile(head, i, out, 0)
             for at, start, count in late:
                 e.add("AMX", [e.span(at, count)], a=start, b=at, n=count, first=int(start == 0))
-            late = [(out, first, min(tile.rows * p.row_groups, c.vocab - first))]
+            late = [(out, first, min(rows * p.row_groups, c.vocab - first))]
             first += late[0][2]
         for at, start, count in late:
             e.add("AMX", [e.span(at, count)], a=start, b=at, n=count, first=int(start == 0))
@@ -216,10 +193,60 @@ class _Lowering:
 def compile_model(model: Model, params: LlmParams, *, context: int | None = None) -> Program:
     """Program of one decode step of `model`; arguments are the token, its position and 1 (arg-max) or 2 (prompt).
 
+    Weights are packed matrix by matrix; large images lie in temporary files (`compiler.images`).
+
     Args:
         context: tokens that the KV cache is laid out for; default min(model's, 128).
 
     Raises:
         UnsupportedModelError, DoesNotFitError: which part, and what to do.
     """
-    return _Lowering(model, params, context or min(model.config.context, 128)).run()
+    shapes = Shapes(model.config, params, context or min(model.config.context, 128))
+    groups = scale_groups(model)
+    instructions_for(shapes, groups=groups)
+    weights, vectors = WeightImages(shapes, groups), VectorImage(shapes)
+    packed = pack_weights(model, weights)
+    words = _Lowering(shapes, weights, vectors).words()
+    ports = [f"w{c}" for c in range(params.channels)] + ["v"]
+    manifest = {
+        "engine": "llm",
+        "params": params.to_dict(),
+        "instruction_bits": ISA.bits,
+        "instructions": len(words),
+        "program_address": vectors.program_at,
+        "ports": ports,
+        "model": {
+            "name": model.name, **asdict(model.config), "context": shapes.context,
+            "padded_head": shapes.head, "padded_ffn": shapes.ffn,
+        },
+        "matrices": weights.manifest(),
+        "vectors": vectors.manifest(),
+        "bytes": {
+            "weights": weights.weight_bytes,
+            "weights_used": packed.used_bytes,
+            "kv": weights.cache_bytes * params.channels,
+        },
+        "stored_weights": packed.values,
+    }
+    images = {**packed.images, "v": fill_vectors(model, vectors, words)}
+    return Program(manifest, words, images, {TOKENIZER: dump_tokenizer(model.tokenizer)})
+
+
+def instructions_for(shapes: Shapes, *, groups: Mapping[str, int] | None = None,
+                     fmt: BlockFormat | None = None) -> list[int]:
+    """Instruction words for a model of such shapes, without its weights.
+
+    Only places and sizes of the tiles depend on the weights: their words are those of `compile_model` if all weights
+    have the format `fmt` (default: dense, 8 bits). The number of instructions is always that of `compile_model`.
+
+    Args:
+        groups: inputs that share a scale, by matrix (`compiler.llm.fill.scale_groups`); default: 32 in each.
+
+    Raises:
+        DoesNotFitError: which resource of the engine is too small.
+    """
+    shapes.check()
+    weights = WeightImages(shapes, groups or dict.fromkeys(MATRICES, GROUP))
+    lowering = _Lowering(shapes, weights, VectorImage(shapes))
+    weights.assume(fmt or BlockFormat())
+    return lowering.words()

@@ -1,20 +1,24 @@
 """Weights to tiles: quantise where needed, choose N of each block, deal rows and inputs to the lanes, pack."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from compiler.frontend.model import GroupQuant, Tensor, UnsupportedModelError
 from golden.llm.numerics import EX_MAX
-from golden.llm.stream import KEPT, WIDTHS, BlockFormat, LaneMatrix, TileHeader, encode_lanes
+from golden.llm.stream import KEPT, LONGEST_RUN, WIDTHS, BlockFormat, LaneMatrix, TileHeader, encode_lanes
 from golden.params import BLOCK, LlmParams
 
-__all__ = ["FixedMatrix", "PackedMatrix", "Tile", "fix", "pack", "quantise_dense"]
+__all__ = ["GROUP", "FixedMatrix", "PackedMatrix", "Tile", "expand", "fix", "pack", "quantise_dense", "stack",
+           "uniform_beats"]
 
 GROUP = 32
 """Weights that share a scale where the compiler quantises."""
 MARGIN = 12
 """Words of a lane's FIFO that the packer leaves alone: those under way (`Vpu.SLACK`), and descriptors of long runs."""
+ROWS = 2048
+"""Rows that are worked on at a time where a whole matrix of wide numbers would not fit the memory."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class FixedMatrix:
     """w[r, k] = (q * scale + minimum << min_shift) * 2**exponent in the engine's integers.
 
     Attributes:
-        q: int16 [rows, K]; scale: uint16 [rows, K / group]; minimum: int16 likewise or None.
+        q: int8 [rows, K]; scale: uint16 [rows, K / group]; minimum: int16 likewise or None.
         blocks: blocks of 16 in a scale group.
     """
 
@@ -37,20 +41,27 @@ class FixedMatrix:
 
 @dataclass(frozen=True)
 class Tile:
-    """`rows` rows a chain; `words` uint16 [beats, chains, planes], what every channel holds, beat by beat."""
+    """`rows` rows a chain.
+
+    Attributes:
+        words: uint16 [beats, chains, planes], what every channel holds, beat by beat.
+        used: beats that the lanes need, summed; the rest of `words` fills up the shorter ones.
+    """
 
     rows: int
     words: np.ndarray
+    used: int
 
 
 @dataclass(frozen=True)
 class PackedMatrix:
-    """Tiles in row order; every column's share is `share` blocks of 16 inputs."""
+    """Tiles in row order; every column's share is `share` blocks of 16 inputs; `values` weights are not 0."""
 
     tiles: tuple[Tile, ...]
     share: int
     group_blocks: int
     has_minimum: bool
+    values: int
 
 
 def quantise_dense(weights: np.ndarray, bits: int = 8, group: int = GROUP) -> GroupQuant:
@@ -82,7 +93,7 @@ def fix(quant: GroupQuant) -> FixedMatrix:
         minimum = np.clip(np.rint(low / 2.0**shift), -0x8000, 0x7FFF).astype(np.int16)
     width = next(w for w in WIDTHS if w >= quant.bits)
     matrix = FixedMatrix(
-        quant.q.astype(np.int16),
+        quant.q,
         fixed.astype(np.uint16),
         minimum,
         TileHeader(exponent, shift),
@@ -96,18 +107,20 @@ def fix(quant: GroupQuant) -> FixedMatrix:
 
 def _check_range(matrix: FixedMatrix) -> None:
     """The integer path is exact only if neither the group sums (27 bits) nor the accumulator (48 bits) overflow."""
-    rows, columns = matrix.q.shape
-    per_group = np.abs(matrix.q.astype(np.int64)).reshape(rows, -1, matrix.blocks * BLOCK).sum(2) * (127 << EX_MAX)
-    if per_group.max(initial=0) >= 1 << 26:
-        raise UnsupportedModelError(
-            f"scale groups of {matrix.blocks * BLOCK} values overflow 27 bits: use smaller ones"
-        )
-    worst = (per_group * matrix.scale).sum(1)
-    if matrix.minimum is not None:
-        inputs = (matrix.blocks * BLOCK * 127) << (EX_MAX + matrix.header.min_shift)
-        worst = worst + (np.abs(matrix.minimum.astype(np.int64)) * inputs).sum(1)
-    if worst.max(initial=0) >= 1 << 47:
-        raise UnsupportedModelError(f"{columns} inputs overflow the 48-bit accumulator")
+    for first in range(0, len(matrix.q), ROWS):
+        part = slice(first, first + ROWS)
+        sizes = np.abs(matrix.q[part].astype(np.int16)).reshape(len(matrix.q[part]), -1, matrix.blocks * BLOCK)
+        per_group = sizes.sum(2, dtype=np.int64) * (127 << EX_MAX)
+        if per_group.max(initial=0) >= 1 << 26:
+            raise UnsupportedModelError(
+                f"scale groups of {matrix.blocks * BLOCK} values overflow 27 bits: use smaller ones"
+            )
+        worst = (per_group * matrix.scale[part]).sum(1)
+        if matrix.minimum is not None:
+            inputs = (matrix.blocks * BLOCK * 127) << (EX_MAX + matrix.header.min_shift)
+            worst = worst + (np.abs(matrix.minimum[part].astype(np.int64)) * inputs).sum(1)
+        if worst.max(initial=0) >= 1 << 47:
+            raise UnsupportedModelError(f"{matrix.q.shape[1]} inputs overflow the 48-bit accumulator")
 
 
 def expand(tensor: Tensor, rows: np.ndarray, columns: np.ndarray) -> GroupQuant:
@@ -118,10 +131,8 @@ def expand(tensor: Tensor, rows: np.ndarray, columns: np.ndarray) -> GroupQuant:
     """
     quant = tensor.quant
     if quant is None:
-        dense = np.zeros((len(rows), len(columns)), np.float32)
-        r, c = rows >= 0, columns >= 0
-        dense[np.ix_(r, c)] = tensor.dense()[np.ix_(rows[r], columns[c])]
-        return quantise_dense(dense)
+        assert tensor.values is not None
+        return _expand_dense(tensor.values, rows, columns)
     heads = columns.reshape(-1, quant.group)
     whole = (heads[:, 0] >= 0) & (heads[:, 0] % quant.group == 0)
     contiguous = (heads == heads[:, :1] + np.arange(quant.group)).all(1)
@@ -131,60 +142,124 @@ def expand(tensor: Tensor, rows: np.ndarray, columns: np.ndarray) -> GroupQuant:
             "dequantise the model (float16) first"
         )
     groups = np.where(whole, heads[:, 0] // quant.group, -1)
-    q = np.zeros((len(rows), len(columns)), quant.q.dtype)
-    scale = np.zeros((len(rows), len(groups)), quant.scale.dtype)
-    minimum = None if quant.minimum is None else np.zeros_like(scale)
-    r, c, g = rows >= 0, columns >= 0, groups >= 0
-    q[np.ix_(r, c)] = quant.q[np.ix_(rows[r], columns[c])]
-    scale[np.ix_(r, g)] = quant.scale[np.ix_(rows[r], groups[g])]
-    if minimum is not None and quant.minimum is not None:
-        minimum[np.ix_(r, g)] = quant.minimum[np.ix_(rows[r], groups[g])]
-    return replace(quant, q=q, scale=scale, minimum=minimum)
+    minimum = None if quant.minimum is None else _placed(quant.minimum, rows, groups)
+    return replace(
+        quant, q=_placed(quant.q, rows, columns), scale=_placed(quant.scale, rows, groups), minimum=minimum
+    )
+
+
+def _placed(values: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """`values[rows, columns]`, 0 where either is -1."""
+    result = np.zeros((len(rows), len(columns)), values.dtype)
+    r, c = rows >= 0, columns >= 0
+    result[np.ix_(r, c)] = values[np.ix_(rows[r], columns[c])]
+    return result
+
+
+def _expand_dense(values: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> GroupQuant:
+    q = np.empty((len(rows), len(columns)), np.int8)
+    scale = np.empty((len(rows), len(columns) // GROUP), np.float32)
+    for first in range(0, len(rows), ROWS):
+        part = slice(first, first + ROWS)
+        quant = quantise_dense(_placed(values, rows[part], columns).astype(np.float32))
+        q[part], scale[part] = quant.q, quant.scale
+    return GroupQuant(q, scale, None, GROUP, 8, True)
+
+
+def stack(quants: Sequence[GroupQuant]) -> GroupQuant:
+    """Matrices below each other, of the widest format among them.
+
+    Raises:
+        UnsupportedModelError: scale groups of different sizes.
+    """
+    if len(quants) == 1:
+        return quants[0]
+    groups = {quant.group for quant in quants}
+    if len(groups) > 1:
+        raise UnsupportedModelError(
+            f"tensors that share their inputs have scale groups of {' and '.join(map(str, sorted(groups)))}; "
+            "quantise them alike"
+        )
+    signed = any(quant.signed for quant in quants)
+    minimum = None
+    if any(quant.minimum is not None for quant in quants):
+        minimum = np.concatenate([np.zeros_like(q.scale) if q.minimum is None else q.minimum for q in quants])
+    return GroupQuant(
+        np.concatenate([quant.q for quant in quants]),
+        np.concatenate([quant.scale for quant in quants]),
+        minimum,
+        quants[0].group,
+        max(quant.bits + int(signed and not quant.signed) for quant in quants),
+        signed,
+    )
 
 
 def pack(quant: GroupQuant, params: LlmParams) -> PackedMatrix:
     """Rows a multiple of row_groups, K a multiple of 16 * ksplit * blocks in a group."""
     matrix = fix(quant)
-    rows_a_chain = matrix.q.shape[0] // params.row_groups
-    blocks = matrix.q.shape[1] // BLOCK
-    number = np.arange(blocks)
-    owner = number // matrix.blocks % params.ksplit
-    shares = [number[owner == column] for column in range(params.ksplit)]
-    tiles = []
+    groups, columns = params.row_groups, params.ksplit
+    rows_a_chain = matrix.q.shape[0] // groups
+    number = np.arange(matrix.q.shape[1] // BLOCK)
+    owner = number // matrix.blocks % columns
+    shares = [number[owner == column] for column in range(columns)]
+    tiles, values = [], 0
     for first in range(0, rows_a_chain, params.acc_depth):
         count = min(params.acc_depth, rows_a_chain - first)
-        lanes = encode_lanes(
-            [
-                _lane(matrix, (first + np.arange(count)) * params.row_groups + g, share)
-                for share in shares
-                for g in range(params.row_groups)
-            ],
-            params.planes,
-            params.fifo_depth - MARGIN,
-        )
-        beats = max(len(lane) for lane in lanes)
-        words = np.zeros((beats, len(lanes), params.planes), np.uint16)
-        for i, lane in enumerate(lanes):
-            words[: len(lane), i] = lane
-        tiles.append(Tile(count, words))
-    return PackedMatrix(tuple(tiles), len(shares[0]), matrix.blocks, matrix.minimum is not None)
+        rows = slice(first * groups, (first + count) * groups)
+        lanes = [lane for share in shares for lane in _lanes(matrix, rows, count, share)]
+        encoded = encode_lanes(lanes, params.planes, params.fifo_depth - MARGIN)
+        words = np.zeros((max(map(len, encoded)), len(lanes), params.planes), np.uint16)
+        for i, beats in enumerate(encoded):
+            words[: len(beats), i] = beats
+        tiles.append(Tile(count, words, sum(map(len, encoded))))
+        values += int(np.count_nonzero(matrix.q[rows]))
+    return PackedMatrix(tuple(tiles), len(shares[0]), matrix.blocks, matrix.minimum is not None, values)
 
 
-def _lane(matrix: FixedMatrix, rows: np.ndarray, share: np.ndarray) -> LaneMatrix:
+def _lanes(matrix: FixedMatrix, rows: slice, count: int, share: np.ndarray) -> list[LaneMatrix]:
+    """A column's lanes of one tile: row r of group g is row `r * row_groups + g` of `rows`."""
     inputs = (share[:, None] * BLOCK + np.arange(BLOCK)).reshape(-1)
-    groups = share[:: matrix.blocks] // matrix.blocks
-    q = matrix.q[np.ix_(rows, inputs)]
+    scale_groups = share[:: matrix.blocks] // matrix.blocks
+
+    def dealt(values: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """[row groups, rows a chain, columns]"""
+        part = values[rows][:, columns]
+        return np.ascontiguousarray(part.reshape(count, -1, len(columns)).swapaxes(0, 1))
+
+    q = dealt(matrix.q, inputs).astype(np.int16)
     keep = q != 0
-    nonzero = keep.reshape(len(rows), len(share), BLOCK).sum(2)
-    formats = []
-    for kb in range(len(share)):
-        row_blocks = []
-        for first in range(0, len(rows), BLOCK):
-            most = int(nonzero[first : first + BLOCK, kb].max())
-            kept = next(n for n in KEPT if n >= most)
-            row_blocks.append(BlockFormat(kept, matrix.width, matrix.signed))
-        formats.append(tuple(row_blocks))
-    minimum = None if matrix.minimum is None else matrix.minimum[np.ix_(rows, groups)]
-    return LaneMatrix(
-        q, keep, tuple(formats), matrix.scale[np.ix_(rows, groups)], minimum, matrix.blocks, matrix.header
+    nonzero = keep.reshape(*keep.shape[:2], len(share), BLOCK).sum(3)
+    most = np.maximum.reduceat(nonzero, np.arange(0, count, BLOCK), axis=1).swapaxes(1, 2)
+    formats = [BlockFormat(kept, matrix.width, matrix.signed) for kept in KEPT]
+    chosen = np.searchsorted(KEPT, most).tolist()
+    scale = dealt(matrix.scale, scale_groups)
+    minimum = None if matrix.minimum is None else dealt(matrix.minimum, scale_groups)
+    return [
+        LaneMatrix(
+            q[g],
+            keep[g],
+            tuple(tuple(formats[kept] for kept in row_blocks) for row_blocks in chosen[g]),
+            scale[g],
+            None if minimum is None else minimum[g],
+            matrix.blocks,
+            matrix.header,
+        )
+        for g in range(len(q))
+    ]
+
+
+def uniform_beats(fmt: BlockFormat, planes: int, *, rows: int, share: int, group_blocks: int, minimum: bool) -> int:
+    """Beats of a lane of `rows` rows and `share` blocks of inputs whose blocks all have format `fmt`."""
+
+    def beats(halfwords: int) -> int:
+        return -(-halfwords // planes)
+
+    counts = [min(BLOCK, rows - first) for first in range(0, rows, BLOCK)]
+    side = (1 + minimum) * beats(rows) * -(-share // group_blocks)
+    runs = -(-share * len(counts) // LONGEST_RUN)
+    bundles = [sum(-(-count * size // BLOCK) for size, _ in fmt.segments) for count in counts]
+    blocks = sum(
+        beats(count if fmt.bitmap else 0) + beats(number * (fmt.width + 4 * fmt.indexed))
+        for count, number in zip(counts, bundles, strict=True)
     )
+    return 1 + side + runs + share * blocks

@@ -4,9 +4,7 @@ import math
 
 import numpy as np
 
-from compiler.frontend.model import Model
 from golden.isa.llm import ISA
-from golden.params import LlmParams
 
 from .plan import Allocator, Shapes, ceil_to
 
@@ -16,21 +14,22 @@ ALIGN = 64
 
 
 class VectorImage:
-    """Byte addresses in the vector channel, and its content before the first run (little-endian binary32).
+    """Layout of the vector channel, little-endian binary32 but for the program. Filled by `compiler.llm.fill`.
 
     Attributes:
-        program_at: the instructions. embed_at, embed_stride: row of a token. rope_at, rope_stride: row of a position.
+        program_at: byte address of the instructions. embed_at, embed_stride: row of a token.
+        rope_at, rope_stride: row of a position.
         norms_at, norm_stride: attention norm and feed-forward norm of every layer, then the last one and an empty row.
         scales_at, scale_stride: one row each for K and V of every KV head of every layer and of one more (loads run one
             layer ahead); the engine writes them.
-        image: uint8 array.
+        size: bytes of all.
     """
 
-    def __init__(self, model: Model, params: LlmParams, shapes: Shapes) -> None:
-        self.model, self.shapes = model, shapes
-        c = model.config
+    def __init__(self, shapes: Shapes) -> None:
+        self.shapes = shapes
+        c = shapes.config
         memory = Allocator(ALIGN)
-        self.program_at = memory.take(params.imem_words * ISA.bits // 8)
+        self.program_at = memory.take(shapes.params.imem_words * ISA.bits // 8)
         self.embed_stride = ceil_to(4 * c.dim, ALIGN)
         self.embed_at = memory.take(self.embed_stride * c.vocab)
         self.rope_stride = 4 * 4 * shapes.head
@@ -39,13 +38,7 @@ class VectorImage:
         self.norms_at = memory.take(self.norm_stride * (2 * c.layers + 2))
         self.scale_stride = 4 * shapes.scale_row
         self.scales_at = memory.take(self.scale_stride * 2 * c.kv_heads * (c.layers + 1))
-        self.image = np.zeros(memory.used, np.uint8)
-
-        t = model.tensors
-        self._put(self.embed_at, self.embed_stride, t["embed"].dense())
-        self._put(self.rope_at, self.rope_stride, self._rope())
-        names = [f"layers.{i}.{n}" for i in range(c.layers) for n in ("attn_norm", "ffn_norm")]
-        self._put(self.norms_at, self.norm_stride, np.stack([t[n].dense() for n in [*names, "norm"]]))
+        self.size = memory.used
 
     def manifest(self) -> dict:
         return {
@@ -53,17 +46,9 @@ class VectorImage:
             for name, single in (("embed", "embed"), ("rope", "rope"), ("norms", "norm"), ("scales", "scale"))
         }
 
-    def put_program(self, words: list[int]) -> None:
-        code = b"".join(word.to_bytes(ISA.bits // 8, "little") for word in words)
-        self.image[self.program_at : self.program_at + len(code)] = np.frombuffer(code, np.uint8)
-
-    def _put(self, at: int, stride: int, values: np.ndarray) -> None:
-        for i, row in enumerate(np.ascontiguousarray(values, "<f4")):
-            self.image[at + i * stride : at + i * stride + row.nbytes] = row.view(np.uint8)
-
-    def _rope(self) -> np.ndarray:
-        """float32 [context, 4 * head]: cos and signed sin for q (with 1 / sqrt(head size)), then for k."""
-        c, s = self.model.config, self.shapes
+    def rope(self) -> np.ndarray:
+        """Float [context, 4 * head]: cos and signed sin for q (with 1 / sqrt(head size)), then for k."""
+        c, s = self.shapes.config, self.shapes
         pairs = c.rope_theta ** (-np.arange(0, c.head_dim, 2) / c.head_dim)
         angle = np.arange(s.context)[:, None] * pairs
         table = np.zeros((s.context, 4, s.head))

@@ -1,148 +1,136 @@
-"""Weight channels: every matrix packed, its tiles' places, and the room of the KV cache."""
+"""Weight channels: what lies where. Filled by `compiler.llm.fill`."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
+from golden.llm.stream import BlockFormat
+from golden.params import BLOCK
 
-from compiler.frontend.model import Model, Tensor
-from golden.params import BLOCK, LlmParams
+from .pack import uniform_beats
+from .plan import Allocator, Shapes
 
-from .pack import GROUP, PackedMatrix, expand, pack
-from .plan import Allocator, Shapes, placed
+__all__ = ["MATRICES", "Matrix", "WeightImages"]
 
-__all__ = ["Matrix", "WeightImages"]
-
-Part = tuple[Tensor, np.ndarray, np.ndarray]
-"""A tensor with the rows and inputs to take of it (-1: a zero)."""
+MATRICES = ("qkv", "o", "gate_up", "down", "head")
 
 
 @dataclass
 class Matrix:
-    """A matrix of every layer (or one): the tiles' places relative to the layer's first byte.
+    """A matrix of every layer, or the head: its tiles lie at the same place in each layer.
 
     Attributes:
-        packed: one a layer. inputs: with padding. offsets, beats: byte offset and memory words of each tile.
+        outputs, inputs: with padding. group_blocks: blocks of 16 inputs in a scale group.
+        share: blocks of inputs that belong to a column of chains. rows: rows a chain of each tile.
+        minimum: groups have a minimum.
+        beats: memory words of each tile, in the layer that needs the most. offsets: byte offset of each tile from the
+            layer's first byte, in every channel.
     """
 
-    packed: list[PackedMatrix]
+    outputs: int
     inputs: int
-    offsets: list[int] = field(default_factory=list)
+    group_blocks: int
+    share: int
+    rows: list[int]
+    minimum: bool = False
     beats: list[int] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, shapes: Shapes, outputs: int, inputs: int, group: int) -> "Matrix":
+        """`outputs` x `inputs` weights without padding, in scale groups of `group` inputs."""
+        p = shapes.params
+        outputs, inputs = shapes.outputs(outputs), shapes.inputs(inputs, group // BLOCK)
+        rows = outputs // p.row_groups
+        tiles = [min(p.acc_depth, rows - first) for first in range(0, rows, p.acc_depth)]
+        return cls(outputs, inputs, group // BLOCK, inputs // BLOCK // p.ksplit, tiles)
+
+    def place(self, beats: Sequence[int], memory: Allocator) -> None:
+        """Give every tile the room of so many memory words."""
+        self.beats = list(beats)
+        self.offsets = [memory.take(count * memory.step) for count in beats]
 
     def manifest(self, stride: int) -> dict:
         """Where the tiles lie, for who decodes the images: tile i of layer l is at `l * stride + tiles[i].offset`."""
-        first = self.packed[0]
         return {
             "stride": stride,
             "inputs": self.inputs,
-            "share": first.share,
-            "group_blocks": first.group_blocks,
-            "minimum": first.has_minimum,
+            "share": self.share,
+            "group_blocks": self.group_blocks,
+            "minimum": self.minimum,
             "tiles": [
-                {"offset": offset, "beats": beats, "rows": tile.rows}
-                for offset, beats, tile in zip(self.offsets, self.beats, first.tiles, strict=True)
+                {"offset": offset, "beats": beats, "rows": rows}
+                for offset, beats, rows in zip(self.offsets, self.beats, self.rows, strict=True)
             ],
         }
 
 
 class WeightImages:
-    """Packs a model's matrices: per layer qkv (k, v, q stacked), o, gate_up, down; then the head; then the KV cache.
+    """Layout of the weight channels, the same in each: the layers' matrices, the head, the KV cache.
+
+    Sizes of the matrices follow from the shapes; places are known after `place` or `assume`.
+
+    Args:
+        groups: inputs that share a scale in `qkv` (k, v, q stacked), `o`, `gate_up`, `down` and `head`.
 
     Attributes:
         qkv, o, gate_up, down, head: see `Matrix`.
         layer_bytes: bytes of a layer in every channel. weight_bytes: of all layers and the head, in all channels.
         k_at, v_at: byte offset of every KV head in a layer's cache; cache_at, cache_stride, cache_bytes: its first
             byte, bytes a layer, bytes of all layers, in every channel.
-        images: port -> uint8 array.
+        channel_bytes: all of a channel.
     """
 
-    def __init__(self, model: Model, params: LlmParams, shapes: Shapes) -> None:
-        self.model, self.params, self.shapes = model, params, shapes
-        self._pack_matrices()
-        place = Allocator(params.beat_bytes)
-        for matrix in self.layer_matrices.values():
-            self._place_tiles(matrix, place)
-        self.layer_bytes = place.used
-        total = Allocator(params.beat_bytes)
-        total.take(self.layer_bytes * model.config.layers)
-        self._place_tiles(self.head, total)
-        self.weight_bytes = total.used * params.channels
-        self._place_cache(total)
-        images = [np.zeros(total.used, np.uint8) for _ in range(params.channels)]
-        for matrix in (*self.layer_matrices.values(), self.head):
-            for layer, packed in enumerate(matrix.packed):
-                for offset, tile in zip(matrix.offsets, packed.tiles, strict=True):
-                    self._write_tile(images, layer * self.layer_bytes + offset, tile.words)
-        self.images = {f"w{i}": image for i, image in enumerate(images)}
+    def __init__(self, shapes: Shapes, groups: Mapping[str, int]) -> None:
+        self.shapes, self.params = shapes, shapes.params
+        c = shapes.config
+        self.qkv = Matrix.of(shapes, shapes.qkv_size, c.dim, groups["qkv"])
+        self.o = Matrix.of(shapes, c.dim, shapes.q_size, groups["o"])
+        self.gate_up = Matrix.of(shapes, 2 * shapes.ffn, c.dim, groups["gate_up"])
+        self.down = Matrix.of(shapes, c.dim, shapes.ffn, groups["down"])
+        self.head = Matrix.of(shapes, c.vocab, c.dim, groups["head"])
 
     @property
     def layer_matrices(self) -> dict[str, Matrix]:
         return {"qkv": self.qkv, "o": self.o, "gate_up": self.gate_up, "down": self.down}
 
+    @property
+    def matrices(self) -> dict[str, Matrix]:
+        return {**self.layer_matrices, "head": self.head}
+
+    def place(self, beats: Mapping[str, Sequence[int]]) -> None:
+        """Give every tile of `matrices` its room: memory words, the most that a layer needs."""
+        memory = Allocator(self.params.beat_bytes)
+        for name, matrix in self.layer_matrices.items():
+            matrix.place(beats[name], memory)
+        self.layer_bytes = memory.used
+        memory.take(self.layer_bytes * (self.shapes.config.layers - 1))
+        self.head.place(beats["head"], memory)
+        self.weight_bytes = memory.used * self.params.channels
+        self._place_cache(memory)
+        self.channel_bytes = memory.used
+
+    def assume(self, fmt: BlockFormat) -> None:
+        """`place` as if all weights had one format. Exact for such weights, if no row or input is padding."""
+        self.place({
+            name: [
+                uniform_beats(fmt, self.params.planes, rows=rows, share=matrix.share,
+                              group_blocks=matrix.group_blocks, minimum=matrix.minimum)
+                for rows in matrix.rows
+            ]
+            for name, matrix in self.matrices.items()
+        })
+
     def manifest(self) -> dict:
-        return {name: matrix.manifest(self.layer_bytes) for name, matrix in self.layer_matrices.items()} | {
-            "head": self.head.manifest(0)
+        return {
+            name: matrix.manifest(0 if matrix is self.head else self.layer_bytes)
+            for name, matrix in self.matrices.items()
         }
 
-    def _pack_matrices(self) -> None:
-        s, c, t = self.shapes, self.model.config, self.model.tensors
-        head_rows = [(h * s.head, h * c.head_dim, c.head_dim) for h in range(c.heads)]
-        group_blocks = GROUP // BLOCK
-        x_columns = placed(s.inputs(c.dim, group_blocks), (0, 0, c.dim))
-        kv_rows = placed(s.kv_size, *head_rows[: c.kv_heads])
-        q_rows = placed(s.outputs(s.qkv_size) - 2 * s.kv_size, *head_rows)
-        o_columns = placed(s.inputs(s.q_size, group_blocks), *head_rows)
-        o_rows = placed(s.outputs(c.dim), (0, 0, c.dim))
-        gate_rows = placed(s.ffn, (0, 0, c.ffn_dim))
-        up_rows = placed(s.outputs(2 * s.ffn) - s.ffn, (0, 0, c.ffn_dim))
-        down_columns = placed(s.inputs(s.ffn, group_blocks), (0, 0, c.ffn_dim))
-        vocab_rows = placed(s.outputs(c.vocab), (0, 0, c.vocab))
-        layers = range(c.layers)
-        self.qkv = self._matrix([
-            [(t[f"layers.{i}.k"], kv_rows, x_columns), (t[f"layers.{i}.v"], kv_rows, x_columns),
-             (t[f"layers.{i}.q"], q_rows, x_columns)] for i in layers
-        ])
-        self.o = self._matrix([[(t[f"layers.{i}.o"], o_rows, o_columns)] for i in layers])
-        self.gate_up = self._matrix([
-            [(t[f"layers.{i}.gate"], gate_rows, x_columns), (t[f"layers.{i}.up"], up_rows, x_columns)] for i in layers
-        ])
-        self.down = self._matrix([[(t[f"layers.{i}.down"], o_rows, down_columns)] for i in layers])
-        self.head = self._matrix([[(self.model.head, vocab_rows, x_columns)]])
-
-    def _matrix(self, layers: list[list[Part]]) -> Matrix:
-        """Stack the parts of each layer's matrix and pack them."""
-        packed = []
-        for parts in layers:
-            quants = [expand(tensor, rows, columns) for tensor, rows, columns in parts]
-            first = quants[0]
-            minima = [q.minimum for q in quants if q.minimum is not None]
-            stacked = type(first)(
-                np.concatenate([q.q for q in quants]),
-                np.concatenate([q.scale for q in quants]),
-                np.concatenate(minima) if minima else None,
-                first.group, first.bits, first.signed,
-            )
-            packed.append(pack(stacked, self.params))
-        return Matrix(packed, len(layers[0][0][2]))
-
-    def _place_tiles(self, matrix: Matrix, place: Allocator) -> None:
-        """Tiles of the layers lie at the same offset in each layer, with the room of the largest."""
-        for i in range(len(matrix.packed[0].tiles)):
-            beats = max(len(packed.tiles[i].words) for packed in matrix.packed)
-            matrix.beats.append(beats)
-            matrix.offsets.append(place.take(beats * self.params.beat_bytes))
-
-    def _write_tile(self, images: list[np.ndarray], offset: int, words: np.ndarray) -> None:
-        lanes = self.params.lanes_per_channel
-        for c, image in enumerate(images):
-            data = np.ascontiguousarray(words[:, c * lanes : (c + 1) * lanes]).astype("<u2").view(np.uint8).reshape(-1)
-            image[offset : offset + len(data)] = data
-
-    def _place_cache(self, place: Allocator) -> None:
-        s, beat = self.shapes, self.params.beat_bytes
-        heads = Allocator(beat)
-        self.k_at = [heads.take(s.k_beats * beat) for _ in range(self.model.config.kv_heads)]
-        self.v_at = [heads.take(s.v_beats * beat) for _ in range(self.model.config.kv_heads)]
-        self.cache_stride = heads.used
-        self.cache_bytes = heads.used * self.model.config.layers
-        self.cache_at = place.take(self.cache_bytes)
+    def _place_cache(self, memory: Allocator) -> None:
+        s, beat, heads = self.shapes, self.params.beat_bytes, range(self.shapes.config.kv_heads)
+        layer = Allocator(beat)
+        self.k_at = [layer.take(s.k_beats * beat) for _ in heads]
+        self.v_at = [layer.take(s.v_beats * beat) for _ in heads]
+        self.cache_stride = layer.used
+        self.cache_bytes = layer.used * s.config.layers
+        self.cache_at = memory.take(self.cache_bytes)
