@@ -1,4 +1,4 @@
-"""Engine parameters from a strict TOML file, and the verb `config`."""
+"""Engine parameters and the compression recipe from a strict TOML file, and the verb `config`."""
 
 import argparse
 import difflib
@@ -7,14 +7,17 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cli.output import Output
 from golden.params import LlmParams
 
-__all__ = ["ConfigError", "add_config_option", "add_verbs", "load_config", "schema"]
+if TYPE_CHECKING:
+    from compiler.compress import Recipe
 
-TABLES = ("engine",)
+__all__ = ["ConfigError", "add_config_option", "add_verbs", "load_config", "load_recipe", "schema"]
+
+TABLES = ("engine", "compress")
 DERIVED = ("chains", "row_groups", "lane_bits", "lanes_per_channel", "beat_bytes", "dsps")
 
 
@@ -30,17 +33,7 @@ def load_config(path: Path | None) -> LlmParams:
     """
     if path is None:
         return LlmParams()
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from None
-    _check_keys(path, document, TABLES, "")
-    engine = document.get("engine", {})
-    if not isinstance(engine, dict):
-        raise ConfigError(f"{path}: engine must be a table, got {engine!r}")
-    _check_keys(path, engine, [field.name for field in fields(LlmParams)], "engine.")
+    engine = _table(path, "engine", LlmParams)
     for key, value in engine.items():
         if type(value) is not int:
             raise ConfigError(f"{path}: engine.{key} must be an integer, got {value!r}")
@@ -48,6 +41,38 @@ def load_config(path: Path | None) -> LlmParams:
         return LlmParams(**engine)
     except ValueError as error:
         raise ConfigError(f"{path}: engine.{error}") from None
+
+
+def load_recipe(path: Path | None) -> "Recipe":
+    """The compression recipe from `path`; one that asks for nothing where it says nothing, and for no file at all.
+
+    Raises:
+        ConfigError: as `load_config`.
+    """
+    from compiler.compress import Recipe, RecipeError
+
+    if path is None:
+        return Recipe()
+    try:
+        return Recipe(**_table(path, "compress", Recipe))
+    except RecipeError as error:
+        raise ConfigError(f"{path}: compress.{error}") from None
+
+
+def _table(path: Path, name: str, parameters: type) -> dict[str, Any]:
+    """Table `name` of the file, empty where there is none; its keys are fields of the dataclass `parameters`."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+    _check_keys(path, document, TABLES, "")
+    table = document.get(name, {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path}: {name} must be a table, got {table!r}")
+    _check_keys(path, table, [field.name for field in fields(parameters)], f"{name}.")
+    return table
 
 
 def _check_keys(path: Path, table: dict[str, Any], known: Iterable[str], prefix: str) -> None:
@@ -61,27 +86,43 @@ def _check_keys(path: Path, table: dict[str, Any], known: Iterable[str], prefix:
 
 def schema() -> dict[str, Any]:
     """JSON Schema of a configuration file. Rules between parameters are checked when the file is read."""
-    docs = dict(re.findall(r"^ +(\w+): (.+)$", LlmParams.__doc__ or "", re.MULTILINE))
-    properties = {
-        field.name: {
-            "type": "integer",
-            "minimum": 1,
-            "default": field.default,
-            "description": docs.get(field.name, ""),
-        }
-        for field in fields(LlmParams)
-    }
+    from compiler.compress import Recipe
+
+    engine = _properties(LlmParams)
+    for rule in engine.values():
+        rule["minimum"] = 1
+    tables = {"engine": engine, "compress": _properties(Recipe)}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "lacuna configuration",
         "type": "object",
         "additionalProperties": False,
-        "properties": {"engine": {"type": "object", "additionalProperties": False, "properties": properties}},
+        "properties": {
+            name: {"type": "object", "additionalProperties": False, "properties": properties}
+            for name, properties in tables.items()
+        },
     }
 
 
+def _properties(parameters: type) -> dict[str, dict[str, Any]]:
+    """JSON Schema of the fields of a dataclass whose docstring describes them; `None` as a default is left out."""
+    docs = dict(re.findall(r"^ {8}(\w+): (.+(?:\n {12}.+)*)$", parameters.__doc__ or "", re.MULTILINE))
+    result = {}
+    for field in fields(parameters):
+        kind = getattr(field.type, "__name__", field.type).removesuffix(" | None")
+        result[field.name] = {
+            "type": {"int": "integer", "float": "number", "bool": "boolean", "str": "string"}[kind],
+            "description": " ".join(docs.get(field.name, "").split()),
+        }
+        if field.default is not None:
+            result[field.name]["default"] = field.default
+    return result
+
+
 def add_config_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, metavar="FILE", help="engine parameters (TOML, table [engine])")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="TOML: engine parameters in [engine], the recipe in [compress]"
+    )
 
 
 def add_verbs(verbs, common: argparse.ArgumentParser) -> None:
