@@ -27,10 +27,11 @@ class LlmParams:
         axi_bits: data width of every AXI4 port.
         planes: 16-bit planes a lane takes from a memory word; a chain's lane is `16 * planes` bits wide.
         ksplit: columns that share the inputs of a product; a column's chains take the same inputs, different rows.
-        acc_depth: output rows a chain accumulates at once.
+        mpu_vpus: VPUs of an MPU: chains that share their weights in MM, which multiplies twice as many vectors.
+        acc_depth: output rows of a lane in a tile.
         sfu_lanes: binary32 elements the vector unit handles a cycle.
         vmem_rows: rows of `sfu_lanes` elements in the global buffer.
-        xbuf_blocks: blocks of 16 INT8 inputs a column's activation buffer holds.
+        xbuf_blocks: blocks of 16 INT8 inputs a column's activation buffer holds, of every vector that MM multiplies.
         imem_words: instructions that the on-chip store holds.
         queue_depth: instructions that wait in a queue.
         fifo_depth: memory words that each lane buffers (run-ahead of the loads).
@@ -42,6 +43,7 @@ class LlmParams:
     axi_bits: int = 256
     planes: int = 2
     ksplit: int = 2
+    mpu_vpus: int = 1
     acc_depth: int = 64
     sfu_lanes: int = 4
     vmem_rows: int = 1024
@@ -68,10 +70,23 @@ class LlmParams:
             self.ksplit,
             f"must leave at least sfu_lanes = {self.sfu_lanes} row groups of the {self.chains} chains",
         )
+        _check(self.mpu_vpus in (1, 2, 4, 8), "mpu_vpus", self.mpu_vpus, "must be 1, 2, 4 or 8")
+        _check(
+            self.mpus >= self.sfu_lanes,
+            "mpu_vpus",
+            self.mpu_vpus,
+            f"must leave at least sfu_lanes = {self.sfu_lanes} MPUs of the {self.row_groups} row groups",
+        )
         for name in ("acc_depth", "vmem_rows", "xbuf_blocks", "imem_words", "queue_depth", "fifo_depth", "burst_beats"):
             _check(_power_of_two(getattr(self, name)), name, getattr(self, name), "must be a power of two")
         _check(self.fifo_depth >= 32, "fifo_depth", self.fifo_depth, "must be at least 32")
         _check(4 <= self.acc_depth <= 64, "acc_depth", self.acc_depth, "must be 4..64")
+        _check(
+            self.vpu_rows <= 64,
+            "acc_depth",
+            self.acc_depth,
+            f"a VPU holds at most 64 rows, acc_depth of each of the mpu_vpus = {self.mpu_vpus} lanes",
+        )
         _check(2 <= self.burst_beats <= self.fifo_depth, "burst_beats", self.burst_beats, "must be 2..fifo_depth")
         _check(
             self.burst_beats * self.axi_bits // 8 <= 4096,
@@ -88,6 +103,21 @@ class LlmParams:
     def row_groups(self) -> int:
         """Chains with different rows; chain `column * row_groups + group`."""
         return self.chains // self.ksplit
+
+    @property
+    def mpus(self) -> int:
+        """MPUs of a column; lane l of MPU m is row group `l * mpus + m`."""
+        return self.row_groups // self.mpu_vpus
+
+    @property
+    def tokens(self) -> int:
+        """Vectors that MM multiplies at once: two a VPU."""
+        return 2 * self.mpu_vpus
+
+    @property
+    def vpu_rows(self) -> int:
+        """Rows whose sums a VPU holds, of each of two vectors."""
+        return self.acc_depth * self.mpu_vpus
 
     @property
     def lane_bits(self) -> int:

@@ -68,7 +68,7 @@ class RtlDevice:
 
     def load(self, program: Program) -> None:
         from hw.fabric.dsp import TWIN
-        from hw.llm.mpe import VPU_MODULE
+        from hw.llm.mpe import MPU_MODULE
         from hw.shell.registers import COUNTERS, register_map
         from hw.shell.top import LLM_TOP, generate_llm
 
@@ -78,7 +78,7 @@ class RtlDevice:
         params = LlmParams.from_dict(program.manifest["params"])
         sources = [*generate_llm(params).values(), TWIN.read_text()]
         self.engine = Engine.build(
-            sources, LLM_TOP, params.channels, params.axi_bits, blocks=[VPU_MODULE], timing=self.memory, seed=self.seed,
+            sources, LLM_TOP, params.channels, params.axi_bits, blocks=[MPU_MODULE], timing=self.memory, seed=self.seed,
             clock_mhz=CLOCK_MHZ, memory_bytes=max(HBM2_CHANNEL_BYTES, *map(len, program.images.values())),
         )
         self.registers = {r.name: r.offset for r in register_map(params.channels + 1, 4, 1, COUNTERS)}

@@ -16,7 +16,7 @@ __all__ = ["GROUP", "FixedMatrix", "PackedMatrix", "Tile", "expand", "fix", "pac
 GROUP = 32
 """Weights that share a scale where the compiler quantises."""
 MARGIN = 12
-"""Words of a lane's FIFO that the packer leaves alone: those under way (`Vpu.SLACK`), and descriptors of long runs."""
+"""Words of a lane's FIFO that the packer leaves alone: those under way (`Lane.SLACK`), and descriptors of long runs."""
 ROWS = 2048
 """Rows that are worked on at a time where a whole matrix of wide numbers would not fit the memory."""
 

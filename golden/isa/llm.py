@@ -11,7 +11,8 @@ from .formats import Field, Format, InstructionSet
 __all__ = ["ISA", "QUEUES", "Alu", "Binary", "Reduce", "Source", "Unary"]
 
 QUEUES = ("LD", "ST", "MV", "MISC", "SYS")
-"""The in-order queues. `wait` and `release` are masks over this tuple, bit i = queue i."""
+"""The in-order queues. `wait` and `release` are masks over this tuple, bit i = queue i. MV and MM share the array and
+the stream of weights, so they share a queue."""
 
 
 class Alu(IntEnum):
@@ -75,6 +76,19 @@ _COMMON = (
 )
 _ALU = Field("alu", 128, 3, "operation: " + ", ".join(f"{op.value} {op.name}" for op in Alu))
 
+_TILE = (
+    Field("rows", 128, 7, "rows of a lane, if N gives the blocks"),
+    Field("blocks", 136, 10, "blocks a column, if N gives the rows"),
+    Field("grow", 146, 1, "N gives 0: the blocks, 1: the rows"),
+    Field("group_log2", 148, 3, "blocks in a scale group, log2"),
+    Field("scaled", 152, 1, "groups carry a 16-bit scale"),
+    Field("minimum", 153, 1, "groups carry a signed 16-bit minimum"),
+    Field("raw", 154, 1, "dense INT8 bytes without descriptors (KV cache)"),
+    Field("slot", 172, 4, "exponent slot of the vector"),
+    Field("beats", 192, 24, "memory words of the tile; what a lane did not use of them is dropped (0: none)"),
+)
+"""A tile of a matrix, of MV and MM."""
+
 ISA = InstructionSet(
     "llm",
     256,
@@ -116,18 +130,18 @@ ISA = InstructionSet(
             "Matrix times vector: consumes the lanes' stream, writes rows x row groups results to "
             "vector row A as binary32; the vector is at block B of every column; N gives the blocks of 16 that are a "
             "column's share of the inputs, or the rows. N = 0 does nothing.",
+            _TILE,
+        ),
+        Format(
+            "MM",
+            10,
+            "MV",
+            "Matrix times `tokens` vectors, which lie at block B of the activation buffers 0, 1, ...: as MV, "
+            "vector t has exponent slot `slot` + t and its results go to vector row A + t * `stride`.",
             (
-                Field("rows", 128, 7, "rows a chain, if N gives the blocks"),
-                Field("blocks", 136, 10, "blocks a column, if N gives the rows"),
-                Field("grow", 146, 1, "N gives 0: the blocks, 1: the rows"),
-                Field("group_log2", 148, 3, "blocks in a scale group, log2"),
-                Field("scaled", 152, 1, "groups carry a 16-bit scale"),
-                Field("minimum", 153, 1, "groups carry a signed 16-bit minimum"),
-                Field("raw", 154, 1, "dense INT8 bytes without descriptors (KV cache)"),
-                Field("slot", 172, 4, "exponent slot of the vector"),
-                Field(
-                    "beats", 192, 24, "memory words of the tile; what a lane did not use of them is dropped (0: none)"
-                ),
+                *_TILE,
+                Field("tokens", 216, 5, "vectors, 1 to 2 * mpu_vpus"),
+                Field("stride", 224, 20, "vector rows between the results of two vectors"),
             ),
         ),
         Format(
@@ -162,6 +176,7 @@ ISA = InstructionSet(
                 Field("round_log2", 133, 3, "blocks are padded with zeros to a multiple of 2**round_log2"),
                 Field("slot", 136, 4, "exponent slot"),
                 Field("sd", 140, 4, "scalar register that gets 2**exponent if `flat`"),
+                Field("token", 144, 4, "activation buffer: which of the vectors of an MM"),
             ),
         ),
         Format(

@@ -18,7 +18,7 @@ from .stream import TileHeader, decode_lanes, kv_offsets
 
 __all__ = ["ExecutionError", "Executor", "Trace"]
 
-REGISTERS, SCALARS = 16, 16
+REGISTERS, SCALARS, SLOTS = 16, 16, 16
 MASK = 0xFFFFFFFF
 
 
@@ -66,9 +66,9 @@ class Executor:
     def __post_init__(self) -> None:
         p = self.params
         self.vmem = np.zeros((p.vmem_rows, p.sfu_lanes), np.float32)
-        self.q = np.zeros((p.ksplit, p.xbuf_blocks, BLOCK), np.int64)
-        self.shift = np.zeros((p.ksplit, p.xbuf_blocks), np.int64)
-        self.exponents = [0] * SCALARS
+        self.q = np.zeros((p.tokens, p.ksplit, p.xbuf_blocks, BLOCK), np.int64)
+        self.shift = np.zeros((p.tokens, p.ksplit, p.xbuf_blocks), np.int64)
+        self.exponents = [0] * SLOTS
         self.scalars = np.zeros(SCALARS, np.float32)
         self.best: tuple[int, int] | None = None
         self.lanes: list[tuple[int, np.ndarray]] = []
@@ -109,7 +109,7 @@ class Executor:
                         getattr(self, f"_{name.lower()}")(v)
             except (ValueError, IndexError, OverflowError, IsaError) as error:
                 raise ExecutionError(f"instruction {pc} ({ISA.to_text(self.program[pc])}): {error}") from error
-            if self.history is not None and fmt.name in ("MV", "VEC"):
+            if self.history is not None and fmt.name in ("MV", "MM", "VEC"):
                 self._record(pc, fmt.name, v)
             pc += 1
         raise ExecutionError(f"no HALT within {max_instructions} instructions")
@@ -139,9 +139,10 @@ class Executor:
             registers[index] = value
 
     def _record(self, pc: int, name: str, v: dict[str, int]) -> None:
-        count = v["rows"] * self.params.row_groups if name == "MV" else v["n"]
+        count = v["n"] if name == "VEC" else v["rows"] * self.params.row_groups
+        rows = [v["a"] + token * v["stride"] for token in range(v["tokens"])] if name == "MM" else [v["a"]]
         assert self.history is not None
-        self.history.append((pc, name, self._vector(v["a"], count).copy()))
+        self.history.append((pc, name, np.concatenate([self._vector(row, count) for row in rows])))
 
     def _rows(self, count: int) -> int:
         return -(-count // self.params.sfu_lanes)
@@ -185,7 +186,7 @@ class Executor:
         p = self.params
         blocks = -(-v["count"] // BLOCK)
         number = np.arange(blocks)
-        values = self.q[number % p.ksplit, v["b"] + number // p.ksplit].reshape(-1)[: v["count"]]
+        values = self.q[0, number % p.ksplit, v["b"] + number // p.ksplit].reshape(-1)[: v["count"]]
         offsets = kv_offsets(
             p, token=v["n"], count=v["count"], by_column=bool(v["value"]), rows=v["rows"], blocks=v["blocks"]
         )
@@ -243,29 +244,40 @@ class Executor:
         return parts.reshape(-1, columns * n).astype(np.float64)
 
     def _mv(self, v: dict[str, int]) -> None:
+        self._multiply(v, 1, 0)
+
+    def _mm(self, v: dict[str, int]) -> None:
+        if not 1 <= v["tokens"] <= self.params.tokens:
+            raise ValueError(f"{v['tokens']} tokens; the array multiplies 1 to {self.params.tokens} at once")
+        self._multiply(v, v["tokens"], v["stride"])
+
+    def _multiply(self, v: dict[str, int], tokens: int, stride: int) -> None:
+        """The next tile times the vectors of the first `tokens` activation buffers."""
         p = self.params
         if not v["n"]:
             return
         if not self.lanes:
-            raise ValueError("MV finds no loaded weights")
+            raise ValueError("there are no loaded weights")
         v["rows" if v["grow"] else "blocks"] = v["n"]
         if v["rows"] > p.acc_depth:
-            raise ValueError(f"{v['rows']} rows a chain, acc_depth is {p.acc_depth}")
+            raise ValueError(f"{v['rows']} rows a lane, acc_depth is {p.acc_depth}")
         tile = self._take_tile(v)
         blocks, group = v["blocks"], 1 << v["group_log2"]
-        base = slice(v["b"], v["b"] + blocks)
         if v["b"] + blocks > p.xbuf_blocks:
             raise IndexError(f"blocks {v['b']}..{v['b'] + blocks} leave the activation buffer of {p.xbuf_blocks}")
-        x = self.q[:, base] << self.shift[:, base, None]
-        acc = tile.weights @ x.reshape(-1).astype(np.float64)
-        if tile.minimum is not None:
-            padded = np.zeros((p.ksplit, -(-blocks // group) * group), np.int64)
-            padded[:, :blocks] = x.sum(2)
-            sums = padded.reshape(p.ksplit, -1, group).sum(2) << tile.header.min_shift
-            acc += tile.minimum @ sums.reshape(-1).astype(np.float64)
-        exponent = tile.header.exponent + self.exponents[v["slot"]]
-        self._vector(v["a"], len(acc))[:] = convert(acc.astype(np.int64), exponent)
-        self.trace.macs += tile.macs
+        for token in range(tokens):
+            base = slice(v["b"], v["b"] + blocks)
+            x = self.q[token, :, base] << self.shift[token, :, base, None]
+            acc = tile.weights @ x.reshape(-1).astype(np.float64)
+            if tile.minimum is not None:
+                padded = np.zeros((p.ksplit, -(-blocks // group) * group), np.int64)
+                padded[:, :blocks] = x.sum(2)
+                sums = padded.reshape(p.ksplit, -1, group).sum(2) << tile.header.min_shift
+                acc += tile.minimum @ sums.reshape(-1).astype(np.float64)
+            exponent = tile.header.exponent + self.exponents[(v["slot"] + token) % SLOTS]
+            row = v["a"] + token * stride
+            self._vector(row, len(acc))[:] = convert(acc.astype(np.int64), exponent)
+        self.trace.macs += tile.macs * tokens
 
     def _operand(self, source: int, row: int, count: int, scalar: int, immediate: int, period: int = 0) -> np.ndarray:
         match Source(source):
@@ -302,8 +314,8 @@ class Executor:
         group = 1 << v["group_log2"]
         column = number // group % p.ksplit
         local = v["a"] + number // group // p.ksplit * group + number % group
-        self.q[column, local] = result.q.reshape(-1, BLOCK)
-        self.shift[column, local] = result.shift
+        self.q[v["token"], column, local] = result.q.reshape(-1, BLOCK)
+        self.shift[v["token"], column, local] = result.shift
         self.exponents[v["slot"]] = result.exponent
         if v["flat"]:
             biased = max(result.exponent + EX_MAX + 127, 0)

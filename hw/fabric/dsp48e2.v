@@ -1,5 +1,6 @@
 // Behavioural twin of AMD's DSP48E2 (UG579) for simulation: the modes that lacuna instantiates, nothing else.
-// P = Z + W + (A[26:0] * B | 0), Z = 0 or PCIN or P or C, W = 0 or RND; registers A/B 1 or 2, C/M/P/OPMODE 1.
+// P = Z + W + (A[26:0] * B | (A[26:0] + D) * B | 0), Z = 0 or PCIN or P or C, W = 0 or RND; registers A/B 1 or 2
+// (with the pre-adder A 1, D 1, AD 1), C/M/P/OPMODE 1.
 // Anything else stops the simulation: a twin that guesses would hide a wrong attribute.
 /* verilator lint_off UNUSEDSIGNAL */
 /* verilator lint_off UNUSEDPARAM */
@@ -18,6 +19,7 @@ module DSP48E2 #(
     parameter CARRYINSELREG = 1,
     parameter ACASCREG = 1,
     parameter BCASCREG = 1,
+    parameter AMULTSEL = "A",
     parameter USE_MULT = "MULTIPLY",
     parameter USE_SIMD = "ONE48",
     parameter [47:0] RND = 48'h0
@@ -45,16 +47,17 @@ module DSP48E2 #(
     reg signed [44:0] product;
     reg [47:0] c;
     reg [8:0] mode;
-    wire signed [26:0] a = AREG == 2 ? a2 : a1;
+    reg signed [26:0] d, ad;
+    wire signed [26:0] a = AMULTSEL == "AD" ? ad : AREG == 2 ? a2 : a1;
     wire signed [17:0] b = BREG == 2 ? b2 : b1;
     wire [47:0] x = mode[3:0] == 4'b0101 ? {{3{product[44]}}, product} : 48'h0;
     wire [47:0] z = mode[6:4] == 3'b001 ? PCIN : mode[6:4] == 3'b010 ? P : mode[6:4] == 3'b011 ? c : 48'h0;
     wire [47:0] w = mode[8:7] == 2'b10 ? RND : 48'h0;
 
     initial begin
-        a1 = 0; a2 = 0; b1 = 0; b2 = 0; product = 0; c = 0; mode = 0; P = 0;
-        if (AREG < 1 || AREG > 2 || BREG != AREG || MREG != 1 || PREG != 1 || OPMODEREG != 1 || USE_SIMD != "ONE48"
-            || USE_MULT != "MULTIPLY") begin
+        a1 = 0; a2 = 0; d = 0; ad = 0; b1 = 0; b2 = 0; product = 0; c = 0; mode = 0; P = 0;
+        if (AREG < 1 || AREG > 2 || MREG != 1 || PREG != 1 || OPMODEREG != 1 || USE_SIMD != "ONE48"
+            || BREG != (AMULTSEL == "AD" ? 2 : AREG) || (AMULTSEL == "AD" && AREG != 1) || USE_MULT != "MULTIPLY" || (AMULTSEL == "AD" && (INMODE != 5'b00100 || DREG != 1 || ADREG != 1))) begin
             $display("DSP48E2 twin: mode not modelled");
             $finish;
         end
@@ -65,6 +68,10 @@ module DSP48E2 #(
         if (CEB1 && BREG == 2 || CEB2 && BREG == 1) b1 <= B;
         if (CEA2) a2 <= a1;
         if (CEB2) b2 <= b1;
+        if (AMULTSEL == "AD") begin
+            if (CED) d <= D;
+            if (CEAD) ad <= a1 + d;
+        end
         if (CEC) c <= C;
         if (CEM) product <= a * b;
         if (CECTRL) mode <= OPMODE;

@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["TokenQueue", "TokenTable"]
+__all__ = ["FinishWatch", "TokenQueue", "TokenTable"]
 
 
 class TokenTable(wiring.Component):
@@ -42,16 +42,20 @@ class TokenTable(wiring.Component):
 
 
 class TokenQueue(wiring.Component):
-    """A FIFO whose head goes to the unit when its wait tokens are there; releases when the unit is done.
+    """A FIFO whose head goes to the unit when its wait tokens are there; releases when the unit has finished it.
+
+    Args:
+        overlap: instructions that the unit works on at once, in order.
 
     Attributes:
         i: instruction words. wait, release: masks of the head, cut from the word by the engine.
         head: the word at the head. go: strobe-like valid for the unit, taken at `go & accept`.
-        done: the unit is idle again. idle: nothing queued or running. stalled: the head waits for tokens.
+        finished: strobe: the unit has finished its oldest instruction, at least one cycle after it took it.
+        idle: nothing queued or running. stalled: the head waits for tokens.
     """
 
-    def __init__(self, width: int, queues: int, depth: int):
-        self.width, self.depth = width, depth
+    def __init__(self, width: int, queues: int, depth: int, overlap: int = 1):
+        self.width, self.depth, self.overlap = width, depth, overlap
         super().__init__({
             "i": In(stream.Signature(width)),
             "head": Out(width),
@@ -62,7 +66,7 @@ class TokenQueue(wiring.Component):
             "give": Out(queues),
             "go": Out(1),
             "accept": In(1),
-            "done": In(1),
+            "finished": In(1),
             "idle": Out(1),
             "stalled": Out(1),
         })
@@ -70,26 +74,38 @@ class TokenQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.fifo = fifo = SyncFIFO(width=self.width, depth=self.depth)
+        m.submodules.running = running = SyncFIFO(width=len(self.release), depth=max(2, self.overlap))
+        ready, room = (self.wait & ~self.available) == 0, running.level < self.overlap
         m.d.comb += [
             fifo.w_data.eq(self.i.payload),
             fifo.w_en.eq(self.i.valid),
             self.i.ready.eq(fifo.w_rdy),
             self.head.eq(fifo.r_data),
-        ]
-        running = Signal()
-        release = Signal.like(self.release)
-        ready = (self.wait & ~self.available) == 0
-        m.d.comb += [
-            self.go.eq(fifo.r_rdy & ready & ~running),
-            self.stalled.eq(fifo.r_rdy & ~ready & ~running),
-            self.idle.eq(~fifo.r_rdy & ~running),
+            self.go.eq(fifo.r_rdy & ready & room),
+            self.stalled.eq(fifo.r_rdy & ~ready & room),
+            self.idle.eq(~fifo.r_rdy & ~running.r_rdy),
+            running.w_data.eq(self.release),
         ]
         with m.If(self.go & self.accept):
-            m.d.comb += [fifo.r_en.eq(1), self.take.eq(self.wait)]
-            m.d.sync += [running.eq(1), release.eq(self.release)]
-        settled = Signal()
-        m.d.sync += settled.eq(running)
-        with m.If(running & settled & self.done):
-            m.d.comb += self.give.eq(release)
-            m.d.sync += [running.eq(0), settled.eq(0)]
+            m.d.comb += [fifo.r_en.eq(1), running.w_en.eq(1), self.take.eq(self.wait)]
+        with m.If(self.finished & running.r_rdy):
+            m.d.comb += [running.r_en.eq(1), self.give.eq(running.r_data)]
+        return m
+
+
+class FinishWatch(wiring.Component):
+    """`finished` of a unit that does one instruction at a time: it is not busy, at least one cycle after it took one."""
+
+    def __init__(self):
+        super().__init__({"taken": In(1), "busy": In(1), "finished": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        running, settled = Signal(), Signal()
+        m.d.comb += self.finished.eq(settled & ~self.busy)
+        m.d.sync += settled.eq(running & ~self.finished)
+        with m.If(self.finished):
+            m.d.sync += running.eq(0)
+        with m.If(self.taken):
+            m.d.sync += running.eq(1)
         return m

@@ -17,15 +17,16 @@ __all__ = ["LaneDecoder"]
 class LaneDecoder(wiring.Component):
     """Walks a tile: blocks of 16 inputs, inside them blocks of 16 rows, inside them bundles.
 
-    One beat a cycle while passes keep up; a bundle of s rows takes s passes. A block starts only when its inputs
-    are in the activation buffer (`filled`) and at most one scale group waits for the accumulator (`group_free`).
+    One beat a cycle while passes keep up. A block starts only when its inputs are in the activation buffer (`filled`)
+    and at most one scale group waits for the accumulator (`group_free`).
 
     Attributes:
         lane: the packed stream, ready/valid.
         tile, start: the tile; `start` is a strobe while idle.
         filled: strobe: one more block of inputs is in the activation buffer.
         group_free: strobe: the accumulator has finished a group.
-        passes: to the chain (`tags.valid`), no back-pressure. side: scales and minima to the accumulator.
+        request, grant: there is a pass to issue; it leaves now. passes: to the chain (`tags.valid`), no back-pressure.
+        side: scales and minima to the accumulator, one beat in a cycle of side_request and side_grant.
         header: the tile's header has been read into exponent and min_shift.
         busy: from `start` until the last pass has left. error: sticky until `start`: an illegal descriptor.
     """
@@ -38,7 +39,11 @@ class LaneDecoder(wiring.Component):
             "start": In(1),
             "filled": In(1),
             "group_free": In(1),
+            "request": Out(1),
+            "grant": In(1),
             "passes": Out(pass_layout()),
+            "side_request": Out(1),
+            "side_grant": In(1),
             "side": Out(side_layout(params)),
             "header": Out(1),
             "exponent": Out(signed(10)),
@@ -52,7 +57,10 @@ class LaneDecoder(wiring.Component):
         planes = self.params.planes
         m.submodules.assembler = asm = BundleAssembler(self.params)
         m.submodules.issue = issue = BundleIssue(self.params)
-        m.d.comb += [self.passes.eq(issue.passes), asm.beat.eq(self.lane.payload)]
+        m.d.comb += [
+            self.passes.eq(issue.passes), self.request.eq(issue.request), issue.grant.eq(self.grant),
+            asm.beat.eq(self.lane.payload),
+        ]
 
         kb, base, run = Signal(10), Signal(7), Signal(9)
         half, bank, rank_kind = Signal(), Signal(), Signal()
@@ -105,6 +113,7 @@ class LaneDecoder(wiring.Component):
             bundle.bank.eq(bank),
             bundle.block_last.eq(rows_last & last_rows),
             bundle.group_last.eq(rows_last & last_rows & (group_end | last_block)),
+            bundle.tile_last.eq(rows_last & last_rows & last_block),
             issue.bundle.payload.eq(bundle),
         ]
 
@@ -126,6 +135,13 @@ class LaneDecoder(wiring.Component):
             m.d.sync += taken.eq(taken + 1)
         m.d.comb += self.busy.eq(1)
         side_words = (tile.rows + planes - 1) >> (planes - 1)
+
+        def take_side():
+            m.d.comb += [
+                self.side_request.eq(self.lane.valid),
+                self.lane.ready.eq(self.side_grant),
+                self.side.valid.eq(self.lane.valid & self.side_grant),
+            ]
 
         def enter_kind(kept_now, remaining):
             """Go to the state that reads the rest of a block of rows."""
@@ -194,8 +210,8 @@ class LaneDecoder(wiring.Component):
                     with m.If(~tile.scaled):
                         m.next = "BLOCK"
             with m.State("SCALE"):
-                m.d.comb += [self.lane.ready.eq(1), self.side.valid.eq(self.lane.valid)]
-                with m.If(self.lane.valid):
+                take_side()
+                with m.If(self.side.valid):
                     m.d.sync += word.eq(word + 1)
                     with m.If(word + 1 == side_words):
                         m.d.sync += word.eq(0)
@@ -203,8 +219,9 @@ class LaneDecoder(wiring.Component):
                         with m.If(tile.minimum):
                             m.next = "MINIMUM"
             with m.State("MINIMUM"):
-                m.d.comb += [self.lane.ready.eq(1), self.side.valid.eq(self.lane.valid), self.side.minimum.eq(1)]
-                with m.If(self.lane.valid):
+                take_side()
+                m.d.comb += self.side.minimum.eq(1)
+                with m.If(self.side.valid):
                     m.d.sync += word.eq(word + 1)
                     with m.If(word + 1 == side_words):
                         m.next = "BLOCK"
@@ -254,6 +271,7 @@ class LaneDecoder(wiring.Component):
                 m.d.comb += issue.bundle.valid.eq(last_rows)
                 m.d.comb += [bundle.weights.as_value().eq(0), bundle.count.eq(1)]
                 m.d.comb += [bundle.block_last.eq(1), bundle.group_last.eq(group_end | last_block)]
+                m.d.comb += bundle.tile_last.eq(last_block)
                 with m.If(~last_rows | issue.bundle.ready):
                     leave_rows()
             with m.State("FINISH"):

@@ -8,7 +8,7 @@ from golden.isa.llm import ISA, QUEUES
 from golden.params import LlmParams
 from hw.fabric.axi import ADDRESS_BITS, AxiReader, AxiWriter, axi_read, axi_write
 from hw.fabric.isa_layout import instruction_layout
-from hw.fabric.tokens import TokenQueue, TokenTable
+from hw.fabric.tokens import FinishWatch, TokenQueue, TokenTable
 from hw.shell.registers import COUNTERS
 
 from .load import LoadUnit
@@ -24,6 +24,8 @@ RESULTS = 1
 """Result words: the arg-max."""
 WATCHDOG_LOG2 = 17
 """A run in which 2**17 cycles long nothing is read from memory and no instruction is dispatched has failed."""
+OVERLAP = {"MV": 2}
+"""Units that start an instruction before the one before has finished: how many they work on."""
 VECTOR_OPERATIONS = {"VEC": Operation.VEC, "QNT": Operation.QNT, "AMX": Operation.AMX, "PUT": Operation.PUT}
 
 
@@ -103,6 +105,7 @@ class LlmEngine(wiring.Component):
         self._global_buffer(m, buffer, load, store, mpe, vector)
         m.d.comb += [
             mpe.x_valid.eq(vector.x_valid),
+            mpe.x_token.eq(vector.x_token),
             mpe.x_block.eq(vector.x_block),
             mpe.x_data.eq(vector.x_data),
             mpe.peek_block.eq(store.peek_block),
@@ -153,7 +156,7 @@ class LlmEngine(wiring.Component):
     def _queues(self, m, sequencer, tokens, units):
         heads = {}
         for q, name in enumerate(QUEUES[:-1]):
-            queue = TokenQueue(ISA.bits, len(QUEUES), self.params.queue_depth)
+            queue = TokenQueue(ISA.bits, len(QUEUES), self.params.queue_depth, OVERLAP.get(name, 1))
             m.submodules[f"queue_{name.lower()}"] = queue
             wiring.connect(m, sequencer.queues[q], queue.i)
             head = Signal(instruction_layout(ISA, next(f.name for f in ISA.formats if f.queue == name)), name=name)
@@ -164,10 +167,17 @@ class LlmEngine(wiring.Component):
                 queue.available.eq(tokens.available[q]),
                 tokens.take[q].eq(queue.take),
                 tokens.release[q].eq(queue.give),
-                queue.done.eq(~units[name].busy),
                 units[name].command.valid.eq(queue.go),
                 queue.accept.eq(units[name].command.ready),
             ]
+            if name in OVERLAP:
+                m.d.comb += queue.finished.eq(units[name].finished)
+            else:
+                m.submodules[f"watch_{name.lower()}"] = watch = FinishWatch()
+                m.d.comb += [
+                    watch.taken.eq(queue.go & queue.accept), watch.busy.eq(units[name].busy),
+                    queue.finished.eq(watch.finished),
+                ]
             heads[name] = queue
         sys = len(QUEUES) - 1
         m.d.comb += [
@@ -190,15 +200,20 @@ class LlmEngine(wiring.Component):
         stk, command = view("STK", "ST"), units["ST"].command.payload
         m.d.comb += [command.a.eq(stk.a), command.b.eq(stk.b), command.n.eq(stk.n), command.cache.eq(is_a("STK", "ST"))]
         m.d.comb += [getattr(command, n).eq(getattr(stk, n)) for n in ("value", "rows", "blocks", "count")]
-        mv, command = view("MV", "MV"), units["MV"].command.payload
-        m.d.comb += [command.tile[n].eq(getattr(mv, n)) for n in ("group_log2", "scaled", "minimum", "raw", "beats")]
+        mm, command = view("MM", "MV"), units["MV"].command.payload
+        is_mm = is_a("MM", "MV")
+        m.d.comb += [command.tile[n].eq(getattr(mm, n)) for n in ("group_log2", "scaled", "minimum", "raw", "beats")]
         m.d.comb += [
-            command.tile.rows.eq(Mux(mv.grow, mv.n, mv.rows)),
-            command.tile.blocks.eq(Mux(mv.grow, mv.blocks, mv.n)),
-            command.empty.eq(mv.n == 0),
-            command.out.eq(mv.a),
-            command.base.eq(mv.b),
-            command.exponent.eq(units["MISC"].exponents[mv.slot]),
+            command.tile.rows.eq(Mux(mm.grow, mm.n, mm.rows)),
+            command.tile.blocks.eq(Mux(mm.grow, mm.blocks, mm.n)),
+            command.tile.shared.eq(is_mm),
+            command.empty.eq(mm.n == 0),
+            command.out.eq(mm.a),
+            command.base.eq(mm.b),
+            command.slot.eq(mm.slot),
+            command.stride.eq(mm.stride),
+            command.tokens.eq(mm.tokens),
+            units["MV"].exponents.eq(units["MISC"].exponents),
         ]
         vec, qnt = view("VEC", "MISC"), view("QNT", "MISC")
         amx, put = view("AMX", "MISC"), view("PUT", "MISC")
@@ -223,7 +238,7 @@ class LlmEngine(wiring.Component):
                 "immediate",
             )
         ]
-        m.d.comb += [getattr(command, n).eq(getattr(qnt, n)) for n in ("group_log2", "round_log2", "flat", "slot")]
+        m.d.comb += [getattr(command, n).eq(getattr(qnt, n)) for n in ("group_log2", "round_log2", "flat", "slot", "token")]
         m.d.comb += command.first.eq(amx.first)
         for name, code in VECTOR_OPERATIONS.items():
             with m.If(vec.opcode == ISA.by_name(name).opcode):
@@ -290,7 +305,7 @@ class LlmEngine(wiring.Component):
         for condition, value in (
             (sequencer.halted, (1 << 8) + sequencer.code),
             (sequencer.too_long, ERROR_CODES["program_size"]),
-            (sequencer.illegal, ERROR_CODES["illegal"]),
+            (sequencer.illegal | mpe.illegal, ERROR_CODES["illegal"]),
             (mpe.error, ERROR_CODES["descriptor"]),
             (Cat(*(r.error for r in readers)).any(), ERROR_CODES["axi_read"]),
             (Cat(*(w.error for w in writers)).any(), ERROR_CODES["axi_write"]),

@@ -1,4 +1,4 @@
-"""Issues a bundle as passes: one output row a cycle, the slots of the other rows masked to zero."""
+"""Issues a bundle as passes: one or two output rows a cycle, the slots of the other rows masked to zero."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
@@ -7,10 +7,13 @@ from amaranth.lib.wiring import In, Out
 
 from golden.params import BLOCK, LlmParams
 
+from .chain import SEGMENT
 from .layouts import ROW_BITS, pass_layout
 from .selector import RankSelect
 
 __all__ = ["BundleIssue", "bundle_layout"]
+
+SEGMENTS = BLOCK // SEGMENT
 
 
 def bundle_layout() -> data.StructLayout:
@@ -31,16 +34,20 @@ def bundle_layout() -> data.StructLayout:
         "bank": unsigned(1),
         "block_last": unsigned(1),
         "group_last": unsigned(1),
+        "tile_last": unsigned(1),
     })
 
 
 class BundleIssue(wiring.Component):
-    """LATENCY 4 from the bundle's handshake to its first pass, one pass a cycle, `count` passes a bundle.
+    """LATENCY 4 from a pass's grant to the pass; one pass a cycle while `grant` is high.
 
-    Bitmaps of a block of rows lie in one of two banks, so that the next block's may be written meanwhile.
+    The first half of the slots belongs to the first half of the rows, so pass p has row p of each half: min(count, rows
+    that fit half the slots) passes a bundle, and one if a row has all slots. Bitmaps of a block of rows lie in one of
+    two banks, so that the next block's may be written meanwhile.
 
     Attributes:
         bundle: ready/valid. bitmap_*: `planes` bitmaps a write.
+        request: there is a pass to issue; grant: it leaves in this cycle (ignored without request).
         passes: no back-pressure. busy: passes are still to come out.
     """
 
@@ -54,85 +61,97 @@ class BundleIssue(wiring.Component):
             "bitmap_bank": In(1),
             "bitmap_word": In(4),
             "bitmap_data": In(params.lane_bits),
+            "request": Out(1),
+            "grant": In(1),
             "passes": Out(pass_layout()),
             "busy": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
-        planes = self.params.planes
-        words = BLOCK // planes
-        m.submodules.bitmaps = bitmaps = Memory(shape=self.params.lane_bits, depth=2 * words, init=[])
-        write, read = bitmaps.write_port(), bitmaps.read_port(domain="comb")
-        m.d.comb += [
-            write.en.eq(self.bitmap_valid),
-            write.data.eq(self.bitmap_data),
-            write.addr.eq(Cat(self.bitmap_word[: (words - 1).bit_length()], self.bitmap_bank)),
-        ]
-
         held = Signal(bundle_layout(), reset_less=True)
-        occupied = Signal()
-        k = Signal(4)
-        last = Signal()
-        m.d.comb += [last.eq(k + 1 == held.count), self.bundle.ready.eq(~occupied | last)]
-        with m.If(occupied):
-            m.d.sync += k.eq(Mux(last, 0, k + 1))
+        occupied, issued, last = Signal(), Signal(), Signal()
+        number, half_rows = Signal(3), Signal(4)
+        whole, second = Signal(), Signal()
+        row, second_row = Signal(ROW_BITS), Signal(ROW_BITS)
+        m.d.comb += [
+            whole.eq(held.size_log2 == 4),
+            half_rows.eq(SEGMENT >> held.size_log2),
+            second.eq(~whole & (number + half_rows < held.count)),
+            last.eq(whole | (number + 1 == Mux(held.count < half_rows, held.count, half_rows))),
+            row.eq(held.row + number),
+            second_row.eq(row + half_rows),
+            self.request.eq(occupied),
+            issued.eq(occupied & self.grant),
+            self.bundle.ready.eq(~occupied | (issued & last)),
+        ]
+        with m.If(issued):
+            m.d.sync += number.eq(Mux(last, 0, number + 1))
         with m.If(self.bundle.ready):
             m.d.sync += occupied.eq(self.bundle.valid)
         with m.If(self.bundle.ready & self.bundle.valid):
             m.d.sync += held.eq(self.bundle.payload)
 
-        row = Signal(ROW_BITS)
-        m.d.comb += row.eq(held.row + k)
-        if planes == 1:
-            bitmap = read.data
-            m.d.comb += read.addr.eq(Cat(row[:4], held.bitmap_bank))
-        else:
-            bitmap = read.data.word_select(row[0], BLOCK)
-            m.d.comb += read.addr.eq(Cat(row[1:4], held.bitmap_bank))
+        selects = []
+        for segment, of_row in enumerate((row, second_row)):
+            m.submodules[f"select_{segment}"] = select = RankSelect()
+            bits = Signal(BLOCK, name=f"bits_{segment}", reset_less=True)
+            m.d.sync += bits.eq(self._bitmap(m, segment, of_row, held.bitmap_bank))
+            m.d.comb += select.bitmap.eq(bits)
+            selects.append(select)
 
-        m.submodules.select = select = RankSelect()
-        stage = [Signal(pass_layout(), name=f"s{i}_pass", reset_less=True) for i in range(3)]
-        size = [Signal(3, name=f"s{i}_size", reset_less=True) for i in range(3)]
-        by_bitmap = [Signal(2, name=f"s{i}_bitmap", reset_less=True) for i in range(3)]
-        valid = [Signal(name=f"s{i}_valid") for i in range(4)]
-        bits = Signal(BLOCK, reset_less=True)
+        stages = 1 + RankSelect.LATENCY
+        stage = [Signal(pass_layout(), name=f"s{i}_pass", reset_less=True) for i in range(stages)]
+        kind = [Signal(3, name=f"s{i}_kind", reset_less=True) for i in range(stages)]
+        valid = [Signal(name=f"s{i}_valid") for i in range(stages + 1)]
+        tags = stage[0].tags
         m.d.sync += [
-            bits.eq(bitmap),
             stage[0].index.eq(held.index),
-            stage[0].tags.row.eq(row),
-            stage[0].tags.half.eq(held.half),
-            stage[0].tags.bank.eq(held.bank),
-            stage[0].tags.block_last.eq(held.block_last & last),
-            stage[0].tags.group_last.eq(held.group_last & last),
-            size[0].eq(held.size_log2),
-            by_bitmap[0].eq(Cat(held.bitmap, held.tail)),
-            valid[0].eq(occupied),
+            tags.row.eq(row),
+            tags.whole.eq(whole),
+            tags.second.eq(second),
+            tags.second_row.eq(second_row),
+            tags.half.eq(held.half),
+            tags.bank.eq(held.bank),
+            *(getattr(tags, name).eq(getattr(held, name) & last) for name in ("block_last", "group_last", "tile_last")),
+            kind[0].eq(Cat(whole, held.bitmap, held.tail)),
+            valid[0].eq(issued),
         ]
         for slot in range(BLOCK):
             mine = Signal(name=f"mine_{slot}")
-            m.d.comb += mine.eq((slot >> held.size_log2) == k)
+            m.d.comb += mine.eq((slot % SEGMENT >> held.size_log2) == number)
             m.d.sync += stage[0].weights[slot].eq(Mux(mine, held.weights[slot], 0))
-        m.d.comb += select.bitmap.eq(bits)
-        for i in (1, 2):
-            m.d.sync += [
-                stage[i].eq(stage[i - 1]),
-                size[i].eq(size[i - 1]),
-                by_bitmap[i].eq(by_bitmap[i - 1]),
-            ]
-        for i in (1, 2, 3):
-            m.d.sync += valid[i].eq(valid[i - 1])
+        for i in range(1, stages):
+            m.d.sync += [stage[i].eq(stage[i - 1]), kind[i].eq(kind[i - 1])]
+        m.d.sync += [late.eq(early) for early, late in zip(valid, valid[1:], strict=False)]
 
         out = Signal(pass_layout(), reset_less=True)
-        m.d.sync += [out.weights.eq(stage[2].weights), out.tags.eq(stage[2].tags)]
+        is_whole, by_bitmap, is_tail = kind[-1]
+        m.d.sync += [out.weights.eq(stage[-1].weights), out.tags.eq(stage[-1].tags)]
         for slot in range(BLOCK):
+            ranks = selects[slot // SEGMENT].position
             position = Signal(4, name=f"position_{slot}")
-            m.d.comb += position.eq(stage[2].index[slot])
-            with m.If(size[2] == 4):
+            m.d.comb += position.eq(stage[-1].index[slot])
+            with m.If(is_whole):
                 m.d.comb += position.eq(slot)
-            with m.Elif(by_bitmap[2][0]):
-                m.d.comb += position.eq(Mux(by_bitmap[2][1], select.position[8 + slot % 4], select.position[slot % 8]))
+            with m.Elif(by_bitmap):
+                m.d.comb += position.eq(Mux(is_tail, ranks[8 + slot % 4], ranks[slot % SEGMENT]))
             m.d.sync += out.index[slot].eq(position)
-        m.d.comb += [self.passes.eq(out), self.passes.tags.valid.eq(valid[3])]
-        m.d.comb += self.busy.eq(occupied | valid[0] | valid[1] | valid[2] | valid[3])
+        m.d.comb += [self.passes.eq(out), self.passes.tags.valid.eq(valid[-1])]
+        m.d.comb += self.busy.eq(occupied | Cat(*valid).any())
         return m
+
+    def _bitmap(self, m, port, row, bank):
+        """The bitmap of `row`, read in the same cycle; a copy of the memory for each port."""
+        planes = self.params.planes
+        words = BLOCK // planes
+        memory = Memory(shape=self.params.lane_bits, depth=2 * words, init=[], attrs={"ram_style": "distributed"})
+        m.submodules[f"bitmaps_{port}"] = memory
+        write, read = memory.write_port(), memory.read_port(domain="comb")
+        m.d.comb += [
+            write.en.eq(self.bitmap_valid),
+            write.data.eq(self.bitmap_data),
+            write.addr.eq(Cat(self.bitmap_word[: (words - 1).bit_length()], self.bitmap_bank)),
+            read.addr.eq(Cat(row[planes - 1 : 4], bank)),
+        ]
+        return read.data if planes == 1 else read.data.word_select(row[0], BLOCK)

@@ -5,13 +5,20 @@ from amaranth.lib import data
 
 from golden.params import BLOCK, LlmParams
 
-__all__ = ["ROW_BITS", "lane_layout", "pass_layout", "product_layout", "tile_layout"]
+__all__ = [
+    "PAIR", "PARTIAL_BITS", "ROW_BITS", "block_layout", "fill_layout", "inputs_layout", "lane_layout",
+    "numbered_side_layout", "pass_layout", "product_layout", "side_layout", "tile_layout",
+]
 
 ROW_BITS = 6
+PAIR = 2
+"""Vectors that a VPU multiplies at once: two products a DSP48E2."""
+PARTIAL_BITS = 27
+"""A group's integer sum after the block shifts: the DSP48E2's A port. The compiler checks that it fits."""
 
 
 def tile_layout() -> data.StructLayout:
-    """What the MV instruction says of a tile; constant while it runs."""
+    """What the MV or MM instruction says of a tile; constant while it runs. `shared`: MM."""
     return data.StructLayout({
         "rows": unsigned(7),
         "blocks": unsigned(10),
@@ -20,6 +27,7 @@ def tile_layout() -> data.StructLayout:
         "minimum": unsigned(1),
         "raw": unsigned(1),
         "beats": unsigned(24),
+        "shared": unsigned(1),
     })
 
 
@@ -28,20 +36,54 @@ def lane_layout(params: LlmParams) -> data.StructLayout:
     return data.StructLayout({"valid": unsigned(1), "data": unsigned(params.lane_bits)})
 
 
+def block_layout() -> data.StructLayout:
+    """A quantised block: 16 INT8 values and their shift."""
+    return data.StructLayout({"q": data.ArrayLayout(signed(8), BLOCK), "shift": unsigned(3)})
+
+
+def fill_layout() -> data.StructLayout:
+    """Input `slot` of the block in half `half` of every sparse MUX, of both vectors of a VPU."""
+    return data.StructLayout({
+        "valid": unsigned(1),
+        "half": unsigned(1),
+        "slot": unsigned(4),
+        "value": data.ArrayLayout(signed(8), PAIR),
+    })
+
+
+def inputs_layout() -> data.StructLayout:
+    """Strobe behind the last input of a block, of both vectors: its shift, and its group's sum of q << shift so far,
+    << min_shift."""
+    return data.StructLayout({
+        "valid": unsigned(1),
+        "half": unsigned(1),
+        "shift": data.ArrayLayout(unsigned(3), PAIR),
+        "sum": data.ArrayLayout(signed(PARTIAL_BITS), PAIR),
+    })
+
+
 def tags_layout() -> data.StructLayout:
-    """What rides along a pass through the chain."""
+    """What rides along a pass through the chain.
+
+    `row`: of the first half's result; `second`: the other half's result is that of row `row + offset`, else both
+    halves belong to `row`. `last`: of the tile.
+    """
     return data.StructLayout({
         "valid": unsigned(1),
         "row": unsigned(ROW_BITS),
+        "whole": unsigned(1),
+        "second": unsigned(1),
+        "second_row": unsigned(ROW_BITS),
         "half": unsigned(1),
         "bank": unsigned(1),
         "block_last": unsigned(1),
         "group_last": unsigned(1),
+        "tile_last": unsigned(1),
     })
 
 
 def pass_layout() -> data.StructLayout:
-    """One cycle of a chain: 16 weights (0 where a slot belongs to another row) and where their inputs lie."""
+    """One cycle of a chain: 16 weights (0 where a slot belongs to no row) and where their inputs lie."""
     return data.StructLayout({
         "weights": data.ArrayLayout(signed(8), BLOCK),
         "index": data.ArrayLayout(unsigned(4), BLOCK),
@@ -50,12 +92,17 @@ def pass_layout() -> data.StructLayout:
 
 
 def product_layout() -> data.StructLayout:
-    """A chain's result: the exact sum of 16 products."""
-    return data.StructLayout({"sum": signed(20), "tags": tags_layout()})
+    """A chain's exact results for both vectors: of all 16 products (`tags.whole`) or of the first eight; of the last
+    eight."""
+    return data.StructLayout({
+        "first": data.ArrayLayout(signed(20), PAIR),
+        "second": data.ArrayLayout(signed(19), PAIR),
+        "tags": tags_layout(),
+    })
 
 
 def side_layout(params: LlmParams) -> data.StructLayout:
-    """A beat of scales or minima on its way to the accumulator: `planes` rows, word `word`."""
+    """A beat of scales or minima from a lane: `planes` rows, word `word`."""
     return data.StructLayout({
         "valid": unsigned(1),
         "minimum": unsigned(1),
@@ -63,3 +110,8 @@ def side_layout(params: LlmParams) -> data.StructLayout:
         "word": unsigned(ROW_BITS),
         "data": unsigned(params.lane_bits),
     })
+
+
+def numbered_side_layout(params: LlmParams) -> data.StructLayout:
+    """The same on its way to an accumulator, with the lane it comes from (MV: 0)."""
+    return data.StructLayout({**side_layout(params).members, "lane": unsigned(3)})

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from golden.llm.numerics import EX_MAX
 from golden.params import BLOCK, LlmParams
 
-from .feeder import block_layout
+from .layouts import block_layout
 
 __all__ = ["Quantiser"]
 

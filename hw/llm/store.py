@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from golden.params import BLOCK, LlmParams
 from hw.fabric.axi import ADDRESS_BITS, beat_layout
 
-from .feeder import block_layout
+from .layouts import block_layout
 
 __all__ = ["StoreUnit", "store_layout"]
 

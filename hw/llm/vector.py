@@ -11,7 +11,7 @@ from hw.fabric.float32 import FloatAdd, FloatMul
 from hw.fabric.functions import FunctionUnit
 from hw.fabric.pipeline import delay
 
-from .feeder import block_layout
+from .layouts import block_layout
 from .quantiser import Quantiser
 from .reduction import MaximumFold, SumFold
 
@@ -51,6 +51,7 @@ def vector_layout(params: LlmParams) -> data.StructLayout:
             "round_log2": unsigned(3),
             "flat": unsigned(1),
             "slot": unsigned(4),
+            "token": unsigned(4),
             "first": unsigned(1),
         }
     )
@@ -84,6 +85,7 @@ class VectorUnit(wiring.Component):
                 "write_data": Out(width),
                 "write_ready": In(1),
                 "x_valid": Out(p.ksplit),
+                "x_token": Out(range(p.tokens)),
                 "x_block": Out(range(p.xbuf_blocks)),
                 "x_data": Out(block_layout()),
                 "exponents": Out(data.ArrayLayout(signed(10), SCALARS)),
@@ -119,6 +121,7 @@ class VectorUnit(wiring.Component):
             quantiser.flat.eq(i.flat),
             quantiser.read_data.eq(self.a_data),
             self.x_valid.eq(quantiser.x_valid),
+            self.x_token.eq(i.token),
             self.x_block.eq(quantiser.x_block),
             self.x_data.eq(quantiser.x_data),
             self.a_row.eq(Mux(is_quantising, quantiser.read_row, i.b + row)),

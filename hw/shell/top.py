@@ -9,9 +9,9 @@ from amaranth.lib import wiring
 from golden.params import LlmParams
 from hw.fabric.axi import axi_read, axi_write
 from hw.llm.engine import RESULTS, LlmEngine
-from hw.llm.mpe import VPU_MODULE
+from hw.llm.mpe import MPU_MODULE
 from hw.llm.sequencer import ARGUMENTS
-from hw.llm.vpu import Vpu
+from hw.llm.mpu import Mpu
 
 from .control import Control, axi_lite
 from .registers import COUNTERS
@@ -72,6 +72,6 @@ def generate_llm(params: LlmParams) -> dict[str, str]:
     top = _FlatTop(params)
     module = top.build()
     return {
-        f"{VPU_MODULE}.v": verilog.convert(Vpu(params), name=VPU_MODULE, **options),
+        f"{MPU_MODULE}.v": verilog.convert(Mpu(params), name=MPU_MODULE, **options),
         f"{LLM_TOP}.v": verilog.convert(module, name=LLM_TOP, ports=top.ports, **options),
     }

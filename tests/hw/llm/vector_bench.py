@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.llm.feeder import block_layout
+from hw.llm.layouts import block_layout
 from hw.llm.vector import VectorUnit, vector_layout
 from hw.llm.vmem import GlobalBuffer
 
