@@ -1,0 +1,24 @@
+from pathlib import Path
+
+import pytest
+
+from golden.params import LlmParams
+from hw.llm.mpu import Mpu
+from tests.hw.runner import run_cocotb
+
+TWIN = Path(__file__).parents[3] / "hw/fabric/dsp48e2.v"
+
+
+@pytest.mark.parametrize("params", [
+    {"planes": 2},
+    {"planes": 1, "ksplit": 1, "mpu_vpus": 2, "acc_depth": 32},
+    {"planes": 2, "axi_bits": 512, "ksplit": 1, "mpu_vpus": 4, "acc_depth": 16},
+])
+def test_mpu(params):
+    run_cocotb(
+        Mpu(LlmParams(**params)),
+        top="mpu",
+        test_module="tests.hw.llm.cocotb_mpu",
+        parameters={"params": params},
+        extra_sources=[TWIN],
+    )
