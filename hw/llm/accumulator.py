@@ -26,7 +26,7 @@ class Accumulator(wiring.Component):
         product, side: from chain and decoder, no back-pressure. tile, start: constant / strobe before the tile.
         shift: see GroupSums. input_sum: (sum of the group's q << shift) << min_shift of each half of the activation
             buffer and each vector, complete at the group's last block.
-        block_free, group_free: strobes: a block's products are all in; a group is scaled.
+        group_free: strobe: a group is scaled.
         busy: something is under way. out_row, out_vector, out: read port of the results, one cycle later.
     """
 
@@ -39,7 +39,6 @@ class Accumulator(wiring.Component):
             "start": In(1),
             "shift": In(data.ArrayLayout(data.ArrayLayout(3, PAIR), 2)),
             "input_sum": In(data.ArrayLayout(data.ArrayLayout(signed(PARTIAL_BITS), PAIR), 2)),
-            "block_free": Out(1),
             "group_free": Out(1),
             "busy": Out(1),
             "out_free": In(1),
@@ -65,7 +64,6 @@ class Accumulator(wiring.Component):
             sums.read_vector.eq(vector),
             sums.read_row.eq(row),
             sums.clear.eq(walking & ~minima),
-            self.block_free.eq(sums.block_free),
             count.eq(Mux(self.tile.shared, self.tile.rows * p.mpu_vpus, self.tile.rows)),
         ]
         with m.If(sums.group_end):

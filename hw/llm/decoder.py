@@ -17,15 +17,15 @@ __all__ = ["LaneDecoder"]
 class LaneDecoder(wiring.Component):
     """Walks a tile: blocks of 16 inputs, inside them blocks of 16 rows, inside them bundles.
 
-    One beat a cycle while passes keep up. A block starts only when its inputs are in the activation buffer (`filled`)
-    and at most one scale group waits for the accumulator (`group_free`).
+    One beat a cycle while passes keep up; it runs ahead by a bundle. A block's passes leave only when its inputs are in
+    the sparse MUXes (`filled`), and a scale group is read when at most one waits for the accumulator (`group_free`).
 
     Attributes:
         lane: the packed stream, ready/valid.
         tile, start: the tile; `start` is a strobe while idle.
-        filled: strobe: one more block of inputs is in the activation buffer.
+        filled: strobe: one more block of inputs is in the sparse MUXes, or will be BundleIssue.LATENCY cycles later.
         group_free: strobe: the accumulator has finished a group.
-        request, grant: there is a pass to issue; it leaves now. passes: to the chain (`tags.valid`), no back-pressure.
+        request, half, ends, grant: see BundleIssue. passes: to the chain (`tags.valid`), no back-pressure.
         side: scales and minima to the accumulator, one beat in a cycle of side_request and side_grant.
         header: the tile's header has been read into exponent and min_shift.
         busy: from `start` until the last pass has left. error: sticky until `start`: an illegal descriptor.
@@ -40,6 +40,8 @@ class LaneDecoder(wiring.Component):
             "filled": In(1),
             "group_free": In(1),
             "request": Out(1),
+            "half": Out(1),
+            "ends": Out(1),
             "grant": In(1),
             "passes": Out(pass_layout()),
             "side_request": Out(1),
@@ -58,15 +60,16 @@ class LaneDecoder(wiring.Component):
         m.submodules.assembler = asm = BundleAssembler(self.params)
         m.submodules.issue = issue = BundleIssue(self.params)
         m.d.comb += [
-            self.passes.eq(issue.passes), self.request.eq(issue.request), issue.grant.eq(self.grant),
-            asm.beat.eq(self.lane.payload),
+            self.passes.eq(issue.passes), self.request.eq(issue.request), self.half.eq(issue.half),
+            self.ends.eq(issue.ends), issue.grant.eq(self.grant),
+            issue.filled.eq(self.filled), issue.start.eq(self.start), asm.beat.eq(self.lane.payload),
         ]
 
         kb, base, run = Signal(10), Signal(7), Signal(9)
         half, bank, rank_kind = Signal(), Signal(), Signal()
         kept, width, sign = Signal(3), Signal(3), Signal()
         first, word = Signal(5), Signal(ROW_BITS + 1)
-        available, groups = Signal(2), Signal(2)
+        groups = Signal(2)
         bitmap_bank = Signal()
 
         tile = self.tile
@@ -126,9 +129,7 @@ class LaneDecoder(wiring.Component):
             self.side.word.eq(word),
             self.side.bank.eq(bank),
         ]
-        leave_block = Signal()
         enter_group = Signal()
-        m.d.sync += available.eq(available + self.filled - leave_block)
         m.d.sync += groups.eq(groups + enter_group - self.group_free)
         taken = Signal(24)
         with m.If(self.lane.valid & self.lane.ready):
@@ -170,17 +171,14 @@ class LaneDecoder(wiring.Component):
             with m.If(~last_rows):
                 enter_rows()
             with m.Else():
-                m.d.comb += leave_block.eq(1)
                 m.d.sync += [base.eq(0), kb.eq(kb + 1), half.eq(~half), word.eq(0)]
                 with m.If(last_block):
                     m.next = "FINISH"
                 with m.Elif(group_end):
                     m.d.sync += bank.eq(~bank)
                     m.next = "GROUP"
-                with m.Elif(available >= 2):
-                    enter_rows()
                 with m.Else():
-                    m.next = "BLOCK"
+                    enter_rows()
 
         with m.FSM():
             with m.State("IDLE"):
@@ -188,7 +186,7 @@ class LaneDecoder(wiring.Component):
                 m.d.sync += [kb.eq(0), base.eq(0), run.eq(0), half.eq(0), bank.eq(0), word.eq(0)]
                 m.d.sync += taken.eq(0)
                 with m.If(self.start):
-                    m.d.sync += [self.error.eq(0), available.eq(0), groups.eq(0)]
+                    m.d.sync += [self.error.eq(0), groups.eq(0)]
                     m.d.sync += [self.header.eq(tile.raw), self.exponent.eq(0), self.min_shift.eq(0)]
                     m.d.sync += [kept.eq(KEPT.index(16)), sign.eq(1)]
                     m.next = "HEADER"
@@ -226,8 +224,7 @@ class LaneDecoder(wiring.Component):
                     with m.If(word + 1 == side_words):
                         m.next = "BLOCK"
             with m.State("BLOCK"):
-                with m.If(available != 0):
-                    enter_rows()
+                enter_rows()
             with m.State("DESCRIPTOR"):
                 m.d.comb += self.lane.ready.eq(1)
                 with m.If(self.lane.valid):

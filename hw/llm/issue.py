@@ -46,8 +46,10 @@ class BundleIssue(wiring.Component):
     two banks, so that the next block's may be written meanwhile.
 
     Attributes:
+        start: strobe before a tile. filled: strobe: one more block of inputs is there; passes wait for theirs.
         bundle: ready/valid. bitmap_*: `planes` bitmaps a write.
-        request: there is a pass to issue; grant: it leaves in this cycle (ignored without request).
+        request: there is a pass to issue, from `half`, its block's last if `ends`; grant: it leaves in this cycle
+            (ignored without request).
         passes: no back-pressure. busy: passes are still to come out.
     """
 
@@ -56,12 +58,16 @@ class BundleIssue(wiring.Component):
     def __init__(self, params: LlmParams):
         self.params = params
         super().__init__({
+            "start": In(1),
+            "filled": In(1),
             "bundle": In(stream.Signature(bundle_layout())),
             "bitmap_valid": In(1),
             "bitmap_bank": In(1),
             "bitmap_word": In(4),
             "bitmap_data": In(params.lane_bits),
             "request": Out(1),
+            "half": Out(1),
+            "ends": Out(1),
             "grant": In(1),
             "passes": Out(pass_layout()),
             "busy": Out(1),
@@ -72,6 +78,7 @@ class BundleIssue(wiring.Component):
         held = Signal(bundle_layout(), reset_less=True)
         occupied, issued, last = Signal(), Signal(), Signal()
         number, half_rows = Signal(3), Signal(4)
+        available, leaves = Signal(2), Signal()
         whole, second = Signal(), Signal()
         row, second_row = Signal(ROW_BITS), Signal(ROW_BITS)
         m.d.comb += [
@@ -81,10 +88,16 @@ class BundleIssue(wiring.Component):
             last.eq(whole | (number + 1 == Mux(held.count < half_rows, held.count, half_rows))),
             row.eq(held.row + number),
             second_row.eq(row + half_rows),
-            self.request.eq(occupied),
-            issued.eq(occupied & self.grant),
+            self.request.eq(occupied & (available != 0)),
+            issued.eq(self.request & self.grant),
+            self.half.eq(held.half),
+            self.ends.eq(last & held.block_last),
+            leaves.eq(issued & self.ends),
             self.bundle.ready.eq(~occupied | (issued & last)),
         ]
+        m.d.sync += available.eq(available + self.filled - leaves)
+        with m.If(self.start):
+            m.d.sync += available.eq(0)
         with m.If(issued):
             m.d.sync += number.eq(Mux(last, 0, number + 1))
         with m.If(self.bundle.ready):

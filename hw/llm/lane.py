@@ -31,6 +31,8 @@ class Lane(wiring.Component):
             "filled": In(1),
             "group_free": In(1),
             "request": Out(1),
+            "half": Out(1),
+            "ends": Out(1),
             "grant": In(1),
             "passes": Out(pass_layout()),
             "side_request": Out(1),
@@ -53,6 +55,6 @@ class Lane(wiring.Component):
         wiring.connect(m, fifo.r_stream, decoder.lane)
         for name in ("tile", "start", "filled", "group_free", "grant", "side_grant"):
             m.d.comb += getattr(decoder, name).eq(getattr(self, name))
-        for name in ("request", "passes", "side_request", "side", "header", "exponent", "min_shift", "busy", "error"):
+        for name in ("request", "half", "ends", "passes", "side_request", "side", "header", "exponent", "min_shift", "busy", "error"):
             m.d.comb += getattr(self, name).eq(getattr(decoder, name))
         return m

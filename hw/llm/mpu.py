@@ -4,11 +4,11 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.params import LlmParams
+from golden.params import BLOCK, LlmParams
 
 from .lane import Lane
 from .layouts import ROW_BITS, fill_layout, inputs_layout, lane_layout, numbered_side_layout, pass_layout, tile_layout
-from .sharing import LaneArbiter, PassMerger
+from .sharing import LaneArbiter, PassMerger, SideArbiter
 from .vpu import Vpu
 
 __all__ = ["Mpu"]
@@ -63,17 +63,20 @@ class Mpu(wiring.Component):
                                 reset_less=name in ("tile", "out_row", "out_vector", "out_vpu"))
             m.d.sync += late[name].eq(port)
         tile = late["tile"]
+        filled = Signal()
         lanes = [Lane(self.params) for _ in range(count)]
         vpus = [Vpu(self.params) for _ in range(count)]
         m.submodules.arbiter = arbiter = LaneArbiter(count)
-        m.submodules.side_arbiter = side_arbiter = LaneArbiter(count)
+        m.submodules.side_arbiter = side_arbiter = SideArbiter(count)
         m.submodules.merger = merger = PassMerger(self.params)
         m.d.comb += [
             arbiter.shared.eq(tile.shared),
-            arbiter.request.eq(Cat(*(lane.request for lane in lanes))),
+            arbiter.start.eq(late["start"]),
+            *(getattr(arbiter, n).eq(Cat(*(getattr(lane, n) for lane in lanes))) for n in ("request", "half", "ends")),
             side_arbiter.shared.eq(tile.shared),
             side_arbiter.request.eq(Cat(*(lane.side_request for lane in lanes))),
             merger.start.eq(late["start"]),
+            filled.eq(late["fill"][0].valid & (late["fill"][0].slot == BLOCK - 1)),
         ]
         for i, lane in enumerate(lanes):
             m.submodules[f"lane_{i}"] = lane
@@ -82,7 +85,7 @@ class Mpu(wiring.Component):
                 self.lane_room[i].eq(lane.lane_room),
                 lane.tile.eq(tile),
                 lane.start.eq(late["start"]),
-                lane.filled.eq(late["inputs"][0].valid),
+                lane.filled.eq(filled),
                 lane.group_free.eq(Mux(tile.shared, vpus[0].group_free, vpus[i].group_free)),
                 lane.grant.eq(arbiter.grant[i]),
                 lane.side_grant.eq(side_arbiter.grant[i]),

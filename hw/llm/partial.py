@@ -21,7 +21,7 @@ class GroupSums(wiring.Component):
 
     Attributes:
         product: from the chain. shift: of each half of the activation buffer and each vector.
-        block_free: strobe: all products of a block are in. group_end: strobe, with `half`, `bank` and `tile_last`.
+        group_end: strobe: all products of a group are in, with `half`, `bank` and `tile_last`.
         read_*: read port, combinational; clear: the sum becomes 0.
         busy: a product is on its way.
     """
@@ -31,7 +31,6 @@ class GroupSums(wiring.Component):
         super().__init__({
             "product": In(product_layout()),
             "shift": In(data.ArrayLayout(data.ArrayLayout(3, PAIR), 2)),
-            "block_free": Out(1),
             "group_end": Out(1),
             "half": Out(1),
             "bank": Out(1),
@@ -56,7 +55,6 @@ class GroupSums(wiring.Component):
             self.half.eq(s1_tags.half),
             self.bank.eq(s1_tags.bank),
             self.tile_last.eq(s1_tags.tile_last),
-            self.block_free.eq(valid & s1_tags.block_last),
             self.group_end.eq(valid & s1_tags.group_last),
         ]
         shift = Signal(data.ArrayLayout(3, PAIR))

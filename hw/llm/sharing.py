@@ -1,6 +1,6 @@
 """MM: one lane's pass, and one lane's beat of scales, a cycle for all VPUs of an MPU."""
 
-from amaranth.hdl import Const, Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,11 +8,50 @@ from golden.params import LlmParams
 
 from .layouts import numbered_side_layout, pass_layout, side_layout
 
-__all__ = ["LaneArbiter", "PassMerger"]
+__all__ = ["LaneArbiter", "PassMerger", "SideArbiter"]
 
 
 class LaneArbiter(wiring.Component):
-    """Round robin among requests, combinational; `shared` low grants every one."""
+    """The lowest lane that asks, those in the older of two blocks first; combinational. `shared` low grants every one.
+
+    The order takes the lanes apart: while the later ones end a block, the earlier ones read bitmaps and scales of the
+    next, and have passes when the block has ended.
+
+    Attributes:
+        start: strobe before a tile. half: of a lane's pass; ends: it is the lane's last of its block.
+    """
+
+    def __init__(self, lanes: int):
+        self.lanes = lanes
+        super().__init__({
+            "start": In(1),
+            "shared": In(1),
+            "request": In(lanes),
+            "half": In(lanes),
+            "ends": In(lanes),
+            "grant": Out(lanes),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        older, ended = Signal(), Signal(range(max(2, self.lanes)))
+        first = Signal(self.lanes)
+        m.d.comb += first.eq(self.request & (self.half ^ (~older).replicate(self.lanes)))
+        ending = (self.request & self.grant & self.ends).any()
+        with m.If(ending):
+            m.d.sync += ended.eq(ended + 1)
+            with m.If(ended == self.lanes - 1):
+                m.d.sync += [ended.eq(0), older.eq(~older)]
+        with m.If(self.start):
+            m.d.sync += [ended.eq(0), older.eq(0)]
+        for lane in range(self.lanes):
+            lowest = Mux(first.any(), first[lane] & ~first[:lane].any(), ~self.request[:lane].any())
+            m.d.comb += self.grant[lane].eq(~self.shared | lowest)
+        return m
+
+
+class SideArbiter(wiring.Component):
+    """The lowest lane that asks, combinational; `shared` low grants every one."""
 
     def __init__(self, lanes: int):
         self.lanes = lanes
@@ -20,19 +59,8 @@ class LaneArbiter(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        latest = Signal(range(max(2, self.lanes)))
-        with m.Switch(latest):
-            for after in range(self.lanes):
-                with m.Case(after):
-                    taken = Const(0, 1)
-                    for step in range(1, self.lanes + 1):
-                        lane = (after + step) % self.lanes
-                        with m.If(self.request[lane] & ~taken):
-                            m.d.comb += self.grant[lane].eq(1)
-                            m.d.sync += latest.eq(lane)
-                        taken = taken | self.request[lane]
-        with m.If(~self.shared):
-            m.d.comb += self.grant.eq(~0)
+        for lane in range(self.lanes):
+            m.d.comb += self.grant[lane].eq(~self.shared | ~self.request[:lane].any())
         return m
 
 

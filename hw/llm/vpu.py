@@ -21,6 +21,10 @@ from .layouts import (
 
 __all__ = ["Vpu"]
 
+READ_AHEAD = 3
+"""Cycles after its last pass at which a block's half of the sparse MUXes may be given away: the last slot reads it 4
+cycles later, the first new input is there 5 cycles later."""
+
 
 class Vpu(wiring.Component):
     """Multiplies passes with the inputs it was filled with; leaves exact sums to be read at `out_row`, `out_vector`.
@@ -58,11 +62,17 @@ class Vpu(wiring.Component):
         for half in range(2):
             with m.If(self.inputs.valid & (self.inputs.half == half)):
                 m.d.sync += [shift[half].eq(self.inputs.shift), input_sum[half].eq(self.inputs.sum)]
+        tags = self.passes.tags
+        block_read = tags.valid & tags.block_last
+        for i in range(READ_AHEAD):
+            late = Signal(name=f"block_read_{i}")
+            m.d.sync += late.eq(block_read)
+            block_read = late
         in_flight = Signal(range(CsdChain.LATENCY + 2))
         held = Signal(2)
         m.d.sync += [
             in_flight.eq(in_flight + self.passes.tags.valid - chain.product.tags.valid),
-            held.eq(held + (self.fill.valid & (self.fill.slot == 0)) - acc.block_free),
+            held.eq(held + (self.fill.valid & (self.fill.slot == 0)) - block_read),
         ]
         with m.If(self.start):
             m.d.sync += held.eq(0)
