@@ -8,11 +8,15 @@ from enum import IntEnum
 
 from .formats import Field, Format, InstructionSet
 
-__all__ = ["ISA", "QUEUES", "Alu", "Binary", "Reduce", "Source", "Unary"]
+__all__ = ["ISA", "QUEUES", "SCALARS", "SLOTS", "Alu", "Binary", "Reduce", "Source", "Unary"]
 
 QUEUES = ("LD", "ST", "MV", "MISC", "SYS")
 """The in-order queues. `wait` and `release` are masks over this tuple, bit i = queue i. MV and MM share the array and
 the stream of weights, so they share a queue."""
+SCALARS = 32
+"""Scalar registers of the vector unit."""
+SLOTS = 32
+"""Exponent slots of quantised vectors."""
 
 
 class Alu(IntEnum):
@@ -84,7 +88,7 @@ _TILE = (
     Field("scaled", 152, 1, "groups carry a 16-bit scale"),
     Field("minimum", 153, 1, "groups carry a signed 16-bit minimum"),
     Field("raw", 154, 1, "dense INT8 bytes without descriptors (KV cache)"),
-    Field("slot", 172, 4, "exponent slot of the vector"),
+    Field("slot", 172, 5, "exponent slot of the vector"),
     Field("beats", 192, 24, "memory words of the tile; what a lane did not use of them is dropped (0: none)"),
 )
 """A tile of a matrix, of MV and MM."""
@@ -101,6 +105,17 @@ ISA = InstructionSet(
         ),
         Format(
             "LDV", 2, "LD", "Loads N binary32 numbers from byte address A of the vector channel to vector row B.", ()
+        ),
+        Format(
+            "LDG",
+            11,
+            "LD",
+            "Gather: loads N binary32 numbers of a row of the table at byte address `table` of the vector channel to "
+            "vector row B; the row's number is the 32-bit word at byte address A.",
+            (
+                Field("table", 128, 32, "byte address of row 0"),
+                Field("stride", 160, 24, "bytes from a row to the next, a multiple of the memory word"),
+            ),
         ),
         Format(
             "STV",
@@ -148,35 +163,50 @@ ISA = InstructionSet(
             "VEC",
             6,
             "MISC",
-            "u = f(a OP b) over N elements: vector row A gets u, a reduction goes to scalar `sd`.",
+            "u = f(a OP b) over the N elements of a repetition: vector row A gets u, a reduction goes to scalar `sd`. "
+            "Repetition t = 0 .. `repeat` has rows, scalars and elements of its own; none reads what an earlier one "
+            "writes.",
             (
                 Field("binary", 128, 3, ", ".join(f"{op.value} {op.name}" for op in Binary)),
-                Field("unary", 132, 2, ", ".join(f"{op.value} {op.name}" for op in Unary)),
-                Field("reduce", 136, 2, ", ".join(f"{op.value} {op.name}" for op in Reduce)),
-                Field("a_source", 140, 2, "operand a: 0 vector row B, 1 scalar `sa`"),
-                Field("b_source", 144, 2, "operand b: 0 vector row `b_row`, 1 scalar `sb`, 2 `immediate`"),
-                Field("store", 148, 1, "write u to vector row A"),
-                Field("sa", 152, 4, "scalar register of a"),
-                Field("sb", 156, 4, "scalar register of b"),
-                Field("sd", 160, 4, "scalar register of the reduction"),
-                Field("b_row", 164, 20, "vector row of b"),
-                Field("period", 184, 8, "rows after which operand b starts again (0: never)"),
-                Field("immediate", 192, 32, "binary32 bits"),
+                Field("unary", 131, 2, ", ".join(f"{op.value} {op.name}" for op in Unary)),
+                Field("reduce", 133, 2, ", ".join(f"{op.value} {op.name}" for op in Reduce)),
+                Field("a_source", 135, 1, "operand a: 0 vector row B, 1 scalar `sa`"),
+                Field("b_source", 136, 2, "operand b: 0 vector row `b_row`, 1 scalar `sb`, 2 `immediate`"),
+                Field("store", 138, 1, "write u to vector row A"),
+                Field("n_step", 139, 1, "elements added to N a repetition"),
+                Field("repeat", 140, 4, "repetitions behind the first one"),
+                Field("scalar_step", 144, 3, "added to `sa` (bit 0), `sb` (bit 1), `sd` (bit 2) a repetition"),
+                Field("sa", 147, 5, "scalar register of a"),
+                Field("sb", 152, 5, "scalar register of b"),
+                Field("sd", 157, 5, "scalar register of the reduction"),
+                Field("b_row", 162, 18, "vector row of b"),
+                Field("period", 180, 8, "rows of a repetition after which operand b starts again (0: never)"),
+                Field("immediate", 188, 32, "binary32 bits"),
+                Field("stride_a", 220, 12, "rows added to A a repetition"),
+                Field("stride_b", 232, 12, "rows added to B a repetition"),
+                Field("stride_c", 244, 12, "rows added to `b_row` a repetition"),
             ),
         ),
         Format(
             "QNT",
             7,
             "MISC",
-            "Quantises N binary32 numbers at vector row B to INT8 blocks of 16 at block A; "
-            "the exponent goes to a slot.",
+            "Quantises N binary32 numbers at vector row B to INT8 blocks of 16 at block A; the exponent goes to a "
+            "slot. Repetition t = 0 .. `repeat` has rows, blocks, slot and scalar of its own. All of them write the "
+            "blocks of N + `pad` elements; elements behind a repetition's own are zeros.",
             (
                 Field("group_log2", 128, 3, "blocks dealt to a column at a time, log2"),
-                Field("flat", 132, 1, "one exponent for all blocks (KV cache)"),
-                Field("round_log2", 133, 3, "blocks are padded with zeros to a multiple of 2**round_log2"),
-                Field("slot", 136, 4, "exponent slot"),
-                Field("sd", 140, 4, "scalar register that gets 2**exponent if `flat`"),
-                Field("token", 144, 4, "activation buffer: which of the vectors of an MM"),
+                Field("flat", 131, 1, "one exponent for all blocks (KV cache)"),
+                Field("round_log2", 132, 3, "blocks are padded with zeros to a multiple of 2**round_log2"),
+                Field("n_step", 135, 1, "elements added to N a repetition; `repeat` of them must not exceed `pad`"),
+                Field("repeat", 136, 4, "repetitions behind the first one"),
+                Field("pad", 140, 4, "elements of padding behind N"),
+                Field("slot", 144, 5, "exponent slot of the first repetition; the next one takes the next"),
+                Field("sd", 149, 5, "scalar register that gets 2**exponent if `flat`; the next one for the next"),
+                Field("token", 154, 4, "activation buffer: which of the vectors of an MM"),
+                Field("token_step", 158, 1, "added to `token` a repetition"),
+                Field("stride_a", 160, 12, "blocks added to A a repetition"),
+                Field("stride_b", 172, 12, "rows added to B a repetition"),
             ),
         ),
         Format(
@@ -191,7 +221,7 @@ ISA = InstructionSet(
             9,
             "MISC",
             "Writes scalar `sa` to element N of the vector at row A.",
-            (Field("sa", 128, 4, "scalar"),),
+            (Field("sa", 128, 5, "scalar"),),
         ),
         Format(
             "ALU",

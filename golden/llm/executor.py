@@ -9,16 +9,17 @@ import numpy as np
 
 from golden import float32 as f32
 from golden.isa.formats import IsaError
-from golden.isa.llm import ISA, QUEUES, Alu, Binary, Reduce, Source, Unary
+from golden.isa.llm import ISA, QUEUES, SCALARS, SLOTS, Alu, Binary, Reduce, Source, Unary
 from golden.params import BLOCK, LlmParams
 
 from . import vector
 from .numerics import EX_MAX, QuantisedVector, convert, quantise
+from .repeat import check_independent, repetitions
 from .stream import TileHeader, decode_lanes, kv_offsets
 
 __all__ = ["ExecutionError", "Executor", "Trace"]
 
-REGISTERS, SCALARS, SLOTS = 16, 16, 16
+REGISTERS = 16
 MASK = 0xFFFFFFFF
 
 
@@ -293,33 +294,42 @@ class Executor:
                 return f32.from_bits(bits)
 
     def _vec(self, v: dict[str, int]) -> None:
-        n = v["n"]
-        a = self._operand(v["a_source"], v["b"], n, v["sa"], 0)
-        b = self._operand(v["b_source"], v["b_row"], n, v["sb"], v["immediate"], v["period"])
-        u = vector.unary(Unary(v["unary"]), vector.binary(Binary(v["binary"]), a, b))
-        if v["store"]:
-            self._whole(v["a"], n)[:] = u
-        if v["reduce"]:
-            self.scalars[v["sd"]] = vector.reduce(Reduce(v["reduce"]), u[:n], self.params.sfu_lanes)
+        parts = repetitions(v)
+        if len(parts) > 1:
+            check_independent(parts, self.params.sfu_lanes)
+        for r in parts:
+            n = r["n"]
+            a = self._operand(r["a_source"], r["b"], n, r["sa"], 0)
+            b = self._operand(r["b_source"], r["b_row"], n, r["sb"], r["immediate"], r["period"])
+            u = vector.unary(Unary(r["unary"]), vector.binary(Binary(r["binary"]), a, b))
+            if r["store"]:
+                self._whole(r["a"], n)[:] = u
+            if r["reduce"]:
+                self.scalars[r["sd"]] = vector.reduce(Reduce(r["reduce"]), u[:n], self.params.sfu_lanes)
 
     def _qnt(self, v: dict[str, int]) -> None:
         p = self.params
-        step = 1 << v["round_log2"]
-        needed = -(-v["n"] // BLOCK)
+        step, group = 1 << v["round_log2"], 1 << v["group_log2"]
+        needed = -(-(v["n"] + v["pad"]) // BLOCK)
         blocks = -(-needed // step) * step
-        x = np.zeros(blocks * BLOCK, np.float32)
-        x[: v["n"]] = self._vector(v["b"], v["n"])
-        result: QuantisedVector = quantise(x, bool(v["flat"]))
+        if v["n_step"] * v["repeat"] > v["pad"]:
+            raise ValueError(f"pad = {v['pad']} elements, the last repetition has {v['repeat']} more than N")
         number = np.arange(blocks)
-        group = 1 << v["group_log2"]
         column = number // group % p.ksplit
         local = v["a"] + number // group // p.ksplit * group + number % group
-        self.q[v["token"], column, local] = result.q.reshape(-1, BLOCK)
-        self.shift[v["token"], column, local] = result.shift
-        self.exponents[v["slot"]] = result.exponent
-        if v["flat"]:
-            biased = max(result.exponent + EX_MAX + 127, 0)
-            self.scalars[v["sd"]] = f32.from_bits(np.uint32(biased << 23))
+        for t in range(v["repeat"] + 1):
+            n = v["n"] + t * v["n_step"]
+            x = np.zeros(blocks * BLOCK, np.float32)
+            x[:n] = self._vector(v["b"] + t * v["stride_b"], n)
+            result: QuantisedVector = quantise(x, bool(v["flat"]))
+            token = v["token"] + t * v["token_step"]
+            place = local + t * v["stride_a"]
+            self.q[token, column, place] = result.q.reshape(-1, BLOCK)
+            self.shift[token, column, place] = result.shift
+            self.exponents[(v["slot"] + t) % SLOTS] = result.exponent
+            if v["flat"]:
+                biased = max(result.exponent + EX_MAX + 127, 0)
+                self.scalars[(v["sd"] + t) % SCALARS] = f32.from_bits(np.uint32(biased << 23))
 
     def _amx(self, v: dict[str, int]) -> None:
         self.best = vector.arg_max(self._vector(v["b"], v["n"]), v["a"], None if v["first"] else self.best)

@@ -215,38 +215,13 @@ class LlmEngine(wiring.Component):
             command.tokens.eq(mm.tokens),
             units["MV"].exponents.eq(units["MISC"].exponents),
         ]
-        vec, qnt = view("VEC", "MISC"), view("QNT", "MISC")
-        amx, put = view("AMX", "MISC"), view("PUT", "MISC")
-        command = units["MISC"].command.payload
-        m.d.comb += [
-            getattr(command, n).eq(getattr(vec, n))
-            for n in (
-                "a",
-                "b",
-                "n",
-                "binary",
-                "unary",
-                "reduce",
-                "a_source",
-                "b_source",
-                "store",
-                "sa",
-                "sb",
-                "sd",
-                "b_row",
-                "period",
-                "immediate",
-            )
-        ]
-        m.d.comb += [getattr(command, n).eq(getattr(qnt, n)) for n in ("group_log2", "round_log2", "flat", "slot", "token")]
-        m.d.comb += command.first.eq(amx.first)
-        for name, code in VECTOR_OPERATIONS.items():
-            with m.If(vec.opcode == ISA.by_name(name).opcode):
-                m.d.comb += command.operation.eq(code)
-        with m.If(vec.opcode == ISA.by_name("QNT").opcode):
-            m.d.comb += command.sd.eq(qnt.sd)
-        with m.If(vec.opcode == ISA.by_name("PUT").opcode):
-            m.d.comb += command.sa.eq(put.sa)
+        head, command = view("VEC", "MISC"), units["MISC"].command.payload
+        m.d.comb += [command.a.eq(head.a), command.b.eq(head.b), command.n.eq(head.n)]
+        for name, operation in VECTOR_OPERATIONS.items():
+            fields = view(name, "MISC") if name != "VEC" else head
+            with m.If(head.opcode == ISA.by_name(name).opcode):
+                m.d.comb += command.operation.eq(operation)
+                m.d.comb += [getattr(command, f.name).eq(getattr(fields, f.name)) for f in ISA.by_name(name).fields]
 
         counted = {
             "array_cycles": units["MV"].busy,

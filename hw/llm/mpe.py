@@ -4,11 +4,12 @@ from amaranth.hdl import Cat, ClockSignal, Instance, Module, Mux, ResetSignal, S
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from golden.isa.llm import SLOTS
 from golden.params import LlmParams
 
 from .feeder import ColumnFeeder
 from .layouts import block_layout, lane_layout, tile_layout
-from .readout import SLOTS, ReadOut
+from .readout import ReadOut
 
 __all__ = ["MPU_MODULE", "Mpe", "tile_command_layout"]
 
@@ -23,7 +24,7 @@ def tile_command_layout(params: LlmParams) -> data.StructLayout:
         "out": unsigned((params.vmem_rows - 1).bit_length()),
         "stride": unsigned((params.vmem_rows - 1).bit_length()),
         "base": unsigned((params.xbuf_blocks - 1).bit_length()),
-        "slot": unsigned(4),
+        "slot": range(SLOTS),
         "tokens": unsigned(5),
         "empty": unsigned(1),
     })

@@ -7,196 +7,230 @@ from amaranth.lib.wiring import In, Out
 
 from golden.llm.numerics import EX_MAX
 from golden.params import BLOCK, LlmParams
+from hw.fabric.pipeline import delay
 
 from .layouts import block_layout
+from .operation import vector_layout
 
 __all__ = ["Quantiser"]
 
+OUT = 3
+"""Cycles from a row's read of the second pass to its block."""
+
 
 class Quantiser(wiring.Component):
-    """Two passes over the vector: exponents first, then the values; 2 * rows + 12 cycles.
+    """Two passes over a vector: exponents through port a, then values through port b while a reads the next repetition.
+
+    R repetitions of k rows (of all blocks, padding included): (R + 1) k + 5 cycles.
 
     Attributes:
-        start: strobe; row, count, block, group_log2, round_log2, flat: the instruction, constant while busy.
-        read_row: row to read; data comes one cycle later.
-        x_*: blocks to the columns' activation buffers. exponent: of shift 0, valid when not busy.
+        start: strobe; command: the instruction in that cycle, `i`: the same in all later ones.
+        a_row, b_row: rows to read; data comes one cycle later.
+        scanned: strobe, once a repetition: its exponent (of shift 0) and largest biased exponent.
+        x_*: blocks to the columns' activation buffers. done: strobe with the last one.
     """
 
     def __init__(self, params: LlmParams):
         self.params = p = params
+        self.sub_bits = (BLOCK // p.sfu_lanes).bit_length() - 1
+        self.blocks = p.xbuf_blocks * p.ksplit
+        row = range(p.vmem_rows)
         super().__init__(
             {
                 "start": In(1),
-                "row": In(range(p.vmem_rows)),
-                "count": In(32),
-                "block": In(range(p.xbuf_blocks)),
-                "group_log2": In(3),
-                "round_log2": In(3),
-                "flat": In(1),
-                "read_row": Out(range(p.vmem_rows)),
-                "read_data": In(p.sfu_lanes * 32),
+                "command": In(vector_layout(p)),
+                "i": In(vector_layout(p)),
+                "a_row": Out(row),
+                "a_data": In(p.sfu_lanes * 32),
+                "b_row": Out(row),
+                "b_data": In(p.sfu_lanes * 32),
                 "x_valid": Out(p.ksplit),
                 "x_block": Out(range(p.xbuf_blocks)),
                 "x_data": Out(block_layout()),
+                "x_token": Out(4),
+                "scanned": Out(1),
                 "exponent": Out(signed(10)),
                 "biased": Out(8),
-                "busy": Out(1),
+                "done": Out(1),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         p = self.params
-        lanes, rows_a_block = p.sfu_lanes, BLOCK // p.sfu_lanes
-        sub_bits = rows_a_block.bit_length() - 1
-        depth = p.xbuf_blocks * p.ksplit
-        m.submodules.maxima = maxima = Memory(shape=8, depth=depth, init=[])
-        maxima_write, maxima_read = maxima.write_port(), maxima.read_port()
-
-        blocks, mask = Signal(range(2 * depth)), Signal(8)
+        count, mask = Signal(range(2 * self.blocks * BLOCK)), Signal(8)
+        rows = Signal(range(2 * self.blocks << self.sub_bits))
         m.d.comb += [
-            mask.eq((1 << self.round_log2) - 1),
-            blocks.eq(((((self.count + BLOCK - 1) >> 4) + mask) >> self.round_log2) << self.round_log2),
+            count.eq(self.i.n + self.i.pad + BLOCK - 1),
+            mask.eq((1 << self.i.round_log2) - 1),
+            rows.eq((((count >> 4) + mask) >> self.i.round_log2) << self.i.round_log2 << self.sub_bits),
         ]
-        i, second, fetching = Signal(range(2 * depth * rows_a_block)), Signal(), Signal()
-        rows = blocks << sub_bits
-        m.d.comb += [self.read_row.eq(self.row + i), maxima_read.addr.eq(i >> sub_bits)]
+        m.submodules.maxima = maxima = Memory(shape=8, depth=2 * self.blocks, init=[])
+        begin = self._scan(m, rows, maxima.write_port())
+        self._convert(m, rows, maxima.read_port(), begin)
+        return m
+
+    def _pass(self, m, rows, name, begin):
+        """A walk over `rows` rows, from the cycle after `begin`: (valid, row number, live lanes, last row, base row, t).
+
+        The numbers of a repetition change when its last row has been read.
+        """
+        p = self.params
+        lane_bits = p.sfu_lanes.bit_length() - 1
+        valid, last = Signal(name=f"{name}_valid"), Signal(name=f"{name}_last")
+        at = Signal.like(rows, name=f"{name}_at", reset_less=True)
+        base = Signal(range(p.vmem_rows), name=f"{name}_base", reset_less=True)
+        n = Signal(range(2 * self.blocks * BLOCK), name=f"{name}_n", reset_less=True)
+        t = Signal(4, name=f"{name}_t", reset_less=True)
+        m.d.comb += last.eq(valid & (at + 1 == rows))
+        whole = n >> lane_bits
+        live = Cat(*((at < whole) | ((at == whole) & (k < n[:lane_bits])) for k in range(p.sfu_lanes)))
+        with m.If(valid):
+            m.d.sync += at.eq(at + 1)
+        with m.If(last):
+            m.d.sync += [
+                valid.eq(0),
+                at.eq(0),
+                t.eq(t + 1),
+                n.eq(n + self.i.n_step),
+                base.eq(base + self.i.stride_b),
+            ]
+        with m.If(begin):
+            m.d.sync += valid.eq(1)
+        with m.If(self.start):
+            m.d.sync += [at.eq(0), t.eq(0), n.eq(self.command.n), base.eq(self.command.b)]
+        return valid, at, live, last, base, t
+
+    def _scan(self, m, rows, maxima):
+        """First pass; returns the strobe that a second pass may begin in the next cycle."""
+        again = Signal()
+        valid, at, live, last, base, t = self._pass(m, rows, "scan", self.start | again)
+        m.d.comb += [self.a_row.eq(base + at), again.eq(last & (t != self.i.repeat))]
 
         # s1: the row has been read
-        s1_valid, s1_second = Signal(), Signal()
-        s1_index = Signal.like(i, reset_less=True)
-        m.d.sync += [s1_valid.eq(fetching), s1_second.eq(second), s1_index.eq(i)]
-        live = [(s1_index * lanes + k) < self.count for k in range(lanes)]
-        exponents = [Mux(live[k], self.read_data.word_select(k, 32)[23:31], 0) for k in range(lanes)]
-
-        def largest(values):
-            while len(values) > 1:
-                pairs = zip(values[::2], values[1::2], strict=True)
-                merged = []
-                for a, b in pairs:
-                    big = Signal(8, name=f"largest_{len(values)}_{len(merged)}")
-                    m.d.comb += big.eq(Mux(a > b, a, b))
-                    merged.append(big)
-                values = merged
-            return values[0]
-
-        # s2: largest exponent of the row / significands and shifts
-        s2_valid, s2_second = Signal(), Signal()
-        s2_index, s2_max = Signal.like(i, reset_less=True), Signal(8, reset_less=True)
-        m.d.sync += [
-            s2_valid.eq(s1_valid),
-            s2_second.eq(s1_second),
-            s2_index.eq(s1_index),
-            s2_max.eq(largest(exponents)),
+        s1_live = delay(m, live, 1, "scan_live")
+        level = [
+            Mux(s1_live[k], self.a_data.word_select(k, 32)[23:31], 0) for k in range(self.params.sfu_lanes)
         ]
-        running, emax = Signal(8, reset_less=True), Signal(8)
-        new_block = s2_index[:sub_bits] == 0 if sub_bits else 1
-        end_block = s2_index[:sub_bits] == rows_a_block - 1 if sub_bits else 1
-        block_max = Signal(8)
-        m.d.comb += block_max.eq(Mux(new_block | (s2_max > running), s2_max, running))
+        while len(level) > 1:
+            merged = []
+            for a, b in zip(level[::2], level[1::2], strict=True):
+                big = Signal(8, name=f"largest_{len(level)}_{len(merged)}")
+                m.d.comb += big.eq(Mux(a > b, a, b))
+                merged.append(big)
+            level = merged
+
+        # s2: largest exponent of the row, of the block, of the vector
+        s2_valid = Signal(2)
+        m.d.sync += s2_valid.eq(Cat(valid, s2_valid[0]))
+        s2 = delay(m, level[0], 1, "s2_largest")
+        s2_at, s2_last, s2_bank = (
+            delay(m, value, 2, f"s2_{name}") for name, value in (("at", at), ("last", last), ("bank", t[0]))
+        )
+        running, largest = Signal(8, reset_less=True), Signal(8, reset_less=True)
+        of_block, of_vector = Signal(8), Signal(8)
         m.d.comb += [
-            maxima_write.en.eq(s2_valid & ~s2_second & end_block),
-            maxima_write.addr.eq(s2_index >> sub_bits),
-            maxima_write.data.eq(block_max),
+            of_block.eq(Mux(self._opens_block(s2_at) | (s2 > running), s2, running)),
+            of_vector.eq(Mux((s2_at == 0) | (s2 > largest), s2, largest)),
+            maxima.en.eq(s2_valid[1] & self._ends_block(s2_at)),
+            maxima.addr.eq(Cat((s2_at >> self.sub_bits)[: (self.blocks - 1).bit_length()], s2_bank)),
+            maxima.data.eq(of_block),
         ]
-        with m.If(s2_valid & ~s2_second):
-            m.d.sync += running.eq(block_max)
-            with m.If(s2_max > emax):
-                m.d.sync += emax.eq(s2_max)
+        with m.If(s2_valid[1]):
+            m.d.sync += [running.eq(of_block), largest.eq(of_vector)]
+        begin = s2_valid[1] & s2_last
+        m.d.sync += self.scanned.eq(begin)
+        with m.If(begin):
+            m.d.sync += self.biased.eq(of_vector)
+        m.d.comb += self.exponent.eq(self.biased - (133 + EX_MAX))
+        return begin
 
-        shift = Signal(3)
-        below = Signal(8)
-        m.d.comb += below.eq(emax - maxima_read.data)
-        with m.If(self.flat):
+    def _convert(self, m, rows, maxima, begin):
+        """Second pass."""
+        p = self.params
+        lanes, sub_bits = p.sfu_lanes, self.sub_bits
+        valid, at, live, last, base, t = self._pass(m, rows, "convert", begin)
+        number, turn = at >> sub_bits, Signal.like(rows)
+        column_bits = p.ksplit.bit_length() - 1
+        first_block, block = Signal(range(p.xbuf_blocks), reset_less=True), Signal(range(p.xbuf_blocks))
+        group_mask, token = Signal(8), Signal(4, reset_less=True)
+        m.d.comb += [
+            self.b_row.eq(base + at),
+            maxima.addr.eq(Cat(number[: (self.blocks - 1).bit_length()], t[0])),
+            group_mask.eq((1 << self.i.group_log2) - 1),
+            turn.eq(number >> self.i.group_log2),
+            block.eq(first_block + ((turn >> column_bits) << self.i.group_log2) + (number & group_mask)),
+        ]
+        with m.If(self.start):
+            m.d.sync += [first_block.eq(self.command.a), token.eq(self.command.token)]
+        with m.Elif(last):
+            m.d.sync += [first_block.eq(first_block + self.i.stride_a), token.eq(token + self.i.token_step)]
+
+        # s1: row and its block's largest exponent have been read
+        s1_live = delay(m, live, 1, "convert_live")
+        emax, below, shift = Signal(8, reset_less=True), Signal(8), Signal(3)
+        with m.If(self.scanned):
+            m.d.sync += emax.eq(self.biased)
+        m.d.comb += below.eq(emax - maxima.data)
+        with m.If(self.i.flat):
             m.d.comb += shift.eq(EX_MAX)
         with m.Elif(below < EX_MAX):
             m.d.comb += shift.eq(EX_MAX - below)
-        s2_shift = Signal(3, reset_less=True)
-        m.d.sync += s2_shift.eq(shift)
-
-        s3_valid, s3_index = Signal(), Signal.like(i, reset_less=True)
-        s3_shift = Signal(3, reset_less=True)
-        m.d.sync += [s3_valid.eq(s2_valid & s2_second), s3_index.eq(s2_index), s3_shift.eq(s2_shift)]
-        collected = Signal(data.ArrayLayout(signed(8), BLOCK), reset_less=True)
         values = []
         for k in range(lanes):
-            word = self.read_data.word_select(k, 32)
-            right, significand, sign = Signal(9), Signal(24, reset_less=True), Signal(reset_less=True)
-            amount = Signal(5, reset_less=True)
+            word = self.b_data.word_select(k, 32)
+            right, amount = Signal(9, name=f"right_{k}"), Signal(5, name=f"amount_{k}", reset_less=True)
             m.d.comb += right.eq(17 + emax - EX_MAX + shift - word[23:31])
-            m.d.sync += [
-                significand.eq(Mux(live[k] & (word[23:31] != 0), Cat(word[:23], 1), 0)),
-                sign.eq(word[31]),
-                amount.eq(Mux(right > 31, 31, right)),
-            ]
-            values.append((significand, amount, sign))
-        s3_values = []
-        for k, (significand, amount, sign) in enumerate(values):
-            whole = Signal(8, name=f"whole_{k}")
-            half_bit, rest = Signal(name=f"half_{k}"), Signal(name=f"rest_{k}")
-            below_half = Signal(5, name=f"below_half_{k}")
-            m.d.comb += [
-                below_half.eq(amount - 1),
-                whole.eq(significand >> amount),
-                half_bit.eq((significand >> below_half)[0]),
-                rest.eq((significand & ((1 << below_half) - 1)[:24]).any()),
-            ]
-            up = Signal(9, name=f"up_{k}")
-            m.d.comb += up.eq(whole + (half_bit & (rest | whole[0])))
-            magnitude = Signal(7, name=f"magnitude_{k}")
-            m.d.comb += magnitude.eq(Mux(up > 127, 127, up))
-            value = Signal(signed(8), name=f"value_{k}", reset_less=True)
-            m.d.sync += value.eq(Mux(sign, -magnitude, magnitude))
-            s3_values.append(value)
-        s3_sub = s3_index[:sub_bits] if sub_bits else None
-        whole_block = Signal(data.ArrayLayout(signed(8), BLOCK))
-        m.d.comb += whole_block.eq(collected)
-        for part in range(rows_a_block):
+            m.d.sync += amount.eq(Mux(right > 31, 31, right))
+            significand = delay(m, Mux(s1_live[k] & word[23:31].any(), Cat(word[:23], 1), 0)[:24], 1, f"significand_{k}")
+            values.append(self._rounded(m, k, significand, amount, delay(m, word[31], 1, f"sign_{k}")))
+
+        # s3: values are rounded
+        out_valid, out_last = Signal(OUT), Signal(OUT)
+        m.d.sync += [
+            out_valid.eq(Cat(valid & self._ends_block(at), out_valid[:-1])),
+            out_last.eq(Cat(last & (t == self.i.repeat), out_last[:-1])),
+        ]
+        collected = Signal(data.ArrayLayout(signed(8), BLOCK), reset_less=True)
+        whole = Signal(data.ArrayLayout(signed(8), BLOCK))
+        m.d.comb += whole.eq(collected)
+        s3_sub = delay(m, at[:sub_bits], OUT, "s3_sub") if sub_bits else None
+        for part in range(1 << sub_bits):
             with m.If((s3_sub == part) if sub_bits else 1):
-                for k in range(lanes):
-                    m.d.comb += whole_block[part * lanes + k].eq(s3_values[k])
-        with m.If(s3_valid):
-            m.d.sync += collected.eq(whole_block)
-
-        number = Signal(range(2 * depth))
-        group_mask = Signal(8)
-        column_bits = p.ksplit.bit_length() - 1
-        m.d.comb += [
-            number.eq(s3_index >> sub_bits),
-            group_mask.eq((1 << self.group_log2) - 1),
-            self.x_data.q.eq(whole_block),
-            self.x_data.shift.eq(s3_shift),
-        ]
-        turn = Signal(range(2 * depth))
-        column = Signal(max(1, column_bits))
-        m.d.comb += [
-            turn.eq(number >> self.group_log2),
-            column.eq(turn[:column_bits] if column_bits else 0),
-            self.x_block.eq(self.block + ((turn >> column_bits) << self.group_log2) + (number & group_mask)),
-        ]
-        last_row = (s3_sub == rows_a_block - 1) if sub_bits else 1
-        with m.If(s3_valid & last_row):
+                m.d.comb += [whole[part * lanes + k].eq(values[k]) for k in range(lanes)]
+        m.d.sync += collected.eq(whole)
+        column = delay(m, turn[:column_bits], OUT, "column") if column_bits else 0
+        with m.If(out_valid[-1]):
             m.d.comb += self.x_valid.eq(1 << column)
+        m.d.comb += [
+            self.x_data.q.eq(whole),
+            self.x_data.shift.eq(delay(m, shift, OUT - 1, "shift")),
+            self.x_block.eq(delay(m, block, OUT, "block")),
+            self.x_token.eq(delay(m, token, OUT, "token")),
+            self.done.eq(out_last[-1]),
+        ]
 
-        m.d.comb += [self.biased.eq(emax), self.exponent.eq(emax - (133 + EX_MAX)), self.busy.eq(1)]
-        settle = Signal(3)
-        with m.FSM():
-            with m.State("IDLE"):
-                m.d.comb += self.busy.eq(0)
-                m.d.sync += [i.eq(0), second.eq(0)]
-                with m.If(self.start):
-                    m.d.sync += emax.eq(0)
-                    m.next = "READ"
-            with m.State("READ"):
-                m.d.comb += fetching.eq(1)
-                m.d.sync += [i.eq(i + 1), settle.eq(0)]
-                with m.If(i + 1 == rows):
-                    m.next = "SETTLE"
-            with m.State("SETTLE"):
-                m.d.sync += settle.eq(settle + 1)
-                with m.If(settle == 4):
-                    m.d.sync += [i.eq(0), second.eq(1)]
-                    m.next = "IDLE"
-                    with m.If(~second):
-                        m.next = "READ"
-        return m
+    def _opens_block(self, at):
+        return ~at[: self.sub_bits].any() if self.sub_bits else 1
+
+    def _ends_block(self, at):
+        return at[: self.sub_bits].all() if self.sub_bits else 1
+
+    @staticmethod
+    def _rounded(m, k, significand, amount, sign):
+        """signed(8) a cycle later: significand >> amount, to nearest even, at most 127."""
+        below_half = Signal(5, name=f"below_half_{k}")
+        whole, up = Signal(8, name=f"whole_{k}"), Signal(9, name=f"up_{k}")
+        half, rest = Signal(name=f"half_{k}"), Signal(name=f"rest_{k}")
+        magnitude = Signal(7, name=f"magnitude_{k}")
+        value = Signal(signed(8), name=f"value_{k}", reset_less=True)
+        m.d.comb += [
+            below_half.eq(amount - 1),
+            whole.eq(significand >> amount),
+            half.eq((significand >> below_half)[0]),
+            rest.eq((significand & ((1 << below_half) - 1)[:24]).any()),
+            up.eq(whole + (half & (rest | whole[0]))),
+            magnitude.eq(Mux(up > 127, 127, up)),
+        ]
+        m.d.sync += value.eq(Mux(sign, -magnitude, magnitude))
+        return value

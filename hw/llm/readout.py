@@ -6,6 +6,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from golden.isa.llm import SLOTS
 from golden.params import LlmParams
 from hw.fabric.float32 import IntToFloat
 from hw.fabric.pipeline import delay
@@ -13,11 +14,7 @@ from hw.fabric.pipeline import delay
 from .layouts import ROW_BITS
 from .mpu import Mpu
 
-__all__ = ["SLOTS", "ReadOut", "readout_layout"]
-
-SLOTS = 16
-"""Exponent slots."""
-
+__all__ = ["ReadOut", "readout_layout"]
 
 def readout_layout(params: LlmParams) -> data.StructLayout:
     """Results of a tile: `rows` of every lane, for the vectors before `tokens`; `exponent` is the tile's."""
@@ -27,7 +24,7 @@ def readout_layout(params: LlmParams) -> data.StructLayout:
         "tokens": unsigned(5),
         "row": unsigned((params.vmem_rows - 1).bit_length()),
         "stride": unsigned((params.vmem_rows - 1).bit_length()),
-        "slot": unsigned(4),
+        "slot": range(SLOTS),
         "exponent": signed(10),
     })
 
@@ -80,7 +77,7 @@ class ReadOut(wiring.Component):
         m.d.sync += [valids[0].eq(reading), *(b.eq(a) for a, b in pairwise(valids))]
         step_late = delay(m, step, Mpu.READ_LATENCY, "step")
         exponent = Signal(signed(10), reset_less=True)
-        m.d.sync += exponent.eq(self.exponents[(job.slot + token)[:4]] + job.exponent)
+        m.d.sync += exponent.eq(self.exponents[(job.slot + token)[: (SLOTS - 1).bit_length()]] + job.exponent)
         exponent_late = delay(m, exponent, Mpu.READ_LATENCY, "exponent")
         for k in range(p.sfu_lanes):
             total = Signal(signed(48), name=f"total_{k}", reset_less=True)

@@ -7,30 +7,41 @@ from amaranth.lib.wiring import In, Out
 from golden.llm.vector import PARTIALS
 from golden.params import LlmParams
 from hw.fabric.float32 import FloatAdd
+from hw.fabric.pipeline import delay
 
 __all__ = ["MaximumFold", "SumFold"]
 
 
 class SumFold(wiring.Component):
-    """total = sum of rows of `sfu_lanes` numbers; `finish` once after the last row, then `done`.
+    """Sums of vectors that come one after the other, a row of `sfu_lanes` numbers a cycle; `ce` low freezes everything.
 
-    The eight partial sums circulate through one adder whose LATENCY is their number: each cycle one comes out, gets a
-    row or +0 added and goes in again. After `finish` and the tree's latency: 8 cycles to collect the partials and
-    12 + 10 + 9 to add them. Rows must come in consecutive enabled cycles. `ce` low freezes everything.
+    The eight partial sums circulate through one adder whose LATENCY is their number: row r + 8 goes in when the sum of
+    row r comes out. The last eight sums of a vector are its partials; they are added in pairs in three adders while the
+    ring takes the next vector. From the last row to `done`: LATENCY enabled cycles.
+
+    A vector has at least PARTIALS rows in consecutive enabled cycles; rows of +0 fill it up, and between vectors there
+    may be a gap.
 
     Attributes:
-        start: forget the sums (at least PARTIALS enabled cycles before the first row reaches the ring).
         valid, data: a row; lanes that do not count are +0.
+        opens, closes: it is one of the first, of the last PARTIALS rows of its vector. last: it is the very last.
+        partial: number of the row mod PARTIALS.
+        done, total: strobe and the vector's sum, for one enabled cycle.
     """
 
     def __init__(self, params: LlmParams):
         self.lanes = params.sfu_lanes
+        tree = (self.lanes.bit_length() - 1) * FloatAdd.LATENCY
+        # the ring, collecting, four pairs, then three adders with one cycle for the neighbour and two for his neighbour
+        self.LATENCY = tree + FloatAdd.LATENCY + 1 + 3 + 3 * FloatAdd.LATENCY
         super().__init__({
             "ce": In(1),
-            "start": In(1),
             "valid": In(1),
+            "opens": In(1),
+            "closes": In(1),
+            "last": In(1),
+            "partial": In(3),
             "data": In(self.lanes * 32),
-            "finish": In(1),
             "done": Out(1),
             "total": Out(32),
         })
@@ -39,86 +50,69 @@ class SumFold(wiring.Component):
         m = Module()
         if FloatAdd.LATENCY != PARTIALS:
             raise ValueError(f"FloatAdd.LATENCY = {FloatAdd.LATENCY}: the ring needs PARTIALS = {PARTIALS}")
-        level = [self.data.word_select(i, 32) for i in range(self.lanes)]
-        depth = 0
-        while len(level) > 1:
-            sums = []
-            for i in range(0, len(level), 2):
-                adder = FloatAdd()
-                m.submodules[f"tree_{depth}_{i // 2}"] = adder
-                m.d.comb += [adder.a.eq(level[i]), adder.b.eq(level[i + 1]), adder.ce.eq(self.ce)]
-                sums.append(adder.o)
-            level, depth = sums, depth + 1
-        flags = Cat(self.valid, self.finish)
-        for i in range(depth * FloatAdd.LATENCY):
-            late = Signal(2, name=f"flags_{i}")
-            with m.If(self.ce):
-                m.d.sync += late.eq(flags)
-            flags = late
-        valid, finish = flags[0], flags[1]
 
-        m.submodules.ring = ring = FloatAdd()
-        partial = Signal(data.ArrayLayout(32, PARTIALS), reset_less=True)
-        fresh, phase, first = Signal(4), Signal(3), Signal(3)
-        seen = Signal()
-        count, width = Signal(4), Signal(4)
-        m.d.comb += [
-            ring.ce.eq(self.ce),
-            ring.a.eq(Mux(fresh != 0, 0, ring.o)),
-            ring.b.eq(Mux(valid, level[0], 0)),
-            self.total.eq(partial[0]),
-        ]
+        def add(name, a, b):
+            m.submodules[name] = adder = FloatAdd()
+            m.d.comb += [adder.a.eq(a), adder.b.eq(b), adder.ce.eq(self.ce)]
+            return adder.o
+
+        def late(value, cycles, name):
+            return delay(m, value, cycles, name, enable=self.ce)
+
+        level, depth = [self.data.word_select(i, 32) for i in range(self.lanes)], 0
+        while len(level) > 1:
+            level = [add(f"tree_{depth}_{i // 2}", level[i], level[i + 1]) for i in range(0, len(level), 2)]
+            depth += 1
+        tree = depth * FloatAdd.LATENCY
+        last = self._strobe(m, self.valid & self.last, tree + FloatAdd.LATENCY, "last")
+        opens = late(self.opens, tree, "opens")
+        tag = late(Cat(self.valid & self.closes, self.partial), tree + FloatAdd.LATENCY, "tag")
+        ring = Signal(32)
+        m.d.comb += ring.eq(add("ring", Mux(opens, 0, ring), level[0]))
+
+        # A pair is read before the next vector can overwrite it: its partial s comes s + 1 cycles after `last` or later.
+        pairs = Signal(data.ArrayLayout(32, PARTIALS), reset_less=True)
+        closes, partial = tag[0], tag[1:]
+        pair, pairing = Signal(range(PARTIALS // 2)), Signal()
         with m.If(self.ce):
-            m.d.sync += phase.eq(phase + 1)
-            with m.If(fresh != 0):
-                m.d.sync += fresh.eq(fresh - 1)
-            with m.If(valid & ~seen):
-                m.d.sync += [seen.eq(1), first.eq(phase)]
-            with m.FSM():
-                with m.State("FOLD"):
-                    m.d.sync += count.eq(0)
-                    with m.If(finish):
-                        m.next = "COLLECT"
-                with m.State("COLLECT"):
-                    m.d.sync += count.eq(count + 1)
-                    where = Signal(3)
-                    m.d.comb += where.eq(phase - first)
-                    with m.Switch(where):
-                        for i in range(PARTIALS):
-                            with m.Case(i):
-                                m.d.sync += partial[i].eq(ring.o)
-                    with m.If(count == PARTIALS - 1):
-                        m.d.sync += [count.eq(0), width.eq(PARTIALS // 2)]
-                        m.next = "COMBINE"
-                with m.State("COMBINE"):
-                    m.d.sync += count.eq(count + 1)
-                    for i in range(PARTIALS // 2):
-                        with m.If(count == i):
-                            m.d.comb += [ring.a.eq(partial[2 * i]), ring.b.eq(partial[2 * i + 1])]
-                        with m.If(count == PARTIALS + i):
-                            m.d.sync += partial[i].eq(ring.o)
-                    with m.If(count == PARTIALS + width - 1):
-                        m.d.sync += [count.eq(0), width.eq(width >> 1)]
-                        with m.If(width == 1):
-                            m.next = "DONE"
-                with m.State("DONE"):
-                    m.d.comb += self.done.eq(1)
-                    with m.If(self.start):
-                        m.next = "FOLD"
-            with m.If(self.start):
-                m.d.sync += [fresh.eq(PARTIALS), seen.eq(0)]
+            with m.If(closes):
+                m.d.sync += pairs[partial].eq(ring)
+            with m.If(pairing):
+                m.d.sync += [pair.eq(pair + 1), pairing.eq(pair != PARTIALS // 2 - 1)]
+            with m.If(last):
+                m.d.sync += [pair.eq(0), pairing.eq(1)]
+        even, odd = Signal(32), Signal(32)
+        with m.Switch(pair):
+            for i in range(PARTIALS // 2):
+                with m.Case(i):
+                    m.d.comb += [even.eq(pairs[2 * i]), odd.eq(pairs[2 * i + 1])]
+        quarter = add("pairs", even, odd)
+        half = add("quarters", late(quarter, 1, "quarter"), quarter)
+        m.d.comb += [
+            self.total.eq(add("halves", late(half, 2, "half"), half)),
+            self.done.eq(self._strobe(m, last, 1 + 3 + 3 * FloatAdd.LATENCY, "done")),
+        ]
         return m
+
+    def _strobe(self, m, value, cycles, name):
+        """`value`, `cycles` enabled cycles later, 0 after reset."""
+        shift = Signal(cycles, name=f"{name}_shift")
+        with m.If(self.ce):
+            m.d.sync += shift.eq(Cat(value, shift[:-1]))
+        return shift[-1]
 
 
 class MaximumFold(wiring.Component):
-    """Largest element so far, and its index; ties go to the lower index; -0 < +0.
+    """Largest element of a vector, and its index; ties go to the lower index; -0 < +0.
 
-    LATENCY log2(sfu_lanes) + 1 from a row to the result. `ce` low freezes everything.
+    One row a cycle, vectors one behind the other; LATENCY log2(sfu_lanes) + 1 from a row to the result. `ce` low freezes
+    everything.
 
     Attributes:
-        clear: forget. begin, index: the next row starts at element `index`.
+        begin, index: strobe while the unit is empty: the next row starts at element `index`.
         valid, data, live: a row; lanes with live = 0 do not count.
-        key, maximum, where: the result: ordering key, binary32 bits, index.
+        fresh: the row is the first of a vector: what was before is forgotten. last: it is the last one.
+        done: strobe with the result: maximum (binary32 bits) and where (index), which keep until the next row's.
     """
 
     def __init__(self, params: LlmParams):
@@ -126,12 +120,14 @@ class MaximumFold(wiring.Component):
         self.LATENCY = (self.lanes - 1).bit_length() + 1
         super().__init__({
             "ce": In(1),
-            "clear": In(1),
             "begin": In(1),
             "index": In(32),
             "valid": In(1),
+            "fresh": In(1),
+            "last": In(1),
             "data": In(self.lanes * 32),
             "live": In(self.lanes),
+            "done": Out(1),
             "maximum": Out(32),
             "where": Out(32),
         })
@@ -146,7 +142,7 @@ class MaximumFold(wiring.Component):
             order = Mux(bits[31], ~bits, bits | (1 << 31))
             m.d.comb += [item.key.eq(Mux(self.live[i], Cat(order[:32], 1), 0)), item.lane.eq(i)]
             level.append(item)
-        valid, depth = self.valid, 0
+        tag, depth = Cat(self.valid, self.fresh, self.last), 0
         while len(level) > 1:
             winners = []
             for i in range(0, len(level), 2):
@@ -154,19 +150,19 @@ class MaximumFold(wiring.Component):
                 with m.If(self.ce):
                     m.d.sync += item.eq(Mux(level[i + 1].key > level[i].key, level[i + 1], level[i]))
                 winners.append(item)
-            late = Signal(name=f"valid_{depth}")
+            late = Signal(3, name=f"tag_{depth}")
             with m.If(self.ce):
-                m.d.sync += late.eq(valid)
-            level, valid, depth = winners, late, depth + 1
+                m.d.sync += late.eq(tag)
+            level, tag, depth = winners, late, depth + 1
+        valid, fresh, last = tag
         best, base = Signal(33), Signal(32)
         with m.If(self.ce):
+            m.d.sync += self.done.eq(valid & last)
             with m.If(valid):
                 m.d.sync += base.eq(base + self.lanes)
-                with m.If(level[0].key > best):
+                with m.If(fresh | (level[0].key > best)):
                     m.d.sync += [best.eq(level[0].key), self.where.eq(base + level[0].lane)]
-            with m.If(self.begin):
-                m.d.sync += base.eq(self.index)
-            with m.If(self.clear):
-                m.d.sync += [best.eq(0), self.where.eq(0)]
+        with m.If(self.begin):
+            m.d.sync += base.eq(self.index)
         m.d.comb += self.maximum.eq(Mux(best[31], best[:31], ~best[:32]))
         return m

@@ -1,71 +1,43 @@
 """Vector unit (SFU): element-wise binary stage, function stage, reductions, quantisation, arg-max."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from golden.functions import Function
-from golden.isa.llm import Binary, Reduce, Source, Unary
+from golden.isa.llm import SCALARS, SLOTS, Binary, Reduce, Source, Unary
+from golden.llm.numerics import EX_MAX
 from golden.params import LlmParams
-from hw.fabric.float32 import FloatAdd, FloatMul
-from hw.fabric.functions import FunctionUnit
 from hw.fabric.pipeline import delay
 
 from .layouts import block_layout
+from .vector_lane import VectorLane
+from .operation import Operation, vector_layout
 from .quantiser import Quantiser
 from .reduction import MaximumFold, SumFold
+from .walk import RowWalk, tag_layout
 
 __all__ = ["Operation", "VectorUnit", "vector_layout"]
 
-SCALARS = 16
-FUNCTIONS = {Unary.EXP: Function.EXP, Unary.RECIP: Function.RECIP, Unary.RSQRT: Function.RSQRT}
-
-
-class Operation:
-    """What the MISC queue does, by opcode order: VEC, QNT, AMX, PUT."""
-
-    VEC, QNT, AMX, PUT = range(4)
-
-
-def vector_layout(params: LlmParams) -> data.StructLayout:
-    """A MISC instruction, operands resolved."""
-    return data.StructLayout(
-        {
-            "operation": unsigned(2),
-            "a": unsigned(32),
-            "b": unsigned(32),
-            "n": unsigned(32),
-            "binary": unsigned(3),
-            "unary": unsigned(2),
-            "reduce": unsigned(2),
-            "a_source": unsigned(2),
-            "b_source": unsigned(2),
-            "store": unsigned(1),
-            "sa": unsigned(4),
-            "sb": unsigned(4),
-            "sd": unsigned(4),
-            "b_row": unsigned(20),
-            "period": unsigned(8),
-            "immediate": unsigned(32),
-            "group_log2": unsigned(3),
-            "round_log2": unsigned(3),
-            "flat": unsigned(1),
-            "slot": unsigned(4),
-            "token": unsigned(4),
-            "first": unsigned(1),
-        }
-    )
-
 
 class VectorUnit(wiring.Component):
-    """One instruction at a time; `sfu_lanes` elements a cycle.
+    """One instruction at a time; `sfu_lanes` elements a cycle, the repetitions of an instruction one behind the other.
 
-    VEC takes rows + 12 cycles, + FunctionUnit.LATENCY with a function, + the folds' latency with a reduction.
-    `write_ready` low freezes VEC and PUT (another unit has the write port).
+    Cycles busy, with K = sum over the repetitions of rows, L = log2(sfu_lanes):
+
+    | VEC, no reduction | K + 9 |
+    | VEC, MAX | K + 10 + L |
+    | VEC, SUM | K + 45 + 8 L; repetitions below 8 rows count 8 |
+    | VEC with a function | 15 more |
+    | QNT | (R + 1) k + 5, k = rows of the blocks of one of R repetitions |
+    | AMX | K + 2 + L |
+    | PUT | 1 |
+
+    `write_ready` low (another unit has the write port) freezes VEC and PUT while they write.
 
     Attributes:
         command: ready again when the instruction has finished. a_*, b_*: read ports with enable, write_*: write port.
-        x_*: quantised blocks. exponents: of the quantised vectors, by slot. best, best_key: arg-max so far.
+        x_*: quantised blocks, of token `x_token`. exponents: of the quantised vectors, by slot. best: arg-max so far.
     """
 
     def __init__(self, params: LlmParams):
@@ -85,10 +57,10 @@ class VectorUnit(wiring.Component):
                 "write_data": Out(width),
                 "write_ready": In(1),
                 "x_valid": Out(p.ksplit),
-                "x_token": Out(range(p.tokens)),
                 "x_block": Out(range(p.xbuf_blocks)),
                 "x_data": Out(block_layout()),
-                "exponents": Out(data.ArrayLayout(signed(10), SCALARS)),
+                "x_token": Out(4),
+                "exponents": Out(data.ArrayLayout(signed(10), SLOTS)),
                 "best": Out(32),
                 "busy": Out(1),
             }
@@ -99,186 +71,146 @@ class VectorUnit(wiring.Component):
         p = self.params
         lanes = p.sfu_lanes
         lane_bits = lanes.bit_length() - 1
-        i = Signal(vector_layout(p), reset_less=True)
-        scalars = Signal(data.ArrayLayout(unsigned(32), SCALARS), reset_less=True)
-        ce = Signal()
-        row, rows, row_b = Signal(32), Signal(32), Signal(32)
-        fetching = Signal()
+        i, command = Signal(vector_layout(p), reset_less=True), self.command.payload
+        m.submodules.scalars = scalars = Memory(shape=32, depth=SCALARS, init=[])
+        scalar_write = scalars.write_port()
+        scalar_a, scalar_b = scalars.read_port(domain="comb"), scalars.read_port(domain="comb")
+        ce, start, putting = Signal(), Signal(), Signal()
+        is_vec, is_amx, is_qnt = (Signal(name=f"is_{name}") for name in ("vec", "amx", "qnt"))
+        m.submodules.walk = walk = RowWalk(p)
+        m.submodules.quantiser = quantiser = Quantiser(p)
         m.d.comb += [
             ce.eq(self.write_ready | ~self.write_valid),
-            rows.eq((i.n + lanes - 1) >> lane_bits),
-            self.b_row.eq(i.b_row + row_b),
-        ]
-
-        m.submodules.quantiser = quantiser = Quantiser(p)
-        is_quantising = i.operation == Operation.QNT
-        m.d.comb += [
-            quantiser.row.eq(i.b),
-            quantiser.count.eq(i.n),
-            quantiser.block.eq(i.a),
-            quantiser.group_log2.eq(i.group_log2),
-            quantiser.round_log2.eq(i.round_log2),
-            quantiser.flat.eq(i.flat),
-            quantiser.read_data.eq(self.a_data),
+            start.eq(self.command.valid & self.command.ready),
+            is_vec.eq(i.operation == Operation.VEC),
+            is_amx.eq(i.operation == Operation.AMX),
+            is_qnt.eq(i.operation == Operation.QNT),
+            walk.start.eq(start & ((command.operation == Operation.VEC) | (command.operation == Operation.AMX))),
+            walk.command.eq(command),
+            walk.i.eq(i),
+            walk.ce.eq(ce),
+            scalar_a.addr.eq(Mux(putting, i.sa, walk.sa)),
+            scalar_b.addr.eq(walk.sb),
+            quantiser.start.eq(start & (command.operation == Operation.QNT)),
+            quantiser.command.eq(command),
+            quantiser.i.eq(i),
+            quantiser.a_data.eq(self.a_data),
+            quantiser.b_data.eq(self.b_data),
             self.x_valid.eq(quantiser.x_valid),
-            self.x_token.eq(i.token),
             self.x_block.eq(quantiser.x_block),
             self.x_data.eq(quantiser.x_data),
-            self.a_row.eq(Mux(is_quantising, quantiser.read_row, i.b + row)),
-            self.read.eq(ce | is_quantising),
+            self.x_token.eq(quantiser.x_token),
+            self.a_row.eq(Mux(is_qnt, quantiser.a_row, walk.row_a)),
+            self.b_row.eq(Mux(is_qnt, quantiser.b_row, walk.row_b)),
+            self.read.eq(ce | is_qnt),
         ]
 
         # s1: operands have been read
-        s1_valid = self._late(m, fetching, ce, "s1_valid")
-        s1_row = Signal(32, reset_less=True)
-        with m.If(ce):
-            m.d.sync += s1_row.eq(row)
-        live = Signal(lanes)
-        m.d.comb += live.eq(Cat(*((s1_row * lanes + k) < i.n for k in range(lanes))))
-        scalar_a, scalar_b = scalars[i.sa], Signal(32)
-        m.d.comb += scalar_b.eq(Mux(i.b_source == Source.IMMEDIATE, i.immediate, scalars[i.sb]))
-        vec = i.operation == Operation.VEC
-        t_words, u_words = [], []
-        a_words = [
-            Mux(vec & (i.a_source == Source.SCALAR), scalar_a, self.a_data.word_select(k, 32)) for k in range(lanes)
-        ]
+        s1_valid = self._strobes(m, walk.valid, 1, ce, "s1")
+        s1 = tag_layout(p)(delay(m, walk.tag, 1, "s1_tag", enable=ce))
+        s1_a, s1_b = (delay(m, port.data, 1, f"s1_{x}", enable=ce) for x, port in (("a", scalar_a), ("b", scalar_b)))
+        constant = Signal(32)
+        m.d.comb += constant.eq(Mux(i.b_source == Source.IMMEDIATE, i.immediate, s1_b))
+        a_words = [Mux(i.a_source == Source.SCALAR, s1_a, self.a_data.word_select(k, 32)) for k in range(lanes)]
+        u_words = []
         for k in range(lanes):
-            a, b = Signal(32, name=f"a_{k}"), Signal(32, name=f"b_{k}")
-            m.d.comb += a.eq(Mux(i.binary == Binary.SWAPMUL, a_words[k ^ 1], a_words[k]))
-            m.d.comb += b.eq(Mux(i.b_source == Source.VECTOR, self.b_data.word_select(k, 32), scalar_b))
-            add, mul, function = FloatAdd(), FloatMul(), FunctionUnit()
-            m.submodules[f"add_{k}"], m.submodules[f"mul_{k}"] = add, mul
-            m.submodules[f"function_{k}"] = function
-            depth = FloatAdd.LATENCY
-            passed = delay(m, a, depth, f"pass_{k}", enable=ce)
-            product = delay(m, mul.o, depth - FloatMul.LATENCY, f"product_{k}", enable=ce)
-            t = Signal(32, name=f"t_{k}")
+            m.submodules[f"lane_{k}"] = lane = VectorLane()
             m.d.comb += [
-                add.a.eq(a),
-                add.b.eq(Cat(b[:31], b[31] ^ (i.binary == Binary.SUB))),
-                add.ce.eq(ce),
-                mul.a.eq(a),
-                mul.b.eq(b),
-                mul.ce.eq(ce),
-                t.eq(product),
-                function.x.eq(t),
-                function.ce.eq(ce),
+                lane.ce.eq(ce),
+                lane.binary.eq(i.binary),
+                lane.unary.eq(i.unary),
+                lane.a.eq(Mux(i.binary == Binary.SWAPMUL, a_words[k ^ 1], a_words[k])),
+                lane.b.eq(Mux(i.b_source == Source.VECTOR, self.b_data.word_select(k, 32), constant)),
             ]
-            with m.Switch(i.binary):
-                with m.Case(Binary.PASS):
-                    m.d.comb += t.eq(passed)
-                with m.Case(Binary.ADD, Binary.SUB):
-                    m.d.comb += t.eq(add.o)
-            with m.Switch(i.unary):
-                for op, code in FUNCTIONS.items():
-                    with m.Case(op):
-                        m.d.comb += function.op.eq(code)
-            t_words.append(t)
-            u_words.append(Mux(i.unary == Unary.NONE, t, function.o))
-        flags = Cat(s1_valid, live, s1_row[: len(self.write_row)])
-        t_flags = flags
-        for n in range(FloatAdd.LATENCY):
-            t_flags = self._late(m, t_flags, ce, f"t_flags_{n}")
-        u_flags = Cat(t_flags[0] & (i.unary != Unary.NONE), t_flags[1:])
-        for n in range(FunctionUnit.LATENCY):
-            u_flags = self._late(m, u_flags, ce, f"u_flags_{n}")
-        out_flags = Signal(len(flags))
-        m.d.comb += out_flags.eq(Mux(i.unary == Unary.NONE, t_flags, u_flags))
-        out_valid, out_live, out_row = out_flags[0], out_flags[1 : 1 + lanes], out_flags[1 + lanes :]
-        u_valid = out_valid & vec
+            u_words.append(lane.u)
 
-        putting = Signal()
+        # out: u and its tag
+        plain = i.unary == Unary.NONE
+        t_valid = self._strobes(m, s1_valid & is_vec, VectorLane.BINARY, ce, "t")
+        u_valid = self._strobes(m, t_valid & ~plain, VectorLane.FUNCTION, ce, "u")
+        t_tag = delay(m, s1, VectorLane.BINARY, "t_tag", enable=ce)
+        u_tag = delay(m, t_tag, VectorLane.FUNCTION, "u_tag", enable=ce)
+        valid, tag = Signal(), Signal(tag_layout(p))
         m.d.comb += [
-            self.write_valid.eq((u_valid & i.store) | putting),
-            self.write_row.eq(i.a + Mux(putting, i.n >> lane_bits, out_row)),
+            valid.eq(Mux(plain, t_valid, u_valid)),
+            tag.eq(Mux(plain, t_tag, u_tag)),
+            self.write_valid.eq((valid & tag.real & i.store) | putting),
+            self.write_row.eq(Mux(putting, i.a + (i.n >> lane_bits), tag.row)),
             self.write_elements.eq(Mux(putting, 1 << i.n[:lane_bits], ~0)),
-            self.write_data.eq(Mux(putting, scalar_a.replicate(lanes), Cat(*u_words))),
+            self.write_data.eq(Mux(putting, scalar_a.data.replicate(lanes), Cat(*u_words))),
         ]
 
         m.submodules.sums = sums = SumFold(p)
         m.submodules.maximum = maximum = MaximumFold(p)
         m.submodules.arg_max = arg_max = MaximumFold(p)
-        begin, finish = Signal(), Signal()
-        dead = [Mux(out_live[k], u_words[k], 0) for k in range(lanes)]
         m.d.comb += [
             sums.ce.eq(ce),
-            sums.start.eq(begin),
-            sums.valid.eq(u_valid & (i.reduce == Reduce.SUM)),
-            sums.data.eq(Cat(*dead)),
-            sums.finish.eq(finish),
+            sums.valid.eq(valid & (i.reduce == Reduce.SUM)),
+            sums.data.eq(Cat(*(Mux(tag.live[k], u_words[k], 0) for k in range(lanes)))),
+            sums.opens.eq(tag.opens),
+            sums.closes.eq(tag.closes),
+            sums.last.eq(tag.ends),
+            sums.partial.eq(tag.partial),
             maximum.ce.eq(ce),
-            maximum.clear.eq(begin),
-            maximum.begin.eq(begin),
-            maximum.valid.eq(u_valid),
+            maximum.valid.eq(valid & (i.reduce == Reduce.MAX)),
+            maximum.fresh.eq(tag.first),
+            maximum.last.eq(tag.last),
             maximum.data.eq(Cat(*u_words)),
-            maximum.live.eq(out_live),
+            maximum.live.eq(tag.live),
             arg_max.ce.eq(ce),
-            arg_max.clear.eq(begin & i.first & (i.operation == Operation.AMX)),
-            arg_max.begin.eq(begin),
-            arg_max.index.eq(i.a),
-            arg_max.valid.eq(s1_valid & (i.operation == Operation.AMX)),
+            arg_max.begin.eq(start),
+            arg_max.index.eq(command.a),
+            arg_max.valid.eq(s1_valid & is_amx),
+            arg_max.fresh.eq(s1.first & i.first),
+            arg_max.last.eq(s1.last),
             arg_max.data.eq(self.a_data),
-            arg_max.live.eq(live),
+            arg_max.live.eq(s1.live),
             self.best.eq(arg_max.where),
         ]
 
-        last_latency = FloatAdd.LATENCY + FunctionUnit.LATENCY + maximum.LATENCY + 2
-        wait = Signal(range(last_latency + 1))
+        # scalars and exponents, one repetition after the other
+        folded, last_fold, results = Signal(), Signal(), Signal(4)
+        to, slot = Signal(range(SCALARS), reset_less=True), Signal(range(SLOTS), reset_less=True)
+        biased = Signal(8)
+        m.d.comb += [
+            folded.eq((sums.done | maximum.done) & ce),
+            last_fold.eq(folded & (results == i.repeat)),
+            biased.eq(Mux(quantiser.biased > EX_MAX, quantiser.biased - EX_MAX, 0)),
+            scalar_write.en.eq(folded | (quantiser.scanned & i.flat)),
+            scalar_write.addr.eq(to),
+            scalar_write.data.eq(
+                Mux(is_qnt, biased << 23, Mux(i.reduce == Reduce.SUM, sums.total, maximum.maximum))
+            ),
+        ]
+        with m.If(folded):
+            m.d.sync += [results.eq(results + 1), to.eq(to + i.scalar_step[2])]
+        with m.If(quantiser.scanned):
+            m.d.sync += [self.exponents[slot].eq(quantiser.exponent), slot.eq(slot + 1), to.eq(to + 1)]
+        with m.If(start):
+            m.d.sync += [i.eq(command), results.eq(0), to.eq(command.sd), slot.eq(command.slot)]
+
         m.d.comb += self.busy.eq(1)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += [self.command.ready.eq(1), self.busy.eq(0)]
-                m.d.sync += [row.eq(0), row_b.eq(0)]
-                with m.If(self.command.valid):
-                    m.d.sync += i.eq(self.command.payload)
-                    m.next = "BEGIN"
-            with m.State("BEGIN"):
-                m.d.comb += begin.eq(1)
-                with m.If(i.operation == Operation.PUT):
-                    m.next = "PUT"
-                with m.Elif(is_quantising):
-                    m.d.comb += quantiser.start.eq(1)
-                    m.next = "QUANTISE"
-                with m.Elif(ce):
-                    m.next = "FETCH"
+                with m.If(start):
+                    m.next = "RUN"
+                    with m.If(command.operation == Operation.PUT):
+                        m.next = "PUT"
             with m.State("PUT"):
                 m.d.comb += putting.eq(1)
                 with m.If(self.write_ready):
                     m.next = "IDLE"
-            with m.State("QUANTISE"):
-                with m.If(~quantiser.busy):
-                    m.d.sync += self.exponents[i.slot].eq(quantiser.exponent)
-                    with m.If(i.flat):
-                        biased = Mux(quantiser.biased > 6, quantiser.biased - 6, 0)
-                        m.d.sync += scalars[i.sd].eq(biased[:8] << 23)
-                    m.next = "IDLE"
-            with m.State("FETCH"):
-                m.d.comb += fetching.eq(1)
-                m.d.sync += wait.eq(0)
-                with m.If(ce):
-                    m.d.sync += [row.eq(row + 1), row_b.eq(Mux(row_b + 1 == i.period, 0, row_b + 1))]
-                    with m.If(row + 1 == rows):
-                        m.next = "WAIT"
-            with m.State("WAIT"):
-                with m.If(ce):
-                    m.d.sync += wait.eq(wait + 1)
-                    short = (i.unary == Unary.NONE) & (i.reduce != Reduce.MAX) & (i.operation == Operation.VEC)
-                    with m.If((wait == last_latency) | (short & (wait == FloatAdd.LATENCY + 1))):
-                        m.next = "IDLE"
-                        with m.If(vec & (i.reduce == Reduce.SUM)):
-                            m.d.comb += finish.eq(1)
-                            m.next = "SUM"
-                        with m.If(vec & (i.reduce == Reduce.MAX)):
-                            m.d.sync += scalars[i.sd].eq(maximum.maximum)
-            with m.State("SUM"):
-                with m.If(sums.done):
-                    m.d.sync += scalars[i.sd].eq(sums.total)
+            with m.State("RUN"):
+                final = valid & tag.final & ce & (i.reduce == Reduce.NONE)
+                with m.If(final | last_fold | (arg_max.done & ce) | quantiser.done):
                     m.next = "IDLE"
         return m
 
     @staticmethod
-    def _late(m, value, ce, name):
-        late = Signal(len(value), name=name)
+    def _strobes(m, value, cycles, ce, name):
+        """`value`, `cycles` enabled cycles later, 0 after reset."""
+        late = Signal(cycles, name=f"{name}_valid")
         with m.If(ce):
-            m.d.sync += late.eq(value)
-        return late
+            m.d.sync += late.eq(Cat(value, late[:-1]))
+        return late[-1]

@@ -1,4 +1,4 @@
-"""Vector instructions on the RTL against the golden executor, memory and scalars compared bit for bit."""
+"""Vector instructions on the RTL against the golden executor: memory, scalars and, without stalls, cycles."""
 
 import random
 
@@ -9,13 +9,11 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from golden import float32 as f32
 from golden.isa.llm import Binary, Reduce, Source, Unary
 from golden.llm.executor import Executor
-from golden.params import LlmParams
+from golden.params import BLOCK, LlmParams
 from hw.llm.vector import Operation, vector_layout
 from tests.hw.harness import parameters, start, watchdog
 
 NAMES = {"VEC": Operation.VEC, "QNT": Operation.QNT, "AMX": Operation.AMX, "PUT": Operation.PUT}
-SPARE = 60
-"""Row that the competing writer uses."""
 
 
 class Bench:
@@ -23,8 +21,9 @@ class Bench:
         self.dut, self.p, self.stall = dut, params, stall
         self.golden = Executor(params, [], {})
         self.random = random.Random(seed)
-        self.blocks = {}
-        cocotb.start_soon(self.watch_blocks())
+        self.spare = params.vmem_rows - 1  # the competing writer's row
+        self.blocks = []
+        self.watcher = cocotb.start_soon(self.watch_blocks())
 
     async def watch_blocks(self):
         while True:
@@ -33,7 +32,8 @@ class Bench:
             if valid:
                 column, data = valid.bit_length() - 1, int(self.dut.x_data.value)
                 q = [(data >> 8 * i & 0xFF) - (data >> 8 * i & 0x80) * 2 for i in range(16)]
-                self.blocks[column, int(self.dut.x_block.value)] = (q, data >> 128)
+                token = int(self.dut.x_token.value)
+                self.blocks.append((token, column, int(self.dut.x_block.value), q, data >> 128))
 
     async def fill(self, row, values):
         lanes = self.p.sfu_lanes
@@ -50,11 +50,12 @@ class Bench:
         """Another unit takes the write port now and then."""
         while True:
             taken = self.random.random() < self.stall
-            self.dut.array_valid.value, self.dut.array_row.value = int(taken), SPARE
+            self.dut.array_valid.value, self.dut.array_row.value = int(taken), self.spare
             self.dut.array_data.value = 0
             await RisingEdge(self.dut.clk)
 
     async def run(self, name, **fields):
+        """On both; asserts the unit's busy cycles if nothing competes for the write port."""
         fields = {k: int(v) for k, v in fields.items()}
         command = {"operation": NAMES[name], **fields}
         self.dut.command__payload.value = vector_layout(self.p).const(command).as_value().value
@@ -62,16 +63,38 @@ class Bench:
         competitor = cocotb.start_soon(self.compete()) if self.stall else None
         await RisingEdge(self.dut.clk)
         self.dut.command__valid.value = 0
+        busy = 0
         while True:
             await FallingEdge(self.dut.clk)
             if self.dut.busy.value == 0:
                 break
+            busy += 1
         if competitor:
             competitor.cancel()
         self.dut.array_valid.value = 0
         await RisingEdge(self.dut.clk)
-        defaults = dict.fromkeys(vector_layout(self.p).members, 0)
-        getattr(self.golden, f"_{name.lower()}")({**defaults, **fields})
+        values = {**dict.fromkeys(vector_layout(self.p).members, 0), **fields}
+        getattr(self.golden, f"_{name.lower()}")(values)
+        if not self.stall:
+            assert busy == self.cycles(name, values), f"cycles of {name} {fields}"
+
+    def cycles(self, name, v):
+        """The formulas of VectorUnit's docstring."""
+        lanes = self.p.sfu_lanes
+        depth = lanes.bit_length() - 1
+        if name == "PUT":
+            return 1
+        if name == "QNT":
+            step = 1 << v["round_log2"]
+            blocks = -(-(-(-(v["n"] + v["pad"]) // BLOCK)) // step) * step
+            return (v["repeat"] + 2) * blocks * BLOCK // lanes + 5
+        rows = [-(-(v["n"] + t * v["n_step"]) // lanes) for t in range(v["repeat"] + 1)]
+        if name == "AMX":
+            return sum(rows) + 2 + depth
+        function = 15 if v["unary"] else 0
+        if v["reduce"] == Reduce.SUM:
+            return sum(max(k, 8) for k in rows) + 45 + 8 * depth + function
+        return sum(rows) + (10 + depth if v["reduce"] else 9) + function
 
     async def row(self, row):
         self.dut.peek.value, self.dut.peek_row.value = 1, row
@@ -87,8 +110,8 @@ class Bench:
             assert await self.row(r) == expected, f"{where}: row {r}"
 
     async def compare_scalar(self, index, where):
-        await self.run("PUT", a=SPARE - 1, sa=index)
-        await self.compare(SPARE - 1, 1, where)
+        await self.run("PUT", a=self.spare - 1, sa=index)
+        await self.compare(self.spare - 1, 1, f"{where}: scalar {index}")
 
 
 def numbers(rng, count):
@@ -131,26 +154,100 @@ async def instructions(bench, rng):
         assert int(bench.dut.best.value) == bench.golden.best[1], f"arg-max n={n}"
 
 
+REPETITIONS = [
+    # rows of a repetition, elements beyond whole rows, repetitions, elements more each time
+    (1, 0, 1, 0), (1, 0, 8, 0), (1, -3, 8, 1), (2, -1, 5, 1), (7, 0, 3, 0), (7, -1, 6, 1), (8, 0, 4, 0), (8, -2, 8, 1),
+    (9, 0, 5, 0), (9, -3, 3, 1), (40, -1, 2, 1), (16, 0, 7, 0), (1, 0, 16, 1), (3, 0, 2, 0),
+]  # fmt: skip
+
+
+async def repetitions(bench, rng):
+    """Strides, steps, reductions one behind the other; then the same with scalars that step, and with a period."""
+    lanes = bench.p.sfu_lanes
+    await bench.fill(0, numbers(rng, 220 * lanes))
+    await bench.fill(220, np.zeros(280 * lanes))
+    for rows, more, count, n_step in REPETITIONS:
+        n, most = rows * lanes + more, rows + n_step * -(-count // lanes)
+        spread = {
+            "n": n,
+            "n_step": n_step,
+            "repeat": count - 1,
+            "stride_a": most + 1,
+            "stride_b": int(rng.integers(4)),
+            "stride_c": int(rng.integers(1, 4)),
+            "b": int(rng.integers(90)),
+            "b_row": int(rng.integers(90)),
+            "a": 220,
+            "store": 1,
+        }
+        for reduce in Reduce:
+            where = f"{rows} rows {more:+} x {count}, {n_step} more, {reduce.name}"
+            unary = Unary.EXP if rng.random() < 0.3 else Unary.NONE
+            await bench.run(
+                "VEC", **spread, binary=Binary.MUL, unary=unary, reduce=reduce, sd=5, scalar_step=4,
+                period=int(rng.integers(2)) * max(1, rows // 3),
+            )  # fmt: skip
+            await bench.compare(220, count * (most + 1) - 1, where)
+            for t in range(count if reduce else 0):
+                await bench.compare_scalar(5 + t, where)
+        step = int(rng.integers(8))
+        where = f"scalars, step {step}: {rows} rows {more:+} x {count}"
+        await bench.run("VEC", **spread, binary=Binary.SUB, b_source=Source.SCALAR, sb=5, scalar_step=step,
+                        reduce=Reduce.MAX, sd=22)  # fmt: skip
+        await bench.compare(220, count * (most + 1) - 1, where)
+        await bench.run("VEC", n=1, repeat=count - 1, a_source=Source.SCALAR, sa=5, unary=Unary.RECIP, sd=21,
+                        scalar_step=5, reduce=Reduce(int(rng.integers(1, 3))))  # fmt: skip
+        for index in range(21, 21 + count):
+            await bench.compare_scalar(index % 32, where)
+
+
+async def negative_zero(bench):
+    """A sum whose partials all flush to -0 is -0: nothing may be added to a partial that is not a row."""
+    tiny = np.array([1.5 * 2.0**-126, -1.25 * 2.0**-126], np.float32)
+    lanes = bench.p.sfu_lanes
+    for rows in (16, 17, 23):
+        values = np.zeros((rows, lanes), np.float32)
+        values[:, 0] = -0.0
+        values[:8, 0], values[8:16, 0] = -tiny[0], -tiny[1]
+        values[:, 1:] = -0.0
+        await bench.fill(0, values.reshape(-1))
+        await bench.run("VEC", b=0, n=rows * lanes, reduce=Reduce.SUM, sd=9, scalar_step=4, repeat=1)
+        for index in (9, 10):
+            assert f32.to_bits(bench.golden.scalars[index]) == 1 << 31 or rows > 16
+            await bench.compare_scalar(index, f"-0, {rows} rows")
+
+
 async def quantisations(bench, rng):
     for n in (1, 15, 16, 32, 50, 100):
+        await bench.fill(0, numbers(rng, 260))
         for flat in (0, 1):
             for group_log2, round_log2 in ((0, 1), (1, 2)):
-                await bench.fill(0, numbers(rng, n))
-                bench.blocks.clear()
-                await bench.run(
-                    "QNT", a=2, b=0, n=n, flat=flat, group_log2=group_log2, round_log2=round_log2, slot=5, sd=6
-                )
-                where = f"QNT n={n} flat={flat} group={group_log2}"
-                exponent = int(bench.dut.exponents.value) >> 50 & 0x3FF
-                assert exponent == bench.golden.exponents[5] & 0x3FF, where
-                for (column, block), (q, shift) in bench.blocks.items():
-                    assert q == bench.golden.q[column, block].tolist(), f"{where}: column {column} block {block}"
-                    assert shift == bench.golden.shift[column, block], f"{where}: column {column} block {block}"
-                step = 1 << round_log2
-                needed = -(-n // 16)
-                assert len(bench.blocks) == -(-needed // step) * step, where
-                if flat:
-                    await bench.compare_scalar(6, where)
+                await quantise(bench, n=n, flat=flat, group_log2=group_log2, round_log2=round_log2, slot=5, sd=6)
+        steps = {"repeat": int(rng.integers(1, 5)), "n_step": int(rng.integers(2)), "pad": int(rng.integers(4, 8))}
+        await quantise(bench, n=n, stride_a=9, stride_b=3, slot=30, sd=29, flat=1, token=13, token_step=1, **steps)
+        await quantise(bench, n=n, stride_a=11, stride_b=1, slot=2, round_log2=1, token=3, **steps)
+
+
+async def quantise(bench, **fields):
+    """QNT of the rows from 0 on to block 2; compares blocks, exponents and scalars."""
+    bench.blocks.clear()
+    await bench.run("QNT", a=2, b=0, **fields)
+    repeat, step = fields.get("repeat", 0), 1 << fields.get("round_log2", 0)
+    where = f"QNT {fields}"
+    needed = -(-(fields["n"] + fields.get("pad", 0)) // BLOCK)
+    blocks = -(-needed // step) * step
+    assert len(bench.blocks) == blocks * (repeat + 1), where
+    tokens = [fields.get("token", 0) + t * fields.get("token_step", 0) & 15 for t in range(repeat + 1)]
+    assert [token for token, *_ in bench.blocks] == [token for token in tokens for _ in range(blocks)], where
+    for _, column, block, q, shift in bench.blocks:
+        assert q == bench.golden.q[column, block].tolist(), f"{where}: column {column} block {block}"
+        assert shift == bench.golden.shift[column, block], f"{where}: column {column} block {block}"
+    exponents = int(bench.dut.exponents.value)
+    for t in range(repeat + 1):
+        slot = (fields["slot"] + t) % 32
+        assert exponents >> 10 * slot & 0x3FF == bench.golden.exponents[slot] & 0x3FF, f"{where}: slot {slot}"
+        if fields.get("flat"):
+            await bench.compare_scalar((fields["sd"] + t) % 32, where)
 
 
 @cocotb.test()
@@ -165,3 +262,6 @@ async def vector_unit(dut):
         rng = np.random.default_rng(11)
         await watchdog(quantisations(bench, rng), 100_000)
         await watchdog(instructions(bench, rng), 200_000)
+        await watchdog(repetitions(bench, rng), 200_000)
+        await watchdog(negative_zero(bench), 10_000)
+        bench.watcher.cancel()

@@ -5,9 +5,9 @@ from tests.hw.llm.vector_bench import VectorBench
 from tests.hw.runner import run_cocotb
 
 
-@pytest.mark.parametrize("lanes", [4, 8])
+@pytest.mark.parametrize("lanes", [4, 8, 16])
 def test_vector_unit(lanes):
-    params = {"sfu_lanes": lanes, "vmem_rows": 128, "axi_bits": 512}
+    params = {"sfu_lanes": lanes, "vmem_rows": 512, "axi_bits": 512}
     run_cocotb(
         VectorBench(LlmParams(**params)),
         top="vector_bench",

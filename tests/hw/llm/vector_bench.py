@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Mux
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from golden.isa.llm import SLOTS
 from hw.llm.layouts import block_layout
 from hw.llm.vector import VectorUnit, vector_layout
 from hw.llm.vmem import GlobalBuffer
@@ -22,7 +23,7 @@ class VectorBench(wiring.Component):
             "array_valid": In(1), "array_row": In(row), "array_data": In(width),
             "peek_row": In(row), "peek_data": Out(width), "peek": In(1),
             "x_valid": Out(p.ksplit), "x_block": Out(range(p.xbuf_blocks)), "x_data": Out(block_layout()),
-            "exponents": Out(160), "best": Out(32), "busy": Out(1),
+            "x_token": Out(4), "exponents": Out(10 * SLOTS), "best": Out(32), "busy": Out(1),
         })
 
     def elaborate(self, platform):
@@ -38,6 +39,7 @@ class VectorBench(wiring.Component):
             buffer.b_read.eq(unit.read), buffer.b_row.eq(unit.b_row), unit.b_data.eq(buffer.b_data),
             self.peek_data.eq(buffer.a_data),
             self.x_valid.eq(unit.x_valid), self.x_block.eq(unit.x_block), self.x_data.eq(unit.x_data),
+            self.x_token.eq(unit.x_token),
             self.exponents.eq(unit.exponents), self.best.eq(unit.best), self.busy.eq(unit.busy),
         ]
         with m.If(self.array_valid):

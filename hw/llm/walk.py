@@ -1,0 +1,129 @@
+"""Which rows of the global buffer a vector instruction touches, cycle by cycle."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.isa.llm import SCALARS, Reduce
+from golden.llm.vector import PARTIALS
+from golden.params import LlmParams
+
+from .operation import vector_layout
+
+__all__ = ["RowWalk", "tag_layout"]
+
+
+def tag_layout(params: LlmParams) -> data.StructLayout:
+    """What goes with a row through the pipeline.
+
+    live: its elements that count. row: where it is written, if `real`: not one of the rows of +0 behind a short sum.
+    first, last: of its repetition. final: last of the instruction. opens, closes, ends, partial: see SumFold.
+    """
+    return data.StructLayout(
+        {
+            "live": unsigned(params.sfu_lanes),
+            "row": range(params.vmem_rows),
+            "real": 1,
+            "first": 1,
+            "last": 1,
+            "final": 1,
+            "opens": 1,
+            "closes": 1,
+            "ends": 1,
+            "partial": range(PARTIALS),
+        }
+    )
+
+
+class RowWalk(wiring.Component):
+    """One row an enabled cycle from the cycle after `start`, repetition after repetition.
+
+    Sums take at least PARTIALS cycles a repetition.
+
+    Attributes:
+        start: strobe; `command`: the instruction in that cycle, `i`: the same in all later ones.
+        ce: low holds.
+        valid, row_a, row_b, sa, sb, tag: rows and scalars to read, and what goes with them.
+    """
+
+    def __init__(self, params: LlmParams):
+        self.params = params
+        row = range(params.vmem_rows)
+        super().__init__(
+            {
+                "start": In(1),
+                "command": In(vector_layout(params)),
+                "i": In(vector_layout(params)),
+                "ce": In(1),
+                "valid": Out(1),
+                "row_a": Out(row),
+                "row_b": Out(row),
+                "sa": Out(range(SCALARS)),
+                "sb": Out(range(SCALARS)),
+                "tag": Out(tag_layout(params)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        p, i, command = self.params, self.i, self.command
+        lane_bits = p.sfu_lanes.bit_length() - 1
+        address = range(p.vmem_rows)
+        n = Signal(range(2 * p.vmem_rows * p.sfu_lanes), reset_less=True)
+        at, row_b = Signal(range(2 * p.vmem_rows), reset_less=True), Signal(address, reset_less=True)
+        base_a, base_b, base_c = (Signal(address, name=f"base_{x}", reset_less=True) for x in "abc")
+        done = Signal(4, reset_less=True)
+        whole, rows, slots = Signal.like(at), Signal.like(at), Signal.like(at)
+        ends, final, is_sum = Signal(), Signal(), Signal()
+        m.d.comb += [
+            is_sum.eq(i.reduce == Reduce.SUM),
+            whole.eq(n >> lane_bits),
+            rows.eq(whole + n[:lane_bits].any()),
+            slots.eq(Mux(is_sum & (rows < PARTIALS), PARTIALS, rows)),
+            ends.eq(at + 1 >= slots),
+            final.eq(ends & (done == i.repeat)),
+            self.row_a.eq(base_b + at),
+            self.row_b.eq(base_c + row_b),
+            self.tag.live.eq(Cat(*(
+                (at < whole) | ((at == whole) & (k < n[:lane_bits])) for k in range(p.sfu_lanes)
+            ))),
+            self.tag.row.eq(base_a + at),
+            self.tag.real.eq(at < rows),
+            self.tag.first.eq(at == 0),
+            self.tag.last.eq(at + 1 == rows),
+            self.tag.final.eq(final),
+            self.tag.opens.eq(at < PARTIALS),
+            self.tag.closes.eq(at + PARTIALS >= slots),
+            self.tag.ends.eq(ends),
+            self.tag.partial.eq(at),
+        ]
+        with m.If(self.valid & self.ce):
+            m.d.sync += [at.eq(at + 1), row_b.eq(Mux(row_b + 1 == i.period, 0, row_b + 1))]
+            with m.If(ends):
+                m.d.sync += [
+                    at.eq(0),
+                    row_b.eq(0),
+                    done.eq(done + 1),
+                    n.eq(n + i.n_step),
+                    base_a.eq(base_a + i.stride_a),
+                    base_b.eq(base_b + i.stride_b),
+                    base_c.eq(base_c + i.stride_c),
+                    self.sa.eq(self.sa + i.scalar_step[0]),
+                    self.sb.eq(self.sb + i.scalar_step[1]),
+                ]
+            with m.If(final):
+                m.d.sync += self.valid.eq(0)
+        with m.If(self.start):
+            m.d.sync += [
+                self.valid.eq(1),
+                at.eq(0),
+                row_b.eq(0),
+                done.eq(0),
+                n.eq(command.n),
+                base_a.eq(command.a),
+                base_b.eq(command.b),
+                base_c.eq(command.b_row),
+                self.sa.eq(command.sa),
+                self.sb.eq(command.sb),
+            ]
+        return m
