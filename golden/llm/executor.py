@@ -177,6 +177,11 @@ class Executor:
         self._vector(v["b"], v["n"])[:] = data.view("<f4")
         self.trace.bytes_read += data.nbytes
 
+    def _ldg(self, v: dict[str, int]) -> None:
+        word = self._slice("v", v["a"], 4)
+        self.trace.bytes_read += word.nbytes
+        self._ldv({**v, "a": v["table"] + int(word.view("<u4")[0]) * v["stride"]})
+
     def _stv(self, v: dict[str, int]) -> None:
         data = self._slice("v", v["a"], 4 * v["n"])
         first = v["a"] // 4 % self.params.sfu_lanes if v["n"] == 1 else 0

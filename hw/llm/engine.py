@@ -197,6 +197,8 @@ class LlmEngine(wiring.Component):
 
         ldw, command = view("LDW", "LD"), units["LD"].command.payload
         m.d.comb += [command.a.eq(ldw.a), command.b.eq(ldw.b), command.n.eq(ldw.n), command.lanes.eq(is_a("LDW", "LD"))]
+        ldg = view("LDG", "LD")
+        m.d.comb += [command.gather.eq(is_a("LDG", "LD")), command.table.eq(ldg.table), command.stride.eq(ldg.stride)]
         stk, command = view("STK", "ST"), units["ST"].command.payload
         m.d.comb += [command.a.eq(stk.a), command.b.eq(stk.b), command.n.eq(stk.n), command.cache.eq(is_a("STK", "ST"))]
         m.d.comb += [getattr(command, n).eq(getattr(stk, n)) for n in ("value", "rows", "blocks", "count")]

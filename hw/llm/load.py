@@ -1,6 +1,6 @@
 """LD unit: weights to the lanes, vectors to the global buffer."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -9,15 +9,21 @@ from hw.fabric.axi import ADDRESS_BITS, command_layout
 
 __all__ = ["LoadUnit", "load_layout"]
 
+INDEX_BITS = 24
+STRIDE_STEP = 5
+"""Rows of a table lie a multiple of 32 bytes apart, the shortest memory word."""
+
 
 def load_layout(params: LlmParams) -> data.StructLayout:
     return data.StructLayout({
         "lanes": unsigned(1), "a": unsigned(32), "b": unsigned(32), "n": unsigned(32),
+        "gather": unsigned(1), "table": unsigned(32), "stride": unsigned(24),
     })
 
 
 class LoadUnit(wiring.Component):
-    """LDW hands one read command to every weight channel and is done; LDV is done when its rows are written.
+    """LDW hands one read command to every weight channel and is done; LDV is done when its rows are written. LDG reads
+    the word that holds the row's number, then goes on as LDV.
 
     Attributes:
         channels: a command stream a weight channel. vector: command of the vector channel; words: its beats.
@@ -60,6 +66,12 @@ class LoadUnit(wiring.Component):
         beat_shift = p.beat_bytes.bit_length() - 1
         rows_a_beat = p.axi_bits // (p.sfu_lanes * 32)
         row, rows = Signal(32), Signal(32)
+        index, offset = Signal(INDEX_BITS, reset_less=True), Signal(32, reset_less=True)
+        words = self.words.payload
+        m.d.sync += [
+            index.eq(words.word_select(held.a[2:beat_shift], 32)),
+            offset.eq((index * held.stride[STRIDE_STEP:]) << STRIDE_STEP),
+        ]
         part = Signal(range(max(2, rows_a_beat)))
         word = Signal(p.axi_bits, reset_less=True)
         have = Signal()
@@ -83,9 +95,28 @@ class LoadUnit(wiring.Component):
                     with m.Elif(self.command.payload.lanes):
                         m.d.sync += pending.eq(~Cat(Signal(p.channels, name="none")))
                         m.next = "LANES"
+                    with m.Elif(self.command.payload.gather):
+                        m.next = "INDEX"
             with m.State("LANES"):
                 with m.If(pending == 0):
                     m.next = "IDLE"
+            with m.State("INDEX"):
+                m.d.comb += [
+                    self.vector.valid.eq(1),
+                    self.vector.payload.address.eq(self.base + Cat(Const(0, beat_shift), held.a[beat_shift:])),
+                    self.vector.payload.beats.eq(1),
+                ]
+                with m.If(self.vector.ready):
+                    m.next = "ANSWER"
+            with m.State("ANSWER"):
+                m.d.comb += self.words.ready.eq(1)
+                with m.If(self.words.valid):
+                    m.next = "SCALE"
+            with m.State("SCALE"):
+                m.next = "OFFSET"
+            with m.State("OFFSET"):
+                m.d.sync += held.a.eq(held.table + offset)
+                m.next = "VECTOR"
             with m.State("VECTOR"):
                 m.d.comb += self.vector.valid.eq(1)
                 with m.If(self.vector.ready):
