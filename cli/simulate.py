@@ -63,12 +63,10 @@ def generate(program, level: str, prompt: list[int], count: int, out: Output | N
     words = TextStream(program.tokenizer)
     tokens: list[int] = []
     text = ""
-    for position, step in enumerate(session.generate(prompt, count, stop_ids=tuple(program.tokenizer.stop_ids))):
-        log.debug("step %d: token %s, %s cycles", position, step.token, step.cycles)
-        if step.token is None:
-            if out is not None:
-                out.progress(f"reading the prompt: {position + 1} of {len(prompt)} tokens")
-            continue
+    if out is not None:
+        out.progress(f"reading the prompt of {len(prompt)} tokens")
+    for step in session.generate(prompt, count, stop_ids=tuple(program.tokenizer.stop_ids)):
+        log.debug("position %d: token %s, %s cycles", step.position, step.token, step.cycles)
         if out is not None and not tokens:
             out.progress("")
         tokens.append(int(step.token))

@@ -46,9 +46,9 @@ class LlmParams:
     mpu_vpus: int = 1
     acc_depth: int = 64
     sfu_lanes: int = 4
-    vmem_rows: int = 1024
+    vmem_rows: int = 2048
     xbuf_blocks: int = 64
-    imem_words: int = 512
+    imem_words: int = 2048
     queue_depth: int = 16
     fifo_depth: int = 32
     burst_beats: int = 16

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from compiler.program import Program
 from golden.llm.executor import Executor
 from golden.params import LlmParams
@@ -27,9 +29,11 @@ class Outcome:
 
 
 class Device(Protocol):
-    """load, start and wait, read: the same on every level and on a board."""
+    """load, write, start and wait, read: the same on every level and on a board."""
 
     def load(self, program: Program) -> None: ...
+
+    def write(self, port: str, address: int, data: bytes) -> None: ...
 
     def run(self, arguments: tuple[int, ...]) -> Outcome: ...
 
@@ -43,6 +47,9 @@ class GoldenDevice:
         self.images = {port: image.copy() for port, image in program.images.items()}
         params = LlmParams.from_dict(program.manifest["params"])
         self.executor = Executor(params, program.instructions, self.images)
+
+    def write(self, port: str, address: int, data: bytes) -> None:
+        self.images[port][address : address + len(data)] = np.frombuffer(data, np.uint8)
 
     def run(self, arguments: tuple[int, ...]) -> Outcome:
         self.executor.run(arguments)
@@ -88,6 +95,9 @@ class RtlDevice:
         self.engine.reset()
         self._write("program_words", len(program.instructions))
         self._write("program_address", program.manifest["program_address"])
+
+    def write(self, port: str, address: int, data: bytes) -> None:
+        self.engine.write_memory(port, address, data)
 
     def _write(self, name: str, value: int) -> None:
         self.engine.write_register(self.registers[name], value & 0xFFFFFFFF)

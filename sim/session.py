@@ -1,9 +1,11 @@
 """Text generation on a device: prompt in, token by token out, and what it cost."""
 
 import time
+from array import array
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from compiler.llm.registers import DECODE, PREFILL
 from compiler.program import Program
 from golden.params import LlmParams
 
@@ -11,15 +13,12 @@ from .device import open_device
 
 __all__ = ["LlmSession", "TokenStep", "verify"]
 
-WITH_HEAD, WITHOUT_HEAD = 1, 2
-
-
 @dataclass(frozen=True)
 class TokenStep:
-    """One decode step. `token` is None while the prompt is read; `cycles` is None on the golden level."""
+    """A run: the prompt or a decode step. `position` is of the last token read; no cycles on the golden level."""
 
     position: int
-    token: int | None
+    token: int
     cycles: int | None
 
 
@@ -36,7 +35,6 @@ class LlmSession:
     def _begin(self) -> None:
         self.tokens: list[int] = []
         self.cycles: list[int] = []
-        self.prompt_steps = 0
         self.totals = {"macs": 0, "bytes_read": 0, "bytes_written": 0}
         self.counters: dict[str, int] = {}
         self.wall = 0.0
@@ -44,7 +42,7 @@ class LlmSession:
     def generate(
         self, prompt_tokens: list[int], max_new_tokens: int, stop_ids: Collection[int] = ()
     ) -> Iterator[TokenStep]:
-        """Yields a step for every position; greedy choice on the engine.
+        """Yields a step for the prompt and one for every further token; greedy choice on the engine.
 
         Raises:
             ValueError: an empty prompt, or more tokens than the KV cache of the program holds.
@@ -58,26 +56,29 @@ class LlmSession:
                 f"{context}; compile with a larger one"
             )
         self._begin()
-        sequence = list(prompt_tokens)
-        self.prompt_steps = len(sequence)
-        position = 0
-        while len(self.tokens) < max_new_tokens:
-            last_of_prompt = position >= self.prompt_steps - 1
-            started = time.perf_counter()
-            outcome = self.device.run((sequence[position], position, WITH_HEAD if last_of_prompt else WITHOUT_HEAD))
-            self.wall += time.perf_counter() - started
-            for name, value in outcome.counters.items():
-                self.counters[name] = self.counters.get(name, 0) + value
-            if outcome.cycles is not None:
-                self.cycles.append(outcome.cycles)
-            token = outcome.results[0] if last_of_prompt else None
-            if token is not None:
-                self.tokens.append(token)
-                sequence.append(token)
-            yield TokenStep(position, token, outcome.cycles)
-            position += 1
-            if token in stop_ids:
-                break
+        yield self._step(len(prompt_tokens) - 1, self._prefill(prompt_tokens))
+        while len(self.tokens) < max_new_tokens and self.tokens[-1] not in stop_ids:
+            position = len(prompt_tokens) + len(self.tokens) - 1
+            yield self._step(position, (self.tokens[-1], position, DECODE))
+
+    def _prefill(self, tokens: list[int]) -> tuple[int, int, int]:
+        """Write the prompt to its table; the run's arguments."""
+        place = self.program.manifest["prefill"]
+        chunks, last = -(-len(tokens) // place["tokens"]), (len(tokens) - 1) % place["tokens"]
+        padded = array("I", [*tokens, *[0] * (chunks * place["tokens"] - len(tokens))])
+        self.device.write(self.program.manifest["ports"][-1], place["prompt_at"], padded.tobytes())
+        return chunks, 0, PREFILL + last * place["row_stride"]
+
+    def _step(self, position: int, arguments: tuple[int, int, int]) -> TokenStep:
+        started = time.perf_counter()
+        outcome = self.device.run(arguments)
+        self.wall += time.perf_counter() - started
+        for name, value in outcome.counters.items():
+            self.counters[name] = self.counters.get(name, 0) + value
+        if outcome.cycles is not None:
+            self.cycles.append(outcome.cycles)
+        self.tokens.append(outcome.results[0])
+        return TokenStep(position, self.tokens[-1], outcome.cycles)
 
     def report(self) -> dict:
         """Counters of the last generation; cycles and shares are None on the golden level.
@@ -89,14 +90,13 @@ class LlmSession:
         peak = (self.params.channels + 1) * self.params.beat_bytes
         moved = self.counters.get("bytes_read", 0) + self.counters.get("bytes_written", 0)
         macs = self.counters.get("macs")
-        prompt = self.prompt_steps - 1
         return {
             "engine": "llm",
             "level": self.level,
             "memory": self.memory,
             "cycles": cycles,
-            "cycles_prefill": sum(self.cycles[:prompt]) if self.cycles else None,
-            "cycles_per_token": self.cycles[prompt:],
+            "cycles_prefill": self.cycles[0] if self.cycles else None,
+            "cycles_per_token": self.cycles[1:],
             "macs": macs,
             "bytes_read": self.counters.get("bytes_read", 0),
             "bytes_written": self.counters.get("bytes_written", 0),

@@ -1,25 +1,23 @@
-"""Attention of one new token: rotary embedding, append to the cache, scores, softmax, values."""
+"""Attention of new tokens: rotary embedding, append to the cache, scores, softmax, values."""
 
 from golden.isa.llm import Alu, Binary, Reduce, Unary
 from golden.params import BLOCK, LlmParams
 
 from .buffers import Buffers
-from .emit import Emitter
+from .emit import Emitter, Rows
 from .plan import Shapes
+from .product import multiply
 from .registers import Register
 from .vectors import VectorImage
 from .weights import WeightImages
 
 __all__ = ["AttentionEmitter"]
 
-MAXIMUM, KV_SCALE, SUM = 2, 1, 4
-"""Scalars; the sums of the heads take turns in SUM and on."""
-SUMS = 4
-
 
 class AttentionEmitter:
-    """Heads are pipelined: while the array computes the scores of head h, the vector unit works on head h - 1.
+    """Of `buffers.tokens` tokens in a row, from position POSITION on; each sees itself and what is before it.
 
+    Heads are pipelined: while the array computes the scores of head h, the vector unit works on head h - 1.
     Softmax is normalised last: out = (sum of exp(s - max) * v_scale * v) / sum of exp(s - max).
     """
 
@@ -27,15 +25,16 @@ class AttentionEmitter:
                  vectors: VectorImage) -> None:
         self.emitter, self.params, self.shapes, self.buffers = emit, params, shapes, buffers
         self.weights, self.vectors, self.config = weights, vectors, shapes.config
+        self.tokens = buffers.tokens
 
     def emit_lengths(self) -> None:
-        """Registers that follow from the position, once a step."""
-        e, p, s = self.emitter, self.params, self.shapes
+        """Registers that follow from the position: LENGTH of the first token, the others as the last token needs."""
+        e, p, s, more = self.emitter, self.params, self.shapes, self.tokens - 1
         e.alu(Alu.ADD, Register.LENGTH, Register.POSITION, 1)
-        e.alu(Alu.ADD, Register.K_ROWS, Register.LENGTH, p.row_groups - 1)
+        e.alu(Alu.ADD, Register.K_ROWS, Register.LENGTH, more + p.row_groups - 1)
         e.alu(Alu.SHR, Register.K_ROWS, Register.K_ROWS, p.row_groups.bit_length() - 1)
         e.alu(Alu.MUL, Register.K_BEATS, Register.K_ROWS, s.bundle_beats)
-        e.alu(Alu.ADD, Register.V_BLOCKS, Register.LENGTH, BLOCK * p.ksplit - 1)
+        e.alu(Alu.ADD, Register.V_BLOCKS, Register.LENGTH, more + BLOCK * p.ksplit - 1)
         e.alu(Alu.SHR, Register.V_BLOCKS, Register.V_BLOCKS, (BLOCK * p.ksplit).bit_length() - 1)
         e.alu(Alu.MUL, Register.V_BEATS, Register.V_BLOCKS, s.v_rows * s.bundle_beats)
         e.alu(Alu.SHR, Register.SCALE_ROW, Register.POSITION, p.sfu_lanes.bit_length() - 1)
@@ -58,36 +57,38 @@ class AttentionEmitter:
             if h > 1:
                 self._normalise(h - 2)
 
-    def _turn(self, first: int, count: int, table: int) -> None:
+    def _turn(self, first: int, elements: int, table: int) -> None:
         """Rotary embedding of all heads from element `first` of qkv on, by the tables `table` and `table + 1`."""
-        e, b, head_rows = self.emitter, self.buffers, self.shapes.head // self.params.sfu_lanes
+        e, b, head_rows, count = self.emitter, self.buffers, self.shapes.head // self.params.sfu_lanes, self.tokens
         at, cos = b.qkv + first // e.lanes, b.rope + table * head_rows
-        e.vec(b.turned, at, count, binary=Binary.SWAPMUL, b=cos + head_rows, period=head_rows)
-        e.vec(at, at, count, binary=Binary.MUL, b=cos, period=head_rows)
-        e.vec(at, at, count, binary=Binary.ADD, b=b.turned)
+        e.vec(b.turned, at, elements, count=count, binary=Binary.SWAPMUL, b=cos + head_rows, period=head_rows)
+        e.vec(at, at, elements, count=count, binary=Binary.MUL, b=cos, period=head_rows)
+        e.vec(at, at, elements, count=count, binary=Binary.ADD, b=b.turned)
 
     def _scale_row(self, head: int, value: bool) -> int:
         return self.buffers.scales + (2 * head + int(value)) * self.shapes.scale_row // self.params.sfu_lanes
 
     def _append(self, head: int, value: bool) -> None:
-        """Quantise the new row of K or V and write it to the cache in place, its scale to memory and to the chip."""
+        """Quantise new rows of K or V and write them to the cache in place, their scales to memory and to the chip."""
         e, p, s, b = self.emitter, self.params, self.shapes, self.buffers
-        source = b.qkv + (int(value) * s.kv_size + head * s.head) // p.sfu_lanes
-        ring = (2 * head + int(value)) % b.RING
-        block, slot = b.kv_block[ring], b.kv_slot
-        region = ("xbuf", block, block + s.head // BLOCK // p.ksplit)
-        e.add("QNT", [e.span(source, s.head)], [region], a=block, b=source, n=s.head, flat=1, slot=slot, sd=KV_SCALE,
-              round_log2=p.ksplit.bit_length() - 1)
+        image = 2 * head + int(value)
+        first, blocks = b.kv_block[image % b.RING], s.head // BLOCK // p.ksplit
+        e.quantise(b.qkv + (int(value) * s.kv_size + head * s.head) // p.sfu_lanes, s.head, first, blocks,
+                   count=self.tokens, block_step=blocks, n=s.head, flat=1, slot=b.kv_slot, sd=b.kv_scale,
+                   round_log2=p.ksplit.bit_length() - 1)
         scales = self._scale_row(head, value)
         row = e.span(scales, s.scale_row)
-        e.add("PUT", [], [row], a=scales, rn=Register.POSITION, sa=KV_SCALE)
         place = self.weights.v_at if value else self.weights.k_at
-        image = 2 * head + int(value)
-        e.add("STK", [region], [("cache", image, image + 1)], a=self.weights.cache_at + place[head],
-              ra=Register.CACHE, b=block, rn=Register.POSITION, count=s.head, value=int(value),
-              rows=s.v_rows if value else s.kv_rows, blocks=s.v_blocks if value else s.k_blocks)
-        e.add("STV", [row], [], a=self.vectors.scales_at + image * self.vectors.scale_stride, ra=Register.ADDRESS,
-              b=scales, rb=Register.SCALE_ROW, n=1)
+        for t in range(self.tokens):
+            block = first + t * blocks
+            e.add("PUT", [], [row], a=scales, rn=Register.POSITION, n=t, sa=b.kv_scale + t)
+            e.add("STK", [("xbuf", block, block + blocks)], [("cache", image, image + 1)],
+                  a=self.weights.cache_at + place[head], ra=Register.CACHE, b=block, rn=Register.POSITION, n=t,
+                  count=s.head, value=int(value), rows=s.v_rows if value else s.kv_rows,
+                  blocks=s.v_blocks if value else s.k_blocks)
+        for t in range(self.tokens):
+            e.add("STV", [row], [], a=self.vectors.scales_at + image * self.vectors.scale_stride + 4 * t,
+                  ra=Register.ADDRESS, b=scales + t // p.sfu_lanes, rb=Register.SCALE_ROW, n=1)
 
     def _kv_head(self, head: int) -> int:
         return head // (self.config.heads // self.config.kv_heads)
@@ -95,11 +96,11 @@ class AttentionEmitter:
     def _scores(self, head: int) -> None:
         """Scores of a head: rows of K are tokens, each block of 16 inputs lies as rows below each other."""
         e, p, s, b = self.emitter, self.params, self.shapes, self.buffers
-        block, slot = b.q_block[head % b.Q_RING], b.q_slot[head % b.Q_RING]
-        region = ("xbuf", block, block + s.k_blocks)
-        source = b.qkv + (2 * s.kv_size + head * s.head) // p.sfu_lanes
-        e.add("QNT", [e.span(source, s.head)], [region], a=block, b=source, n=s.head, slot=slot,
-              round_log2=(p.ksplit * s.k_blocks).bit_length() - 1)
+        turn = head % b.RING
+        block, slot = b.q_block[turn], b.q_slot[turn]
+        e.quantise(b.qkv + (2 * s.kv_size + head * s.head) // p.sfu_lanes, s.head, block, s.k_blocks,
+                   count=self.tokens, token_step=1, n=s.head, slot=slot,
+                   round_log2=(p.ksplit * s.k_blocks).bit_length() - 1)
         image = 2 * self._kv_head(head)
         beat = p.beat_bytes
         for tile in range(s.k_tiles):
@@ -110,9 +111,8 @@ class AttentionEmitter:
             for k in range(s.k_blocks):
                 e.add("LDW", [("cache", image, image + 1)], a=at + k * s.kv_rows * s.bundle_beats * beat,
                       ra=Register.CACHE, rn=beats)
-            out = b.scores[head % b.RING] + tile * s.kv_tile // p.sfu_lanes
-            e.add("MV", [region], [e.span(out, s.kv_tile)], a=out, b=block, rn=rows, grow=1, blocks=s.k_blocks, raw=1,
-                  slot=slot)
+            multiply(e, b.scores[turn] + tile * s.kv_tile // p.sfu_lanes, s.kv_tile, ("xbuf", block, block + s.k_blocks),
+                     count=self.tokens, rn=rows, grow=1, blocks=s.k_blocks, raw=1, slot=slot)
 
     def _tile_length(self, tile: int) -> tuple[Register, Register]:
         """Rows of K in `tile`, 0 where the context is shorter, and their beats; in registers of their own."""
@@ -126,26 +126,26 @@ class AttentionEmitter:
 
     def _values(self, head: int) -> None:
         """Softmax without its division, then the sum of the values."""
-        e, p, s, b = self.emitter, self.params, self.shapes, self.buffers
-        kv, scores, context = self._kv_head(head), b.scores[head % b.RING], s.context
-        total = SUM + head % SUMS
-        e.vec(scores, scores, 0, rn=Register.LENGTH, most=context, binary=Binary.MUL, b=self._scale_row(kv, False),
-              reduce=Reduce.MAX, to=MAXIMUM)
-        e.vec(scores, scores, 0, rn=Register.LENGTH, most=context, binary=Binary.SUB, scalar=MAXIMUM,
-              unary=Unary.EXP, reduce=Reduce.SUM, to=total)
-        e.vec(scores, scores, 0, rn=Register.LENGTH, most=context, binary=Binary.MUL, b=self._scale_row(kv, True))
-        block, slot = b.p_block[head % b.RING], b.p_slot[head % b.RING]
-        region = ("xbuf", block, block + s.v_blocks)
-        e.add("QNT", [e.span(scores, context)], [region], a=block, b=scores, rn=Register.LENGTH, slot=slot,
-              round_log2=p.ksplit.bit_length() - 1)
+        e, p, s, b, count = self.emitter, self.params, self.shapes, self.buffers, self.tokens
+        turn = head % b.RING
+        kv, scores, total = self._kv_head(head), b.scores[turn], b.total[turn]
+        length = {"rn": Register.LENGTH, "n_step": 1, "most": s.context, "count": count}
+        e.vec(scores, scores, 0, **length, binary=Binary.MUL, b=Rows(self._scale_row(kv, False)), reduce=Reduce.MAX,
+              to=b.maximum)
+        e.vec(scores, scores, 0, **length, binary=Binary.SUB, scalar=b.maximum, unary=Unary.EXP, reduce=Reduce.SUM,
+              to=total)
+        e.vec(scores, scores, 0, **length, binary=Binary.MUL, b=Rows(self._scale_row(kv, True)))
+        block, slot = b.p_block[turn], b.p_slot[turn]
+        e.quantise(scores, s.context, block, s.v_blocks, count=count, token_step=1, rn=Register.LENGTH,
+                   n_step=int(count > 1), pad=count - 1, slot=slot, round_log2=p.ksplit.bit_length() - 1)
         image = 2 * kv + 1
         e.add("LDW", [("cache", image, image + 1)], a=self.weights.cache_at + self.weights.v_at[kv],
               ra=Register.CACHE, rn=Register.V_BEATS)
-        out = b.attn + head * s.head // p.sfu_lanes
-        e.add("MV", [region], [e.span(out, s.v_rows * p.row_groups)], a=out, b=block, rn=Register.V_BLOCKS,
-              rows=s.v_rows, raw=1, slot=slot)
-        e.vec(None, 0, 1, from_scalar=total, unary=Unary.RECIP, reduce=Reduce.SUM, to=total)
+        multiply(e, b.attn + head * s.head // p.sfu_lanes, s.v_rows * p.row_groups,
+                 ("xbuf", block, block + s.v_blocks), count=count, rn=Register.V_BLOCKS, rows=s.v_rows, raw=1, slot=slot)
+        e.vec(None, None, 1, count=count, from_scalar=total, unary=Unary.RECIP, reduce=Reduce.SUM, to=total)
 
     def _normalise(self, head: int) -> None:
-        e, s, out = self.emitter, self.shapes, self.buffers.attn + head * self.shapes.head // self.params.sfu_lanes
-        e.vec(out, out, s.head, binary=Binary.MUL, scalar=SUM + head % SUMS)
+        e, s, b = self.emitter, self.shapes, self.buffers
+        out = b.attn + head * s.head // self.params.sfu_lanes
+        e.vec(out, out, s.head, count=self.tokens, binary=Binary.MUL, scalar=b.total[head % b.RING])

@@ -1,59 +1,74 @@
-"""Who lies where on the chip: rows of the global buffer, blocks of the activation buffer, exponent slots."""
+"""Who lies where on the chip: rows of the global buffer, blocks of the activation buffer, exponent slots, scalars."""
 
+from golden.isa.llm import SCALARS, SLOTS
 from golden.params import BLOCK, LlmParams
 
 from .capacity import require
+from .emit import Rows
 from .plan import Allocator, Shapes, ceil_to
 
 __all__ = ["Buffers"]
 
 
 class Buffers:
-    """First row of every vector and first block of every quantised one.
+    """First row of every vector and first block of every quantised one, for `tokens` tokens at once.
 
-    What is written while its predecessor is still read is a ring: a list of places that take turns.
+    What is written while its predecessor is still read is a ring: a list of places that take turns. A quantised vector
+    has the same blocks in every token's buffer, and `tokens` exponent slots; places that share slots overlap.
 
     Attributes:
-        x, h: residual stream, branch. attn_norm, ffn_norm: weights. rope: tables of the position. qkv: k, v, then q.
+        x, h: residual stream, branch. attn_norm, ffn_norm: weights. rope: tables of the positions. qkv: k, v, then q.
         turned: rotated halves. attn: attention's output. scores: ring. scales: of all K and V rows of a layer.
         ff, gate: feed-forward. logits: ring.
         x_block, kv_block, q_block, p_block: quantised vectors; the last three are rings.
         x_slot, kv_slot, q_slot, p_slot: their exponents.
+        total, mean, maximum, kv_scale: scalars, one a token; `total` is a ring.
     """
 
     RING = 2
-    Q_RING = 4
 
-    def __init__(self, params: LlmParams, shapes: Shapes, inputs: int) -> None:
+    def __init__(self, params: LlmParams, shapes: Shapes, inputs: int, tokens: int) -> None:
         """`inputs`: of the widest matrix, with padding."""
-        self.params, c, s = params, shapes.config, shapes
-        rows = Allocator()
+        self.params, self.tokens, c, s = params, tokens, shapes.config, shapes
+        rows, ring = Allocator(), range(self.RING)
 
         def vector(elements: int) -> int:
             return rows.take(-(-elements // params.sfu_lanes))
 
+        def vectors(elements: int) -> Rows:
+            stride = -(-elements // params.sfu_lanes)
+            return Rows(rows.take(stride * tokens), stride)
+
         dim = s.outputs(c.dim)
-        self.x, self.h = vector(dim), vector(dim)
-        self.attn_norm, self.ffn_norm = vector(dim), vector(dim)
-        self.qkv = vector(s.outputs(s.qkv_size))
-        self.attn = vector(s.q_size + s.v_rows * params.row_groups)
-        self.rope = vector(4 * s.head)
-        self.turned = vector(s.q_size)
-        self.scores = [vector(ceil_to(s.context, s.kv_tile)) for _ in range(self.RING)]
+        self.x, self.h = vectors(dim), vectors(dim)
+        self.attn_norm, self.ffn_norm = Rows(vector(dim)), Rows(vector(dim))
+        self.qkv = vectors(s.outputs(s.qkv_size))
+        self.attn = vectors(s.q_size + s.v_rows * params.row_groups)
+        self.rope = vectors(4 * s.head)
+        self.turned = vectors(s.q_size)
+        self.scores = [vectors(ceil_to(s.context, s.kv_tile)) for _ in ring]
         self.scales = vector(2 * c.kv_heads * s.scale_row)
-        self.ff = vector(s.outputs(2 * s.ffn))
-        self.gate = vector(s.ffn)
-        self.logits = [vector(params.acc_depth * params.row_groups) for _ in range(self.RING)]
+        self.ff = vectors(s.outputs(2 * s.ffn))
+        self.gate = vectors(s.ffn)
+        self.logits = [vector(params.acc_depth * params.row_groups) for _ in ring]
         require("vmem_rows (global buffer)", rows.used, params.vmem_rows, "raise vmem_rows or shorten the context")
 
         blocks = Allocator()
-        self.x_block = blocks.take(inputs // BLOCK // params.ksplit)
-        self.kv_block = [blocks.take(s.head // BLOCK // params.ksplit) for _ in range(self.RING)]
-        self.q_block = [blocks.take(s.k_blocks) for _ in range(self.Q_RING)]
-        self.p_block = [blocks.take(s.v_blocks) for _ in range(self.RING)]
+        head_blocks = s.head // BLOCK // params.ksplit
+        self.q_block = [blocks.take(s.k_blocks) for _ in ring]
+        self.x_block = self.q_block[0]
+        blocks.take(max(0, inputs // BLOCK // params.ksplit - blocks.used))
+        self.kv_block = [blocks.take(head_blocks * tokens) for _ in ring]
+        self.p_block = [blocks.take(s.v_blocks) for _ in ring]
         require("xbuf_blocks (activation buffer)", blocks.used, params.xbuf_blocks, "raise xbuf_blocks")
 
-        slots = Allocator()
-        self.x_slot, self.kv_slot = slots.take(1), slots.take(1)
-        self.q_slot = [slots.take(1) for _ in self.q_block]
-        self.p_slot = [slots.take(1) for _ in self.p_block]
+        slots, scalars = Allocator(), Allocator()
+        self.q_slot = [slots.take(tokens) for _ in ring]
+        self.x_slot = self.q_slot[0]
+        self.p_slot = [slots.take(tokens) for _ in ring]
+        self.kv_slot = self.p_slot[-1]
+        self.total = [scalars.take(tokens) for _ in ring]
+        self.mean, self.maximum = scalars.take(tokens), scalars.take(tokens)
+        self.kv_scale = self.mean
+        assert slots.used <= SLOTS
+        assert scalars.used <= SCALARS

@@ -2,13 +2,28 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from golden.isa.llm import ISA, QUEUES, Alu, Binary, Reduce, Source, Unary
 
-__all__ = ["Emitter", "Region"]
+__all__ = ["Emitter", "Region", "Rows"]
 
 Region = tuple[str, int, int]
 """What an instruction touches: a space ("vmem" rows, "xbuf" blocks, "cache" images) and a half-open interval in it."""
+
+
+
+class Rows(NamedTuple):
+    """Vectors in the global buffer: the first row of the first one, and the rows from one to the next."""
+
+    first: int
+    stride: int = 0
+
+    def __add__(self, rows: object) -> "Rows":
+        """The same vectors from `rows` rows further on."""
+        assert isinstance(rows, int)
+        return Rows(self.first + rows, self.stride)
+
 
 MISC, SYS = QUEUES.index("MISC"), QUEUES.index("SYS")
 
@@ -36,8 +51,9 @@ class Emitter:
     behind itself) is what everything later depends on.
     """
 
-    def __init__(self, lanes: int) -> None:
-        self.lanes = lanes
+    def __init__(self, lanes: int, base: int = 0) -> None:
+        """`base`: number of the first instruction in the program."""
+        self.lanes, self.base = lanes, base
         self.instructions: list[tuple[str, dict[str, int]]] = []
         self.accesses: dict[str, list[_Access]] = {}
         self.floor: int | None = None
@@ -50,6 +66,10 @@ class Emitter:
 
     def span(self, row: int, elements: int) -> Region:
         return ("vmem", row, row + self.rows(elements))
+
+    def spans(self, rows: Rows, elements: int, count: int) -> list[Region]:
+        """Of `count` vectors."""
+        return [self.span(rows.first + t * rows.stride, elements) for t in range(count if rows.stride else 1)]
 
     def add(self, name: str, reads: Sequence[Region] = (), writes: Sequence[Region] = (), **fields: int) -> int:
         """Append; returns the instruction's number."""
@@ -114,14 +134,16 @@ class Emitter:
 
     def vec(
         self,
-        dst: int | None,
-        a: int,
+        dst: Rows | None,
+        a: Rows | None,
         n: int,
         *,
+        count: int,
         rn: int = 0,
         most: int | None = None,
+        n_step: int = 0,
         binary: Binary = Binary.PASS,
-        b: int | None = None,
+        b: Rows | None = None,
         period: int = 0,
         scalar: int | None = None,
         immediate: int | None = None,
@@ -130,36 +152,55 @@ class Emitter:
         to: int = 0,
         from_scalar: int | None = None,
     ) -> None:
-        """dst = unary(a binary (row b | scalar | immediate)); a reduction goes to scalar `to`.
+        """dst = unary(a binary (b | scalar | immediate)) of `count` vectors; a reduction goes to scalar `to`.
 
+        Vector t has scalars and, with `n_step`, elements of its own: scalar + t, n + t.
         `most`: elements at most, where `rn` makes the length variable. `period`: rows after which b starts again.
         """
         most = n if most is None else most
+        steps = count > 1
         fields: dict[str, int] = {
-            "b": a,
-            "n": n,
-            "rn": rn,
-            "binary": binary,
-            "unary": unary,
-            "reduce": reduce,
-            "sd": to,
+            "n": n, "rn": rn, "binary": binary, "unary": unary, "reduce": reduce, "repeat": count - 1,
+            "n_step": n_step * steps,
         }
-        reads, writes = [], []
+        reads, writes, stepped = [], [], 0
+        if reduce:
+            fields["sd"], stepped = to, stepped | 4
         if dst is not None:
-            fields |= {"a": dst, "store": 1}
-            writes.append(self.span(dst, most))
+            fields |= {"a": dst.first, "store": 1, "stride_a": dst.stride * steps}
+            writes += self.spans(dst, most, count)
         if b is not None:
-            fields |= {"b_source": Source.VECTOR, "b_row": b, "period": period}
-            reads.append(self.span(b, period * self.lanes or most))
+            fields |= {"b_source": Source.VECTOR, "b_row": b.first, "period": period, "stride_c": b.stride * steps}
+            reads += self.spans(b, period * self.lanes or most, count)
         if scalar is not None:
             fields |= {"b_source": Source.SCALAR, "sb": scalar}
+            stepped |= 2
         if immediate is not None:
             fields |= {"b_source": Source.IMMEDIATE, "immediate": immediate}
         if from_scalar is not None:
             fields |= {"a_source": Source.SCALAR, "sa": from_scalar}
+            stepped |= 1
         else:
-            reads.append(self.span(a, most))
-        self.add("VEC", reads, writes, **fields)
+            assert a is not None
+            fields |= {"b": a.first, "stride_b": a.stride * steps}
+            reads += self.spans(a, most, count)
+        self.add("VEC", reads, writes, scalar_step=stepped * steps, **fields)
+
+    def quantise(self, source: Rows, elements: int, block: int, blocks: int, *, count: int, block_step: int = 0,
+                 token_step: int = 0, **fields: int) -> None:
+        """QNT of `count` vectors of at most `elements` to activation blocks `block` and on, `blocks` in every column.
+
+        The blocks of vector t lie `block_step` further on each, or in the next token's buffer.
+        """
+        steps = count > 1
+        written = [("xbuf", block + t * block_step, block + t * block_step + blocks) for t in range(count)]
+        self.add("QNT", self.spans(source, elements, count), written[: count if block_step else 1], a=block,
+                 b=source.first, repeat=count - 1, stride_b=source.stride * steps, stride_a=block_step * steps,
+                 token_step=token_step * steps, **fields)
 
     def words(self) -> list[int]:
-        return [ISA.encode(name, fields) for name, fields in self.instructions]
+        """Encoded, branches made absolute."""
+        return [
+            ISA.encode(name, {**fields, "a": fields["a"] + self.base} if name == "DBNZ" else fields)
+            for name, fields in self.instructions
+        ]

@@ -2,15 +2,19 @@
 
 from enum import IntEnum
 
-__all__ = ["Register"]
+__all__ = ["DECODE", "PREFILL", "Register"]
+
+DECODE, PREFILL = 1, 2
+"""MODE of a run: one token; a prompt, where the vector row of the last token (in its chunk) is added."""
 
 
 class Register(IntEnum):
-    """The first three are arguments: token to read, its position, 1: compute the arg-max, 2: leave the head out."""
+    """The first three are arguments: decode: token to read, its position, MODE; prefill: chunks, position 0, MODE."""
 
     TOKEN = 1
+    CHUNKS = 1
     POSITION = 2
-    SKIP_HEAD = 3
+    MODE = 3
     LAYERS = 4
     WEIGHTS = 5
     NORMS = 6

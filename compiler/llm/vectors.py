@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from golden.isa.llm import ISA
+from golden.params import BLOCK
 
 from .plan import Allocator, Shapes, ceil_to
 
@@ -22,6 +23,7 @@ class VectorImage:
         norms_at, norm_stride: attention norm and feed-forward norm of every layer, then the last one and an empty row.
         scales_at, scale_stride: one row each for K and V of every KV head of every layer and of one more (loads run one
             layer ahead); the engine writes them.
+        prompt_at: 32-bit token numbers of a prompt; who starts a prefill writes them.
         size: bytes of all.
     """
 
@@ -38,6 +40,7 @@ class VectorImage:
         self.norms_at = memory.take(self.norm_stride * (2 * c.layers + 2))
         self.scale_stride = 4 * shapes.scale_row
         self.scales_at = memory.take(self.scale_stride * 2 * c.kv_heads * (c.layers + 1))
+        self.prompt_at = memory.take(4 * ceil_to(shapes.context, BLOCK))
         self.size = memory.used
 
     def manifest(self) -> dict:

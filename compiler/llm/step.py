@@ -1,0 +1,210 @@
+"""A step of a Llama: some tokens in a row through all layers, and the arg-max behind the last one."""
+
+import struct
+from collections.abc import Callable
+
+from golden.isa.llm import Alu, Binary, Reduce, Unary
+from golden.params import BLOCK, LlmParams
+
+from .attention import AttentionEmitter
+from .buffers import Buffers
+from .emit import Emitter, Rows
+from .plan import Shapes
+from .product import multiply
+from .registers import Register
+from .vectors import VectorImage
+from .weights import Matrix, WeightImages
+
+__all__ = ["StepEmitter"]
+
+
+def bits(value: float) -> int:
+    return int(struct.unpack("<I", struct.pack("<f", value))[0])
+
+
+class StepEmitter:
+    """Emission for `tokens` tokens at once.
+
+    The vectors of a layer (norm weights, scales of the cache) are loaded one layer ahead, so that no load at a layer's
+    start waits for the layer before, and the weights behind it run ahead.
+
+    Args:
+        base: number of the first instruction in the program.
+
+    Raises:
+        DoesNotFitError: the global or the activation buffer is too small for so many tokens.
+    """
+
+    def __init__(self, params: LlmParams, shapes: Shapes, weights: WeightImages, vectors: VectorImage, tokens: int,
+                 base: int) -> None:
+        self.shapes, self.params, self.config, self.tokens = shapes, params, shapes.config, tokens
+        self.emit = Emitter(params.sfu_lanes, base)
+        self.weights, self.vectors = weights, vectors
+        widest = max(matrix.inputs for matrix in weights.matrices.values())
+        self.buffers = Buffers(params, shapes, widest, tokens)
+        self.attention = AttentionEmitter(self.emit, params, shapes, self.buffers, weights, vectors)
+
+    def decode(self) -> list[int]:
+        """Words of a run with MODE = DECODE: token TOKEN at POSITION, then HALT."""
+        e, v = self.emit, self.vectors
+        e.alu(Alu.MUL, Register.ADDRESS, Register.TOKEN, v.embed_stride)
+        self._load(v.embed_at, Register.ADDRESS, self.buffers.x.first, self.config.dim)
+        self._layers()
+        e.anchor()
+        self._head()
+        e.add("HALT")
+        return e.words()
+
+    def prefill(self) -> list[int]:
+        """Words of a run with MODE = PREFILL + the last token's row: CHUNKS times `tokens` tokens of the prompt table."""
+        e, v, b, dim = self.emit, self.vectors, self.buffers, self.config.dim
+        e.alu(Alu.SUB, Register.MODE, Register.MODE, 1)
+        e.barrier()
+        chunk = e.anchor()
+        e.alu(Alu.SHL, Register.ADDRESS, Register.POSITION, 2)
+        for t in range(self.tokens):
+            e.add("LDG", writes=[e.span(b.x.first + t * b.x.stride, dim)], a=v.prompt_at + 4 * t, ra=Register.ADDRESS,
+                  b=b.x.first + t * b.x.stride, n=dim, table=v.embed_at, stride=v.embed_stride)
+        self._layers()
+        e.alu(Alu.ADD, Register.POSITION, Register.POSITION, self.tokens)
+        e.add("DBNZ", a=chunk, rd=Register.CHUNKS)
+        e.anchor()
+        e.add("VEC", e.spans(b.x, dim, self.tokens), [e.span(b.x.first, dim)], a=b.x.first, b=b.x.first,
+              rb=Register.MODE, n=dim, store=1)
+        self._head()
+        e.add("HALT")
+        return e.words()
+
+    def _layers(self) -> None:
+        """x through all layers; ends behind a barrier."""
+        e, c, v = self.emit, self.config, self.vectors
+        e.alu(Alu.MUL, Register.ADDRESS, Register.POSITION, v.rope_stride)
+        self._load(v.rope_at, Register.ADDRESS, self.buffers.rope.first, 4 * self.shapes.head * self.tokens)
+        e.alu(Alu.ADD, Register.LAYERS, 0, c.layers)
+        for register in (Register.WEIGHTS, Register.NORMS, Register.CACHE, Register.SCALES):
+            e.alu(Alu.ADD, register)
+        self._load_attn_norm(0)
+        self._load_ffn_norm(0)
+        self._load_scales(0)
+        self.attention.emit_lengths()
+        e.barrier()
+        top = e.anchor()
+        self._layer()
+        e.barrier()
+        e.alu(Alu.ADD, Register.WEIGHTS, Register.WEIGHTS, self.weights.layer_bytes)
+        e.alu(Alu.ADD, Register.NORMS, Register.NORMS, 2 * v.norm_stride)
+        e.alu(Alu.ADD, Register.CACHE, Register.CACHE, self.weights.cache_stride)
+        e.alu(Alu.ADD, Register.SCALES, Register.SCALES, 2 * c.kv_heads * v.scale_stride)
+        e.add("DBNZ", a=top, rd=Register.LAYERS)
+
+    def _load(self, address: int, register: int, row: int, count: int) -> None:
+        self.emit.add("LDV", writes=[self.emit.span(row, count)], a=address, ra=register, b=row, n=count)
+
+    def _load_attn_norm(self, ahead: int) -> None:
+        """Of the layer `ahead` of this one; behind the last layer lies the final norm."""
+        at = self.vectors.norms_at + 2 * ahead * self.vectors.norm_stride
+        self._load(at, Register.NORMS, self.buffers.attn_norm.first, self.config.dim)
+
+    def _load_ffn_norm(self, ahead: int) -> None:
+        at = self.vectors.norms_at + (2 * ahead + 1) * self.vectors.norm_stride
+        self._load(at, Register.NORMS, self.buffers.ffn_norm.first, self.config.dim)
+
+    def _load_scales(self, ahead: int) -> None:
+        rows = 2 * self.config.kv_heads
+        at = self.vectors.scales_at + ahead * rows * self.vectors.scale_stride
+        self._load(at, Register.SCALES, self.buffers.scales, rows * self.shapes.scale_row)
+
+    def _layer(self) -> None:
+        c, b, n = self.config, self.buffers, self.tokens
+        self._norm(b.attn_norm, n)
+        self._product(self.weights.qkv, b.h, c.dim, b.qkv)
+        self.attention.emit()
+        self._product(self.weights.o, b.attn, self.shapes.q_size, b.h, self._add_branch)
+        self._norm(b.ffn_norm, n)
+        self._product(self.weights.gate_up, b.h, c.dim, b.ff, self._silu)
+        self._load_attn_norm(1)
+        self._load_ffn_norm(1)
+        self._load_scales(1)
+        self._product(self.weights.down, b.gate, self.shapes.ffn, b.h, self._add_branch)
+
+    def _norm(self, weight: Rows, n: int) -> None:
+        """h = x / sqrt(mean(x^2) + eps) * weight, of the first n tokens."""
+        e, c, b, mean = self.emit, self.config, self.buffers, self.buffers.mean
+        e.vec(None, b.x, c.dim, count=n, binary=Binary.MUL, b=b.x, reduce=Reduce.SUM, to=mean)
+        e.vec(None, None, 1, count=n, from_scalar=mean, binary=Binary.MUL, immediate=bits(1 / c.dim),
+              reduce=Reduce.SUM, to=mean)
+        e.vec(None, None, 1, count=n, from_scalar=mean, binary=Binary.ADD, immediate=bits(c.norm_eps),
+              unary=Unary.RSQRT, reduce=Reduce.SUM, to=mean)
+        e.vec(b.h, b.x, c.dim, count=n, binary=Binary.MUL, scalar=mean)
+        e.vec(b.h, b.h, c.dim, count=n, binary=Binary.MUL, b=weight)
+
+    def _add_branch(self, first: int, count: int) -> None:
+        """x += h on elements first .. first + count."""
+        e, b = self.emit, self.buffers
+        row, count = first // e.lanes, min(count, self.config.dim - first)
+        if count > 0:
+            e.vec(b.x + row, b.x + row, count, count=self.tokens, binary=Binary.ADD, b=b.h + row)
+
+    def _silu(self, first: int, count: int) -> None:
+        """gate = silu(ff) on elements of ff's first half, gate *= ff on those of the second, as they come."""
+        e, b, ffn, n = self.emit, self.buffers, self.shapes.ffn, self.tokens
+        in_gate = min(count, ffn - first)
+        if in_gate > 0:
+            gate, ff = b.gate + first // e.lanes, b.ff + first // e.lanes
+            e.vec(gate, ff, in_gate, count=n, binary=Binary.MUL, immediate=bits(-1.0), unary=Unary.EXP)
+            e.vec(gate, gate, in_gate, count=n, binary=Binary.ADD, immediate=bits(1.0), unary=Unary.RECIP)
+            e.vec(gate, gate, in_gate, count=n, binary=Binary.MUL, b=ff)
+        first, count = max(first, ffn), min(first + count, 2 * ffn) - max(first, ffn)
+        if count > 0:
+            gate = b.gate + (first - ffn) // e.lanes
+            e.vec(gate, gate, count, count=n, binary=Binary.MUL, b=b.ff + first // e.lanes)
+
+    def _product(self, matrix: Matrix, source: Rows, elements: int, out: Rows,
+                 then: Callable[[int, int], None] | None = None) -> None:
+        """out = matrix * source; `then(first, count)` is emitted for each tile's elements once the next tile is."""
+        self._quantise(matrix, source, elements, self.tokens)
+        first, ready = 0, []
+        for i, rows in enumerate(matrix.rows):
+            self._tile(matrix, i, out + first // self.emit.lanes, Register.WEIGHTS, self.tokens)
+            count = rows * self.params.row_groups
+            ready.append((first, count))
+            first += count
+            if then is not None and i:
+                then(*ready[i - 1])
+        if then is not None:
+            then(*ready[-1])
+
+    def _quantise(self, matrix: Matrix, source: Rows, elements: int, count: int) -> None:
+        e, p, b = self.emit, self.params, self.buffers
+        group_blocks = matrix.group_blocks
+        e.quantise(source, elements, b.x_block, matrix.inputs // BLOCK // p.ksplit, count=count, token_step=1,
+                   n=elements, group_log2=group_blocks.bit_length() - 1,
+                   round_log2=(p.ksplit * group_blocks).bit_length() - 1, slot=b.x_slot)
+
+    def _tile(self, matrix: Matrix, i: int, out: Rows, register: int, count: int) -> None:
+        e, b, rows = self.emit, self.buffers, matrix.rows[i]
+        e.add("LDW", a=matrix.offsets[i], ra=register, n=matrix.beats[i])
+        region = ("xbuf", b.x_block, b.x_block + matrix.inputs // BLOCK // self.params.ksplit)
+        multiply(e, out, rows * self.params.row_groups, region, count=count, n=matrix.share, rows=rows, group_log2=matrix.group_blocks.bit_length() - 1, scaled=1,
+                 minimum=int(matrix.minimum), slot=b.x_slot, beats=matrix.beats[i])
+
+    def _head(self) -> None:
+        """Final norm of the first token, then the head tile by tile into the running arg-max."""
+        e, p, c, b = self.emit, self.params, self.config, self.buffers
+        head = self.weights.head
+        self._norm(b.attn_norm, 1)
+        self._quantise(head, b.h, c.dim, 1)
+        first, late = 0, []
+
+        def fold(at: int, start: int, count: int) -> None:
+            e.add("AMX", [e.span(at, count)], a=start, b=at, n=count, first=int(start == 0))
+
+        for i, rows in enumerate(head.rows):
+            out = b.logits[i % b.RING]
+            self._tile(head, i, Rows(out), 0, 1)
+            for tile in late:
+                fold(*tile)
+            late = [(out, first, min(rows * p.row_groups, c.vocab - first))]
+            first += late[0][2]
+        for tile in late:
+            fold(*tile)
