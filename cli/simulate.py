@@ -23,8 +23,10 @@ def add_generation_options(parser: argparse.ArgumentParser, prompt: str | None, 
     )
 
 
-def add_memory_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--memory", choices=MEMORIES, default="ideal", help="memory timing at level rtl; default ideal")
+def add_memory_option(parser: argparse.ArgumentParser, default: str = "ideal") -> None:
+    parser.add_argument(
+        "--memory", choices=MEMORIES, default=default, help=f"memory timing at level rtl; default {default}"
+    )
 
 
 def add_verbs(verbs, common: argparse.ArgumentParser) -> None:

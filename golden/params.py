@@ -78,7 +78,8 @@ class LlmParams:
             f"must leave at least sfu_lanes = {self.sfu_lanes} MPUs of the {self.row_groups} row groups",
         )
         for name in ("acc_depth", "vmem_rows", "xbuf_blocks", "imem_words", "queue_depth", "fifo_depth", "burst_beats"):
-            _check(_power_of_two(getattr(self, name)), name, getattr(self, name), "must be a power of two")
+            value = getattr(self, name)
+            _check(_power_of_two(value) and value > 1, name, value, "must be a power of two, at least 2")
         _check(self.fifo_depth >= 32, "fifo_depth", self.fifo_depth, "must be at least 32")
         _check(4 <= self.acc_depth <= 64, "acc_depth", self.acc_depth, "must be 4..64")
         _check(

@@ -111,8 +111,9 @@ class AttentionEmitter:
             for k in range(s.k_blocks):
                 e.add("LDW", [("cache", image, image + 1)], a=at + k * s.kv_rows * s.bundle_beats * beat,
                       ra=Register.CACHE, rn=beats)
-            multiply(e, b.scores[turn] + tile * s.kv_tile // p.sfu_lanes, s.kv_tile, ("xbuf", block, block + s.k_blocks),
-                     count=self.tokens, rn=rows, grow=1, blocks=s.k_blocks, raw=1, slot=slot)
+            out = b.scores[turn] + tile * s.kv_tile // p.sfu_lanes
+            multiply(e, out, s.kv_tile, ("xbuf", block, block + s.k_blocks), count=self.tokens, rn=rows, grow=1,
+                     blocks=s.k_blocks, raw=1, slot=slot)
 
     def _tile_length(self, tile: int) -> tuple[Register, Register]:
         """Rows of K in `tile`, 0 where the context is shorter, and their beats; in registers of their own."""
@@ -141,8 +142,9 @@ class AttentionEmitter:
         image = 2 * kv + 1
         e.add("LDW", [("cache", image, image + 1)], a=self.weights.cache_at + self.weights.v_at[kv],
               ra=Register.CACHE, rn=Register.V_BEATS)
-        multiply(e, b.attn + head * s.head // p.sfu_lanes, s.v_rows * p.row_groups,
-                 ("xbuf", block, block + s.v_blocks), count=count, rn=Register.V_BLOCKS, rows=s.v_rows, raw=1, slot=slot)
+        out = b.attn + head * s.head // p.sfu_lanes
+        multiply(e, out, s.v_rows * p.row_groups, ("xbuf", block, block + s.v_blocks), count=count,
+                 rn=Register.V_BLOCKS, rows=s.v_rows, raw=1, slot=slot)
         e.vec(None, None, 1, count=count, from_scalar=total, unary=Unary.RECIP, reduce=Reduce.SUM, to=total)
 
     def _normalise(self, head: int) -> None:

@@ -57,12 +57,12 @@ class PackedWeights:
 
     Attributes:
         images: port -> uint8 array. used_bytes: of the lanes' streams; the rest of a tile fills up shorter lanes.
-        values: weights that are not 0.
+        values: weights that are not 0, by matrix, of all layers.
     """
 
     images: dict[str, np.ndarray]
     used_bytes: int
-    values: int
+    values: dict[str, int]
 
 
 def pack_weights(model: Model, weights: WeightImages) -> PackedWeights:
@@ -74,14 +74,14 @@ def pack_weights(model: Model, weights: WeightImages) -> PackedWeights:
     p = weights.params
     with tempfile.SpooledTemporaryFile(IN_MEMORY) as spool:
         tiles: list[tuple[str, int, int, int]] = []
-        used = values = 0
+        used, values = 0, dict.fromkeys(weights.matrices, 0)
         for name, matrix in weights.matrices.items():
             for layer, packed in enumerate(_packed(model, weights, name)):
                 if layer == 0:
                     matrix.minimum = packed.has_minimum
                 elif matrix.minimum != packed.has_minimum:
                     raise UnsupportedModelError(f"{name} of layer {layer}: has minima, or has none, unlike layer 0")
-                values += packed.values
+                values[name] += packed.values
                 for number, tile in enumerate(packed.tiles):
                     tiles.append((name, layer, number, len(tile.words)))
                     used += tile.used * p.lane_bits // 8

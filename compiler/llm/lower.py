@@ -89,6 +89,7 @@ def compile_model(model: Model, params: LlmParams, *, context: int | None = None
             "kv": weights.cache_bytes * params.channels,
         },
         "stored_weights": packed.values,
+        "cache": {"at": weights.cache_at, "bytes": weights.cache_bytes},
     }
     images = {**packed.images, "v": fill_vectors(model, vectors, words)}
     return Program(manifest, words, images, {TOKENIZER: dump_tokenizer(model.tokenizer)})

@@ -56,7 +56,7 @@ class StepEmitter:
         return e.words()
 
     def prefill(self) -> list[int]:
-        """Words of a run with MODE = PREFILL + the last token's row: CHUNKS times `tokens` tokens of the prompt table."""
+        """Words of a run with MODE = PREFILL + the last token's row: CHUNKS times `tokens` tokens of the prompt."""
         e, v, b, dim = self.emit, self.vectors, self.buffers, self.config.dim
         e.alu(Alu.SUB, Register.MODE, Register.MODE, 1)
         e.barrier()
@@ -185,8 +185,9 @@ class StepEmitter:
         e, b, rows = self.emit, self.buffers, matrix.rows[i]
         e.add("LDW", a=matrix.offsets[i], ra=register, n=matrix.beats[i])
         region = ("xbuf", b.x_block, b.x_block + matrix.inputs // BLOCK // self.params.ksplit)
-        multiply(e, out, rows * self.params.row_groups, region, count=count, n=matrix.share, rows=rows, group_log2=matrix.group_blocks.bit_length() - 1, scaled=1,
-                 minimum=int(matrix.minimum), slot=b.x_slot, beats=matrix.beats[i])
+        multiply(e, out, rows * self.params.row_groups, region, count=count, n=matrix.share, rows=rows,
+                 group_log2=matrix.group_blocks.bit_length() - 1, scaled=1, minimum=int(matrix.minimum), slot=b.x_slot,
+                 beats=matrix.beats[i])
 
     def _head(self) -> None:
         """Final norm of the first token, then the head tile by tile into the running arg-max."""

@@ -44,9 +44,15 @@ class VectorImage:
         self.size = memory.used
 
     def manifest(self) -> dict:
+        c = self.shapes.config
         return {
-            name: {"at": getattr(self, f"{name}_at"), "stride": getattr(self, f"{single}_stride")}
-            for name, single in (("embed", "embed"), ("rope", "rope"), ("norms", "norm"), ("scales", "scale"))
+            name: {"at": getattr(self, f"{name}_at"), "stride": getattr(self, f"{single}_stride"), "rows": rows}
+            for name, single, rows in (
+                ("embed", "embed", c.vocab),
+                ("rope", "rope", self.shapes.context),
+                ("norms", "norm", 2 * c.layers + 1),
+                ("scales", "scale", 2 * c.kv_heads * c.layers),
+            )
         }
 
     def rope(self) -> np.ndarray:

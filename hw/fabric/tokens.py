@@ -94,7 +94,7 @@ class TokenQueue(wiring.Component):
 
 
 class FinishWatch(wiring.Component):
-    """`finished` of a unit that does one instruction at a time: it is not busy, at least one cycle after it took one."""
+    """`finished` of a unit that does one instruction at a time: it is not busy, a cycle or more after it took one."""
 
     def __init__(self):
         super().__init__({"taken": In(1), "busy": In(1), "finished": Out(1)})

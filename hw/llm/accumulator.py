@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.params import LlmParams
 
-from .layouts import PAIR, PARTIAL_BITS, ROW_BITS, product_layout, numbered_side_layout, tile_layout
+from .layouts import PAIR, PARTIAL_BITS, ROW_BITS, numbered_side_layout, product_layout, tile_layout
 from .partial import GroupSums
 
 __all__ = ["Accumulator"]

@@ -2,11 +2,11 @@
 
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from golden.llm.numerics import EX_MAX
 from golden.params import BLOCK, LlmParams
+from hw.fabric.ram import Ram
 
 from .layouts import PAIR, PARTIAL_BITS, block_layout, fill_layout, inputs_layout, tile_layout
 
@@ -108,12 +108,11 @@ class ColumnFeeder(wiring.Component):
 
     def _buffer(self, m, name, mine, address):
         """What is stored at `address`, one cycle later."""
-        m.submodules[name] = memory = Memory(shape=block_layout().size, depth=self.params.xbuf_blocks, init=[])
-        write, read = memory.write_port(), memory.read_port()
+        m.submodules[name] = ram = Ram(width=block_layout().size, depth=self.params.xbuf_blocks)
         stored = Signal(block_layout(), name=f"{name}_data")
         m.d.comb += [
-            write.en.eq(self.write_valid & mine), write.addr.eq(self.write_block), write.data.eq(self.write_data),
-            read.addr.eq(address), stored.eq(read.data),
+            ram.write_enable.eq(self.write_valid & mine), ram.write_address.eq(self.write_block),
+            ram.write_data.eq(self.write_data), ram.read_address.eq(address), stored.eq(ram.read_data),
         ]
         return stored
 

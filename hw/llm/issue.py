@@ -1,5 +1,7 @@
 """Issues a bundle as passes: one or two output rows a cycle, the slots of the other rows masked to zero."""
 
+from itertools import pairwise
+
 from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
@@ -136,7 +138,7 @@ class BundleIssue(wiring.Component):
             m.d.sync += stage[0].weights[slot].eq(Mux(mine, held.weights[slot], 0))
         for i in range(1, stages):
             m.d.sync += [stage[i].eq(stage[i - 1]), kind[i].eq(kind[i - 1])]
-        m.d.sync += [late.eq(early) for early, late in zip(valid, valid[1:], strict=False)]
+        m.d.sync += [late.eq(early) for early, late in pairwise(valid)]
 
         out = Signal(pass_layout(), reset_less=True)
         is_whole, by_bitmap, is_tail = kind[-1]

@@ -55,6 +55,7 @@ class Lane(wiring.Component):
         wiring.connect(m, fifo.r_stream, decoder.lane)
         for name in ("tile", "start", "filled", "group_free", "grant", "side_grant"):
             m.d.comb += getattr(decoder, name).eq(getattr(self, name))
-        for name in ("request", "half", "ends", "passes", "side_request", "side", "header", "exponent", "min_shift", "busy", "error"):
+        for name in ("request", "half", "ends", "passes", "side_request", "side", "header", "exponent", "min_shift",
+                     "busy", "error"):
             m.d.comb += getattr(self, name).eq(getattr(decoder, name))
         return m

@@ -157,7 +157,8 @@ class Mpe(wiring.Component):
         suffix = f"{column}_{number}"
         widths = {"room": 1, "busy": 1, "error": 1, "header": 1, "min_shift": 3}
         out = {name: Signal(width, name=f"{name}_{suffix}") for name, width in widths.items()}
-        out |= {"exponent": Signal(signed(10), name=f"exponent_{suffix}"), "out": Signal(signed(48), name=f"out_{suffix}")}
+        widths = {"exponent": 10, "out": 48}
+        out |= {name: Signal(signed(width), name=f"{name}_{suffix}") for name, width in widths.items()}
         chains = [column * p.row_groups + lane * p.mpus + number for lane in range(p.mpu_vpus)]
         room = Signal(p.mpu_vpus, name=f"lane_room_{suffix}")
         m.d.comb += [self.lane_room[chain].eq(room[i]) for i, chain in enumerate(chains)]

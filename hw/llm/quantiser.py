@@ -57,7 +57,6 @@ class Quantiser(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        p = self.params
         count, mask = Signal(range(2 * self.blocks * BLOCK)), Signal(8)
         rows = Signal(range(2 * self.blocks << self.sub_bits))
         m.d.comb += [
@@ -71,9 +70,9 @@ class Quantiser(wiring.Component):
         return m
 
     def _pass(self, m, rows, name, begin):
-        """A walk over `rows` rows, from the cycle after `begin`: (valid, row number, live lanes, last row, base row, t).
+        """A walk over `rows` rows from the cycle after `begin`: (valid, row number, live lanes, last row, base row, t).
 
-        The numbers of a repetition change when its last row has been read.
+        The base row and t change when the last row of repetition t has been read.
         """
         p = self.params
         lane_bits = p.sfu_lanes.bit_length() - 1
@@ -182,8 +181,9 @@ class Quantiser(wiring.Component):
             right, amount = Signal(9, name=f"right_{k}"), Signal(5, name=f"amount_{k}", reset_less=True)
             m.d.comb += right.eq(17 + emax - EX_MAX + shift - word[23:31])
             m.d.sync += amount.eq(Mux(right > 31, 31, right))
-            significand = delay(m, Mux(s1_live[k] & word[23:31].any(), Cat(word[:23], 1), 0)[:24], 1, f"significand_{k}")
-            values.append(self._rounded(m, k, significand, amount, delay(m, word[31], 1, f"sign_{k}")))
+            significand = Mux(s1_live[k] & word[23:31].any(), Cat(word[:23], 1), 0)[:24]
+            s2_significand, s2_sign = delay(m, significand, 1, f"significand_{k}"), delay(m, word[31], 1, f"sign_{k}")
+            values.append(self._rounded(m, k, s2_significand, amount, s2_sign))
 
         # s3: values are rounded
         out_valid, out_last = Signal(OUT), Signal(OUT)

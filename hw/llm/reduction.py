@@ -70,7 +70,7 @@ class SumFold(wiring.Component):
         ring = Signal(32)
         m.d.comb += ring.eq(add("ring", Mux(opens, 0, ring), level[0]))
 
-        # A pair is read before the next vector can overwrite it: its partial s comes s + 1 cycles after `last` or later.
+        # Pair j is read j + 1 cycles after `last`; the next vector's partial s comes s + 1 cycles after it or later.
         pairs = Signal(data.ArrayLayout(32, PARTIALS), reset_less=True)
         closes, partial = tag[0], tag[1:]
         pair, pairing = Signal(range(PARTIALS // 2)), Signal()
@@ -105,8 +105,8 @@ class SumFold(wiring.Component):
 class MaximumFold(wiring.Component):
     """Largest element of a vector, and its index; ties go to the lower index; -0 < +0.
 
-    One row a cycle, vectors one behind the other; LATENCY log2(sfu_lanes) + 1 from a row to the result. `ce` low freezes
-    everything.
+    One row a cycle, vectors one behind the other; LATENCY log2(sfu_lanes) + 1 from a row to the result. `ce` low
+    freezes everything.
 
     Attributes:
         begin, index: strobe while the unit is empty: the next row starts at element `index`.

@@ -2,12 +2,12 @@
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from golden.isa.llm import ISA, QUEUES, Alu
 from golden.params import LlmParams
 from hw.fabric.isa_layout import instruction_layout
+from hw.fabric.ram import Ram
 
 __all__ = ["ARGUMENTS", "ERROR_CODES", "Sequencer"]
 
@@ -56,10 +56,9 @@ class Sequencer(wiring.Component):
         m = Module()
         per_word = self.params.axi_bits // ISA.bits
         shift = per_word.bit_length() - 1
-        m.submodules.store = store = Memory(
-            shape=self.params.axi_bits, depth=max(2, self.params.imem_words // per_word), init=[]
+        m.submodules.store = store = Ram(
+            width=self.params.axi_bits, depth=max(2, self.params.imem_words // per_word)
         )
-        write, read = store.write_port(), store.read_port()
         pc, loaded = self.pc, Signal(17)
         word = Signal(ISA.bits, reset_less=True)
         resolved = Signal(ISA.bits, reset_less=True)
@@ -79,9 +78,9 @@ class Sequencer(wiring.Component):
         m.d.comb += inst.eq(word)
         ra, rb, rn = register(inst.ra), register(inst.rb), register(inst.rn)
         m.d.comb += [
-            read.addr.eq(pc >> shift),
-            write.addr.eq(loaded),
-            write.data.eq(self.program.payload),
+            store.read_address.eq(pc >> shift),
+            store.write_address.eq(loaded),
+            store.write_data.eq(self.program.payload),
             *(queue.payload.eq(resolved) for queue in self.queues),
         ]
 
@@ -120,7 +119,7 @@ class Sequencer(wiring.Component):
                         m.d.comb += self.load.eq(1)
                         m.next = "LOAD"
             with m.State("LOAD"):
-                m.d.comb += [self.program.ready.eq(1), write.en.eq(self.program.valid)]
+                m.d.comb += [self.program.ready.eq(1), store.write_enable.eq(self.program.valid)]
                 with m.If(self.program.valid):
                     m.d.sync += loaded.eq(loaded + 1)
                     with m.If(((loaded + 1) << shift) >= self.words):
@@ -129,7 +128,7 @@ class Sequencer(wiring.Component):
                 m.next = "FETCH"
             with m.State("FETCH"):
                 select = pc[:shift] if shift else Const(0, 1)
-                m.d.sync += word.eq(read.data.word_select(select, ISA.bits) if shift else read.data)
+                m.d.sync += word.eq(store.read_data.word_select(select, ISA.bits) if shift else store.read_data)
                 m.next = "RESOLVE"
             with m.State("RESOLVE"):
                 m.d.sync += [

@@ -90,13 +90,14 @@ class PassMerger(wiring.Component):
         side_shape = numbered_side_layout(self.params)
         merged, side = Signal(pass_layout()), Signal(side_shape)
         numbered, sides = [], []
+        side_names = side_layout(self.params).members
         for lane in range(lanes):
             one, beat = Signal(pass_layout(), name=f"pass_{lane}"), Signal(side_shape, name=f"side_{lane}")
             m.d.comb += [
                 one.eq(self.i[lane]),
                 one.tags.row.eq(self.i[lane].tags.row << lane_bits | lane),
                 one.tags.second_row.eq(self.i[lane].tags.second_row << lane_bits | lane),
-                *(getattr(beat, name).eq(getattr(self.side_i[lane], name)) for name in self.side_i[lane].shape().members),
+                *(getattr(beat, name).eq(getattr(self.side_i[lane], name)) for name in side_names),
                 beat.lane.eq(lane),
             ]
             numbered.append(one.as_value() & one.tags.valid.replicate(len(one.as_value())))

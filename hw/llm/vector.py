@@ -11,10 +11,10 @@ from golden.params import LlmParams
 from hw.fabric.pipeline import delay
 
 from .layouts import block_layout
-from .vector_lane import VectorLane
 from .operation import Operation, vector_layout
 from .quantiser import Quantiser
 from .reduction import MaximumFold, SumFold
+from .vector_lane import VectorLane
 from .walk import RowWalk, tag_layout
 
 __all__ = ["Operation", "VectorUnit", "vector_layout"]

@@ -2,10 +2,10 @@
 
 from amaranth.hdl import Module
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from golden.params import LlmParams
+from hw.fabric.ram import Ram
 
 __all__ = ["GlobalBuffer"]
 
@@ -36,15 +36,15 @@ class GlobalBuffer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         for port in ("a", "b"):
-            memory = Memory(shape=self.params.sfu_lanes * 32, depth=self.params.vmem_rows, init=[])
-            m.submodules[port] = memory
-            write, read = memory.write_port(granularity=32), memory.read_port()
+            m.submodules[port] = ram = Ram(
+                width=self.params.sfu_lanes * 32, depth=self.params.vmem_rows, parts=self.params.sfu_lanes
+            )
             m.d.comb += [
-                write.en.eq(self.write_elements),
-                write.addr.eq(self.write_row),
-                write.data.eq(self.write_data),
-                read.en.eq(getattr(self, f"{port}_read")),
-                read.addr.eq(getattr(self, f"{port}_row")),
-                getattr(self, f"{port}_data").eq(read.data),
+                ram.write_enable.eq(self.write_elements),
+                ram.write_address.eq(self.write_row),
+                ram.write_data.eq(self.write_data),
+                ram.read_enable.eq(getattr(self, f"{port}_read")),
+                ram.read_address.eq(getattr(self, f"{port}_row")),
+                getattr(self, f"{port}_data").eq(ram.read_data),
             ]
         return m

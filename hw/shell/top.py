@@ -8,10 +8,11 @@ from amaranth.lib import wiring
 
 from golden.params import LlmParams
 from hw.fabric.axi import axi_read, axi_write
+from hw.fabric.ram import RAM
 from hw.llm.engine import RESULTS, LlmEngine
 from hw.llm.mpe import MPU_MODULE
-from hw.llm.sequencer import ARGUMENTS
 from hw.llm.mpu import Mpu
+from hw.llm.sequencer import ARGUMENTS
 
 from .control import Control, axi_lite
 from .registers import COUNTERS
@@ -72,6 +73,7 @@ def generate_llm(params: LlmParams) -> dict[str, str]:
     top = _FlatTop(params)
     module = top.build()
     return {
+        RAM.name: RAM.read_text(),
         f"{MPU_MODULE}.v": verilog.convert(Mpu(params), name=MPU_MODULE, **options),
         f"{LLM_TOP}.v": verilog.convert(module, name=LLM_TOP, ports=top.ports, **options),
     }

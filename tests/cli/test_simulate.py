@@ -46,10 +46,8 @@ def answers(monkeypatch):
         def generate(self, prompt, count, stop_ids=()):
             answers["prompt"] = prompt
             assert stop_ids == (0,)
-            for _ in prompt[1:]:
-                yield SimpleNamespace(token=None, cycles=50)
-            for token in answers[self.level][:count]:
-                yield SimpleNamespace(token=token, cycles=100)
+            for position, token in enumerate(answers[self.level][:count], len(prompt) - 1):
+                yield SimpleNamespace(position=position, token=token, cycles=100)
 
         def report(self):
             return {**REPORT, "level": self.level, "macs": 9600 if self.level == "golden" else None}

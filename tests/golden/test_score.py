@@ -6,6 +6,7 @@ from gguf import GGMLQuantizationType
 
 from compiler.frontend import load_model
 from compiler.llm import compile_model
+from compiler.llm.registers import DECODE
 from compiler.models import TINY
 from golden.llm import score
 from golden.llm.executor import Executor
@@ -18,7 +19,6 @@ SHAPES = {
     "two-channels": {"channels": 2, "planes": 1, "ksplit": 4, "acc_depth": 32, "sfu_lanes": 8, "fifo_depth": 64},
 }
 CONTEXT = QUERIES + 16
-WITH_HEAD = 1
 
 
 @pytest.fixture(scope="module", params=[*SHAPES, "grouped-queries"])
@@ -50,7 +50,7 @@ def executed_logits(program, tokens):
     rows = []
     for position, token in enumerate(tokens):
         executor.history = []
-        executor.run((token, position, WITH_HEAD))
+        executor.run((token, position, DECODE))
         products = [result for _, name, result in executor.history if name == "MV"]
         rows.append(np.concatenate(products[-tiles:])[: program.manifest["model"]["vocab"]])
     return np.stack(rows)

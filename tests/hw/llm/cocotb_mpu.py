@@ -65,9 +65,9 @@ async def feed(dut, params, vectors):
         half = block % 2
         for slot in range(BLOCK):
             await RisingEdge(dut.clk)
+            inputs = [[int(vectors[2 * c + i][0][block][slot]) for i in (0, 1)] for c in pairs]
             dut.fill.value = packed(fill_layout(), [
-                {"valid": 1, "half": half, "slot": slot, "value": [int(vectors[2 * c + i][0][block][slot]) for i in (0, 1)]}
-                for c in pairs
+                {"valid": 1, "half": half, "slot": slot, "value": value} for value in inputs
             ])
         await RisingEdge(dut.clk)
         dut.fill.value = 0

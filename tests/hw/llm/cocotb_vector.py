@@ -86,7 +86,8 @@ class Bench:
             return 1
         if name == "QNT":
             step = 1 << v["round_log2"]
-            blocks = -(-(-(-(v["n"] + v["pad"]) // BLOCK)) // step) * step
+            needed = -(-(v["n"] + v["pad"]) // BLOCK)
+            blocks = -(-needed // step) * step
             return (v["repeat"] + 2) * blocks * BLOCK // lanes + 5
         rows = [-(-(v["n"] + t * v["n_step"]) // lanes) for t in range(v["repeat"] + 1)]
         if name == "AMX":

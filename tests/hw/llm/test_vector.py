@@ -1,6 +1,7 @@
 import pytest
 
 from golden.params import LlmParams
+from hw.fabric.ram import RAM
 from tests.hw.llm.vector_bench import VectorBench
 from tests.hw.runner import run_cocotb
 
@@ -13,4 +14,5 @@ def test_vector_unit(lanes):
         top="vector_bench",
         test_module="tests.hw.llm.cocotb_vector",
         parameters={"params": params},
+        extra_sources=[RAM],
     )
