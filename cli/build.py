@@ -1,6 +1,9 @@
 """`lacuna compile`: a model in, a program folder out."""
 
 import argparse
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
     from compiler.frontend import Model
     from golden.params import LlmParams
 
-__all__ = ["add_verbs", "compile_program"]
+__all__ = ["add_verbs", "compile_program", "make_program", "timed"]
 
 RECIPE_FLAGS = ("method", "sparsity", "density", "bits")
 
@@ -41,19 +44,35 @@ def number(text: str) -> int | float:
     return int(value) if value.is_integer() else value
 
 
-def compile_program(
+@contextmanager
+def timed(seconds: dict[str, float], step: str) -> Iterator[None]:
+    """Note how long the body takes."""
+    started = time.perf_counter()
+    yield
+    seconds[step] = time.perf_counter() - started
+
+
+def compile_program(model: Path, output: Path, **options: Any):
+    """`make_program` with these options into the folder `output`; returns the program."""
+    program = make_program(model, **options)
+    program.save(output)
+    return program
+
+
+def make_program(
     model: Path,
-    output: Path,
     *,
     config: Path | None,
     tokenizer: Path | None,
     context: int | None,
     flags: dict[str, Any] | None = None,
     calibration: Path | None = None,
+    seconds: dict[str, float] | None = None,
 ):
-    """Compile `model` into the folder `output`; returns the program.
+    """Compile `model`; returns the program.
 
     Args:
+        seconds: gets what loading, compressing and compiling took.
         flags: fields of the compression recipe that go before those of the file `config`.
         calibration: text to calibrate with; `None`: the built-in one.
 
@@ -66,15 +85,17 @@ def compile_program(
                          "--method other than magnitude")  # fmt: skip
     from compiler.frontend import load_model
 
-    loaded = load_model(model, tokenizer)
+    seconds = {} if seconds is None else seconds
+    with timed(seconds, "load"):
+        loaded = load_model(model, tokenizer)
     if recipe.changes:
-        loaded = _compressed(loaded, recipe, params, calibration, context)
+        with timed(seconds, "compress"):
+            loaded = _compressed(loaded, recipe, params, calibration, context)
     log.info("compiling %s", loaded.name)
     from compiler.llm import compile_model
 
-    program = compile_model(loaded, params, context=context)
-    program.save(output)
-    return program
+    with timed(seconds, "compile"):
+        return compile_model(loaded, params, context=context)
 
 
 def _recipe(config: Path | None, flags: dict[str, Any]) -> "Recipe":

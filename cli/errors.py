@@ -30,12 +30,14 @@ class UsageError(ValueError):
 _EXTERNAL = (
     ("compiler.frontend.model", "BadModelFileError", 2),
     ("compiler.frontend.model", "UnsupportedModelError", 3),
+    ("compiler.models.smollm2", "MissingModelError", 5),
     ("compiler.program", "BadProgramError", 2),
     ("golden.isa.formats", "IsaError", 2),
     ("compiler.llm.capacity", "DoesNotFitError", 4),
     ("sim.build", "ToolMissingError", 5),
     ("sim.build", "ToolFailedError", 6),
     ("sim.device", "DeviceError", 6),
+    ("sim.beside", "BesideError", 6),
 )
 _OWN = (
     (ConfigError, 2),

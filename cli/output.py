@@ -51,6 +51,12 @@ class Output:
             print(text, end="", flush=True, file=sys.stderr if self.json else sys.stdout)
 
     def progress(self, text: str) -> None:
-        """A line that the next one overwrites; only on a terminal. "" wipes it."""
+        """Text behind what was streamed, which the next one overwrites; only on a terminal. "" wipes it."""
         if not self.quiet and sys.stderr.isatty():
-            print(f"\r\x1b[K{text}", end="", flush=True, file=sys.stderr)
+            print(f"\x1b7\x1b[K{text}\x1b8", end="", flush=True, file=sys.stderr)
+
+    def milestone(self, text: str) -> None:
+        """As `progress`, but where there is no terminal it is a message."""
+        self.progress(text)
+        if not sys.stderr.isatty():
+            log.info(text)

@@ -1,6 +1,8 @@
 """`lacuna sim` and `lacuna verify`: run a program, on the golden executor or on the RTL."""
 
 import argparse
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ from cli.options import positive
 from cli.output import Output, log
 from golden.params import LlmParams
 
-__all__ = ["add_generation_options", "add_verbs", "encode", "generate", "simulate"]
+__all__ = ["add_generation_options", "add_verbs", "check_room", "encode", "generate", "simulate"]
 
 MEMORIES = ("ideal", "random", "hbm2", "ddr4")
 
@@ -42,9 +44,13 @@ def add_verbs(verbs, common: argparse.ArgumentParser) -> None:
     verify.set_defaults(run=run_verify)
 
 
-def encode(program, prompt: str, count: int, bos: bool | None = None) -> list[int]:
-    """Tokens of `prompt`. Raises UsageError when there are none, or no room for `count` more."""
-    tokens = program.tokenizer.encode(prompt, bos=bos)
+def encode(program, prompt: str, count: int) -> list[int]:
+    """Tokens of `prompt`. Raises UsageError as `check_room`."""
+    return check_room(program, program.tokenizer.encode(prompt), count)
+
+
+def check_room(program, tokens: list[int], count: int) -> list[int]:
+    """The same tokens. Raises UsageError when there are none, or no room for `count` more."""
     if not tokens:
         raise UsageError("--prompt: gives no tokens; write some text")
     context = program.manifest["model"]["context"]
@@ -56,46 +62,86 @@ def encode(program, prompt: str, count: int, bos: bool | None = None) -> list[in
     return tokens
 
 
-def generate(program, level: str, prompt: list[int], count: int, out: Output | None, memory: str = "ideal"):
-    """Run `prompt` and up to `count` tokens, streaming to `out`: (tokens, text, the session's report)."""
+def generate(program, level: str, prompt: list[int], count: int, out: Output | None, memory: str = "ideal",
+             echo: str = ""):
+    """Run `prompt` and up to `count` tokens, streaming to `out`: (tokens, text, the session's report).
+
+    Args:
+        echo: streamed before the first token.
+    """
     from compiler.frontend.tokenizer import TextStream
     from sim.session import LlmSession
 
-    session = LlmSession(program, level, memory=memory)
+    meter = Meter(out, len(prompt))
+    session = LlmSession(program, level, memory=memory, watch=meter.watch)
     words = TextStream(program.tokenizer)
     tokens: list[int] = []
     text = ""
-    if out is not None:
-        out.progress(f"reading the prompt of {len(prompt)} tokens")
     for step in session.generate(prompt, count, stop_ids=tuple(program.tokenizer.stop_ids)):
         log.debug("position %d: token %s, %s cycles", step.position, step.token, step.cycles)
-        if out is not None and not tokens:
-            out.progress("")
+        meter.step(step.cycles)
         tokens.append(int(step.token))
         piece = words.push(tokens[-1])
         text += piece
         if out is not None:
-            out.stream(piece)
+            out.progress("")
+            out.stream(piece if tokens[1:] else echo + piece)
     rest = words.finish()
     if out is not None:
         out.stream(rest + "\n")
     return tokens, text + rest, session.report()
 
 
-def simulate(program, level: str, prompt: list[int], count: int, out: Output, memory: str = "ideal") -> dict[str, Any]:
-    """`generate`, and at level rtl the golden level too: the record of `lacuna sim --json`."""
+class Meter:
+    """Says on `out` how far a generation is, and how fast it runs."""
+
+    def __init__(self, out: Output | None, prompt: int) -> None:
+        self.out, self.prompt, self.reading, self.cycles = out, prompt, True, 0
+        self.started = time.perf_counter()
+
+    def watch(self, cycles: int) -> None:
+        """In a run, after so many of its cycles."""
+        if self.out is not None:
+            self.out.progress(self._text(self.cycles + cycles))
+
+    def step(self, cycles: int | None) -> None:
+        """After a run: the prompt's is the first."""
+        self.cycles += cycles or 0
+        if self.out is not None and self.reading:
+            self.out.milestone(self._text(self.cycles))
+        self.reading = False
+
+    def _text(self, cycles: int) -> str:
+        speed = f"{cycles:,} cycles, {cycles / (time.perf_counter() - self.started):,.0f} a second" if cycles else ""
+        if not self.reading:
+            return f"  ... {speed}"
+        return f"reading the prompt of {self.prompt} tokens" + (f": {speed}" if cycles else "")
+
+
+def simulate(program, level: str, prompt: list[int], count: int, out: Output, memory: str = "ideal", echo: str = "",
+             golden: Callable[[], tuple[list[int], dict[str, Any]]] | None = None) -> dict[str, Any]:
+    """`generate`, and at level rtl the golden level too: the record of `lacuna sim --json`.
+
+    Args:
+        echo: see `generate`.
+        golden: tokens and report of the golden level, where it runs elsewhere; `None`: here, afterwards.
+    """
     log.info("%s: %d prompt tokens, at most %d new ones", level, len(prompt), count)
-    tokens, text, report = generate(program, level, prompt, count, out, memory)
+    tokens, text, report = generate(program, level, prompt, count, out, memory, echo)
     matches = None
     if level == "rtl":
-        log.info("golden: the same again, to compare")
-        golden_tokens, _, golden = generate(program, "golden", prompt, count, None)
+        if golden is None:
+            log.info("golden: the same again, to compare")
+            golden_tokens, _, golden_report = generate(program, "golden", prompt, count, None)
+        else:
+            golden_tokens, golden_report = golden()
         matches = golden_tokens == tokens
         if not matches:
             log.error("tokens differ: %s %s, golden %s; `lacuna verify` says where", level, tokens, golden_tokens)
         if matches and report["macs"] is None:  # the RTL does not count products; equal runs have equally many
             lanes = LlmParams.from_dict(program.manifest["params"]).dsps
-            report |= {"macs": golden["macs"], "mac_utilisation": golden["macs"] / (report["cycles"] * lanes)}
+            macs = golden_report["macs"]
+            report |= {"macs": macs, "mac_utilisation": macs / (report["cycles"] * lanes)}
     return {**report, "text": text, "tokens": tokens, "matches_golden": matches}
 
 

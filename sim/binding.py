@@ -128,8 +128,9 @@ class Engine:
         self.write_register(CONTROL, 1)
         self.clock(2)
 
-    def run(self, max_cycles):
-        """Step until ap_done_o is high (at once, if it is); the number of cycles stepped."""
+    def run(self, max_cycles, watch=None):
+        """Step until ap_done_o is high (at once, if it is); the number of cycles stepped. `watch` is called with the
+        number so far, every CHUNK."""
         first = self.cycle
         while (left := max_cycles - (self.cycle - first)) > 0:
             status = self._library.lacuna_run(self._handle, min(left, CHUNK))
@@ -137,6 +138,8 @@ class Engine:
                 return self.cycle - first
             if status != LIMIT:
                 self._check(status)
+            if watch is not None:
+                watch(self.cycle - first)
         if self.io.ap_done_o:
             return self.cycle - first
         raise EngineHungError(f"no ap_done_o after {max_cycles} cycles (cycle {self.cycle})", self.statistics())

@@ -1,6 +1,8 @@
 """Where a program runs: the golden executor or the RTL, behind one protocol."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -9,7 +11,7 @@ from compiler.program import Program
 from golden.llm.executor import Executor
 from golden.params import LlmParams
 
-__all__ = ["Device", "DeviceError", "GoldenDevice", "Outcome", "RtlDevice", "open_device"]
+__all__ = ["Device", "DeviceError", "GoldenDevice", "Outcome", "RtlDevice", "build_rtl", "open_device"]
 
 HALTED = 0x100
 CLOCK_MHZ = 225
@@ -68,25 +70,23 @@ class RtlDevice:
     Args:
         memory: timing of the memories: ideal, random, hbm2 or ddr4.
         max_cycles: a run that takes longer is reported as hung.
+        watch: called during a run, with its cycles so far.
     """
 
-    def __init__(self, memory: str = "ideal", seed: int = 0, max_cycles: int = 200_000_000) -> None:
-        self.memory, self.seed, self.max_cycles = memory, seed, max_cycles
+    def __init__(self, memory: str = "ideal", seed: int = 0, max_cycles: int = 200_000_000,
+                 watch: Callable[[int], None] | None = None) -> None:
+        self.memory, self.seed, self.max_cycles, self.watch = memory, seed, max_cycles, watch
 
     def load(self, program: Program) -> None:
-        from hw.fabric.dsp import TWIN
-        from hw.llm.mpe import MPU_MODULE
         from hw.shell.registers import COUNTERS, register_map
-        from hw.shell.top import LLM_TOP, generate_llm
 
         from .binding import Engine
         from .timing import HBM2_CHANNEL_BYTES
 
         params = LlmParams.from_dict(program.manifest["params"])
-        sources = [*generate_llm(params).values(), TWIN.read_text()]
-        self.engine = Engine.build(
-            sources, LLM_TOP, params.channels, params.axi_bits, blocks=[MPU_MODULE], timing=self.memory, seed=self.seed,
-            clock_mhz=CLOCK_MHZ, memory_bytes=max(HBM2_CHANNEL_BYTES, *map(len, program.images.values())),
+        self.engine = Engine(
+            build_rtl(params), timing=self.memory, seed=self.seed, clock_mhz=CLOCK_MHZ,
+            memory_bytes=max(HBM2_CHANNEL_BYTES, *map(len, program.images.values())),
         )
         self.registers = {r.name: r.offset for r in register_map(params.channels + 1, 4, 1, COUNTERS)}
         self.counter_names = COUNTERS
@@ -110,7 +110,7 @@ class RtlDevice:
         for i, value in enumerate(arguments):
             self._write(f"argument_{i}", value)
         self.engine.start()
-        self.engine.run(self.max_cycles)
+        self.engine.run(self.max_cycles, self.watch)
         counters = {name: self._read(f"count_{name}") for name in self.counter_names}
         status = self._read("status")
         if status != HALTED:
@@ -131,10 +131,29 @@ class RtlDevice:
         return bytes(self.engine.read_memory(port, address, count))
 
 
-def open_device(level: str, memory: str = "ideal", seed: int = 0) -> Device:
+def build_rtl(params: LlmParams) -> Path:
+    """The shared library of the engine in Verilator; from the cache, if it is there.
+
+    Raises:
+        ToolMissingError, ToolFailedError: see sim.build.
+    """
+    from hw.fabric.dsp import TWIN
+    from hw.llm.mpe import MPU_MODULE
+    from hw.shell.top import LLM_TOP
+
+    from .build import build_engine
+    from .verilog import llm_verilog
+
+    sources = [*llm_verilog(params).values(), TWIN.read_text()]
+    return build_engine(sources, LLM_TOP, params.channels, params.axi_bits, blocks=[MPU_MODULE])
+
+
+def open_device(
+    level: str, memory: str = "ideal", seed: int = 0, watch: Callable[[int], None] | None = None
+) -> Device:
     """Device of a level: golden or rtl."""
     if level == "golden":
         return GoldenDevice()
     if level == "rtl":
-        return RtlDevice(memory, seed)
+        return RtlDevice(memory, seed, watch=watch)
     raise ValueError(f"level = {level!r}: must be golden or rtl")

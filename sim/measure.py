@@ -41,6 +41,7 @@ def measure_decode(program: Program, position: int, *, memory: str = "hbm2", che
     fill_cache(program)
     arguments = (1, position, DECODE)
     device, outcome, seconds = _run(program, "rtl", memory, arguments)
+    cycles = outcome.cycles or 0
     cache = 2 * model["layers"] * model["kv_heads"] * model["head_dim"] * (position + 1)
     useful = program.manifest["bytes"]["weights_used"] + cache
     peak = params.channels * params.beat_bytes
@@ -49,13 +50,13 @@ def measure_decode(program: Program, position: int, *, memory: str = "hbm2", che
         **_record(params, memory, outcome, seconds),
         "position": position,
         "useful_bytes": useful,
-        "bandwidth_share": useful / (outcome.cycles * peak),
-        "bandwidth_share_all_channels": useful / (outcome.cycles * (peak + params.beat_bytes)),
+        "bandwidth_share": useful / (cycles * peak),
+        "bandwidth_share_all_channels": useful / (cycles * (peak + params.beat_bytes)),
         "bound_cycles": max(useful / peak, products / params.dsps),
         "bound_memory_cycles": useful / peak,
         "macs": products,
-        "mac_utilisation": products / (outcome.cycles * params.dsps),
-        "tokens_per_s": CLOCK_MHZ * 1e6 / outcome.cycles,
+        "mac_utilisation": products / (cycles * params.dsps),
+        "tokens_per_s": CLOCK_MHZ * 1e6 / cycles,
         "matches_golden": _same(program, arguments, outcome, device) if check else None,
     }
 
@@ -70,6 +71,7 @@ def measure_prefill(program: Program, tokens: int, *, memory: str = "hbm2", chec
     program.images["v"][at : at + prompt.nbytes] = prompt.view(np.uint8)
     arguments = (chunks, 0, PREFILL + last * place["row_stride"])
     device, outcome, seconds = _run(program, "rtl", memory, arguments)
+    cycles = outcome.cycles or 0
     stored = program.manifest["stored_weights"]
     attention = 2 * model["layers"] * model["heads"] * model["head_dim"] * tokens * (tokens + 1) // 2
     products = sum(stored.values()) * tokens - stored["head"] * (tokens - 1) + attention
@@ -79,9 +81,9 @@ def measure_prefill(program: Program, tokens: int, *, memory: str = "hbm2", chec
         "prefill_tokens": tokens,
         "tokens_at_once": place["tokens"],
         "macs": products,
-        "mac_utilisation": products / (outcome.cycles * rate),
+        "mac_utilisation": products / (cycles * rate),
         "bound_cycles": products / rate,
-        "tokens_per_s": CLOCK_MHZ * 1e6 * tokens / outcome.cycles,
+        "tokens_per_s": CLOCK_MHZ * 1e6 * tokens / cycles,
         "matches_golden": _same(program, arguments, outcome, device) if check else None,
     }
 
@@ -98,7 +100,7 @@ def _record(params: LlmParams, memory: str, outcome: Outcome, seconds: float) ->
     return {
         "level": "rtl", "memory": memory, "assumed_clock_mhz": CLOCK_MHZ, "params": params.to_dict(),
         "cycles": outcome.cycles, "counters": outcome.counters, "wall_s": seconds,
-        "cycles_per_s": outcome.cycles / seconds,
+        "cycles_per_s": (outcome.cycles or 0) / seconds,
     }
 
 

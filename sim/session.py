@@ -2,8 +2,9 @@
 
 import time
 from array import array
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from compiler.llm.registers import DECODE, PREFILL
 from compiler.program import Program
@@ -11,7 +12,8 @@ from golden.params import LlmParams
 
 from .device import open_device
 
-__all__ = ["LlmSession", "TokenStep", "verify"]
+__all__ = ["LlmSession", "TokenStep", "golden_run", "verify"]
+
 
 @dataclass(frozen=True)
 class TokenStep:
@@ -23,12 +25,13 @@ class TokenStep:
 
 
 class LlmSession:
-    """A program loaded on a device."""
+    """A program loaded on a device. `watch` is called during a run on the RTL, with its cycles so far."""
 
-    def __init__(self, program: Program, level: str, *, memory: str = "ideal", seed: int = 0) -> None:
+    def __init__(self, program: Program, level: str, *, memory: str = "ideal", seed: int = 0,
+                 watch: Callable[[int], None] | None = None) -> None:
         self.program, self.level, self.memory = program, level, memory
         self.params = LlmParams.from_dict(program.manifest["params"])
-        self.device = open_device(level, memory, seed)
+        self.device = open_device(level, memory, seed, watch)
         self.device.load(program)
         self._begin()
 
@@ -105,6 +108,16 @@ class LlmSession:
             "counters": {k: v for k, v in self.counters.items() if k not in self.totals},
             "wall_s": self.wall,
         }
+
+
+def golden_run(
+    folder: Path, prompt_tokens: list[int], max_new_tokens: int, stop_ids: Collection[int]
+) -> tuple[list[int], dict]:
+    """Tokens and report of the golden executor on the program in `folder`."""
+    session = LlmSession(Program.load(folder), "golden")
+    for _ in session.generate(prompt_tokens, max_new_tokens, stop_ids):
+        pass
+    return session.tokens, session.report()
 
 
 def verify(program: Program, prompt_tokens: list[int], max_new_tokens: int, *, memory: str = "ideal") -> dict:

@@ -62,7 +62,7 @@ class Tokenizer(Protocol):
 
         Args:
             prompt: what the user says; control tokens in it are plain text.
-            system: system message; `None` takes that of the model's template, if it has one.
+            system: system message, "" for none; `None` takes that of the model's template, if it has one.
 
         Raises:
             UnsupportedModelError: the vocabulary has no ChatML tokens.
@@ -160,7 +160,7 @@ class PieceTokenizer:
             system = self.default_system
         ids = []
         for role, content in (("system", system), ("user", prompt)):
-            if content is not None:
+            if content or role == "user":
                 ids += [start, *self.encode_text(f"{role}\n{content}"), end, *self.encode_text("\n")]
         return [*ids, start, *self.encode_text("assistant\n")]
 

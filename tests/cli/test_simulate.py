@@ -1,4 +1,4 @@
-"""`sim`, `verify` and `demo`: what they do with a session's answers. The session here is played, so that it can
+"""`sim` and `verify`: what they do with a session's answers. The session here is played, so that it can
 also answer wrongly; whole programs on the real one are tested in tests/e2e."""
 
 import json
@@ -8,7 +8,6 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from golden.params import LlmParams
-from sim.device import CLOCK_MHZ
 
 REPORT = {
     "cycles": 300, "cycles_prefill": 100, "cycles_per_token": [90, 110], "macs": None, "bytes_read": 6,
@@ -39,7 +38,7 @@ def answers(monkeypatch):
     answers = {"golden": right, "rtl": right, "verify": {"matches": True, "difference": None}}
 
     class Session:
-        def __init__(self, loaded, level, *, memory="ideal"):
+        def __init__(self, loaded, level, *, memory="ideal", watch=None):
             assert loaded is program
             self.level, self.memory = level, memory
 
@@ -113,19 +112,3 @@ def test_verify_names_the_difference(answers, lacuna, lacuna_json):
     assert code == 1
     assert "token: 3" in stdout
     assert lacuna_json("verify", "prog")[1]["difference"]["rtl"] == "nan"
-
-
-def test_demo_writes_its_report(answers, lacuna, tmp_path):
-    (tmp_path / "run").mkdir()
-    code, stdout, _ = lacuna("demo", "llm", "-o", tmp_path / "run")
-    assert code == 0
-    assert stdout.startswith("ROMEO:ü!\n")
-    assert "equal to golden" in stdout
-    report = json.loads((tmp_path / "run" / "report.json").read_text())
-    assert report.keys() >= REQUIRED
-    assert report["tokens_per_s"] == CLOCK_MHZ * 1e6 / 100
-    assert answers["prompt"] == [0, *b"ROMEO:"]
-    answers["rtl"] = [65]
-    code, stdout, _ = lacuna("demo", "llm", "-o", tmp_path / "run")
-    assert code == 1
-    assert "DIFFERENT" in stdout
