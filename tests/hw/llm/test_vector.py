@@ -8,7 +8,7 @@ from tests.hw.runner import run_cocotb
 
 @pytest.mark.parametrize("lanes", [4, 8, 16])
 def test_vector_unit(lanes):
-    params = {"sfu_lanes": lanes, "vmem_rows": 512, "axi_bits": 512}
+    params = {"sfu_lanes": lanes, "vmem_rows": 512, "axi_bits": 512, "channels": 16, "mpu_vpus": 8, "acc_depth": 8}
     run_cocotb(
         VectorBench(LlmParams(**params)),
         top="vector_bench",
