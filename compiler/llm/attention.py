@@ -17,7 +17,9 @@ __all__ = ["AttentionEmitter"]
 class AttentionEmitter:
     """Of `buffers.tokens` tokens in a row, from position POSITION on; each sees itself and what is before it.
 
-    Heads are pipelined: while the array computes the scores of head h, the vector unit works on head h - 1.
+    The vectors that are worked on at once are one head of all tokens, or several heads of the only one: those that
+    share a KV head, or neighbours where none is shared. Such groups are pipelined: while the array computes the scores
+    of one, the vector unit works on the one before.
     Softmax is normalised last: out = (sum of exp(s - max) * v_scale * v) / sum of exp(s - max).
     """
 
@@ -49,13 +51,30 @@ class AttentionEmitter:
             self._append(h, False)
             self._append(h, True)
         self._turn(2 * s.kv_size, s.q_size, 0)
-        for h in range(c.heads + 2):
-            if h < c.heads:
-                self._scores(h)
-            if 0 < h <= c.heads:
-                self._values(h - 1)
-            if h > 1:
-                self._normalise(h - 2)
+        groups = self._groups()
+        for i in range(len(groups) + 2):
+            if i < len(groups):
+                self._scores(groups[i], i % self.buffers.RING)
+            if 0 < i <= len(groups):
+                self._values(groups[i - 1], (i - 1) % self.buffers.RING)
+            if i > 1:
+                self._normalise(groups[i - 2], (i - 2) % self.buffers.RING)
+
+    def _groups(self) -> list[range]:
+        """Query heads by group."""
+        c, most = self.config, self.buffers.heads
+        span = c.heads if c.heads == c.kv_heads else c.heads // c.kv_heads
+        return [
+            range(first, min(first + most, start + span))
+            for start in range(0, c.heads, span)
+            for first in range(start, start + span, most)
+        ]
+
+    def _vectors(self, rows: Rows, group: range) -> tuple[Rows, int]:
+        """The vectors of a group, and how many, in `rows` where heads lie behind each other."""
+        head_rows = self.shapes.head // self.params.sfu_lanes
+        first = rows + group.start * head_rows
+        return (first, self.tokens) if self.tokens > 1 else (Rows(first.first, head_rows), len(group))
 
     def _turn(self, first: int, elements: int, table: int) -> None:
         """Rotary embedding of all heads from element `first` of qkv on, by the tables `table` and `table + 1`."""
@@ -93,27 +112,36 @@ class AttentionEmitter:
     def _kv_head(self, head: int) -> int:
         return head // (self.config.heads // self.config.kv_heads)
 
-    def _scores(self, head: int) -> None:
-        """Scores of a head: rows of K are tokens, each block of 16 inputs lies as rows below each other."""
+    def _scores(self, group: range, turn: int) -> None:
+        """Scores of a group: rows of K are tokens, each block of 16 inputs lies as rows below each other."""
         e, p, s, b = self.emitter, self.params, self.shapes, self.buffers
-        turn = head % b.RING
         block, slot = b.q_block[turn], b.q_slot[turn]
-        e.quantise(b.qkv + (2 * s.kv_size + head * s.head) // p.sfu_lanes, s.head, block, s.k_blocks,
-                   count=self.tokens, token_step=1, n=s.head, slot=slot,
+        q, count = self._vectors(b.qkv + 2 * s.kv_size // p.sfu_lanes, group)
+        e.quantise(q, s.head, block, s.k_blocks, count=count, **self._apart(s.k_blocks), n=s.head, slot=slot,
                    round_log2=(p.ksplit * s.k_blocks).bit_length() - 1)
-        image = 2 * self._kv_head(head)
-        beat = p.beat_bytes
-        for tile in range(s.k_tiles):
-            rows, beats = Register.K_ROWS, Register.K_BEATS
-            if s.k_tiles > 1:
-                rows, beats = self._tile_length(tile)
-            at = self.weights.cache_at + self.weights.k_at[self._kv_head(head)] + tile * s.k_tile_beats * beat
-            for k in range(s.k_blocks):
-                e.add("LDW", [("cache", image, image + 1)], a=at + k * s.kv_rows * s.bundle_beats * beat,
-                      ra=Register.CACHE, rn=beats)
-            out = b.scores[turn] + tile * s.kv_tile // p.sfu_lanes
-            multiply(e, out, s.kv_tile, ("xbuf", block, block + s.k_blocks), count=self.tokens, rn=rows, grow=1,
-                     blocks=s.k_blocks, raw=1, slot=slot)
+        for i, head in enumerate(group):
+            image = 2 * self._kv_head(head)
+            at = self.weights.cache_at + self.weights.k_at[self._kv_head(head)]
+            out = b.scores[turn] + i * b.scores[turn].stride
+            for tile in range(s.k_tiles):
+                rows, beats = Register.K_ROWS, Register.K_BEATS
+                if s.k_tiles > 1:
+                    rows, beats = self._tile_length(tile)
+                for k in range(s.k_blocks):
+                    part = tile * s.k_tile_beats + k * s.kv_rows * s.bundle_beats
+                    e.add("LDW", [("cache", image, image + 1)], a=at + part * p.beat_bytes, ra=Register.CACHE, rn=beats)
+                self._multiply(i, out + tile * s.kv_tile // p.sfu_lanes, s.kv_tile, block, s.k_blocks, slot=slot,
+                               rn=rows, grow=1, blocks=s.k_blocks)
+
+    def _apart(self, blocks: int) -> dict[str, int]:
+        """How the quantised vectors of a group lie: in the tokens' buffers, or behind each other."""
+        return {"token_step": 1} if self.tokens > 1 else {"block_step": blocks}
+
+    def _multiply(self, i: int, out: Rows, outputs: int, block: int, each: int, *, slot: int, **fields: int) -> None:
+        """Rows of the cache times the vectors of head `i` of a group, `each` blocks long."""
+        first = block + i * each
+        multiply(self.emitter, out, outputs, ("xbuf", first, first + each), count=self.tokens, raw=1, slot=slot + i,
+                 **fields)
 
     def _tile_length(self, tile: int) -> tuple[Register, Register]:
         """Rows of K in `tile`, 0 where the context is shorter, and their beats; in registers of their own."""
@@ -125,29 +153,31 @@ class AttentionEmitter:
         e.alu(Alu.MUL, beats, rows, s.bundle_beats)
         return rows, beats
 
-    def _values(self, head: int) -> None:
+    def _values(self, group: range, turn: int) -> None:
         """Softmax without its division, then the sum of the values."""
-        e, p, s, b, count = self.emitter, self.params, self.shapes, self.buffers, self.tokens
-        turn = head % b.RING
-        kv, scores, total = self._kv_head(head), b.scores[turn], b.total[turn]
-        length = {"rn": Register.LENGTH, "n_step": 1, "most": s.context, "count": count}
-        e.vec(scores, scores, 0, **length, binary=Binary.MUL, b=Rows(self._scale_row(kv, False)), reduce=Reduce.MAX,
-              to=b.maximum)
+        e, p, s, b = self.emitter, self.params, self.shapes, self.buffers
+        scores, total, kv = b.scores[turn], b.total[turn], self._kv_head(group.start)
+        out, count = self._vectors(b.attn, group)
+        step, more = int(self.tokens > 1), self.tokens - 1
+        length = {"rn": Register.LENGTH, "n_step": step, "most": s.context, "count": count}
+        alone = self.tokens == 1 and self.config.heads == self.config.kv_heads
+        stride = 2 * s.scale_row // p.sfu_lanes if alone else 0
+        k_scale, v_scale = (Rows(self._scale_row(kv, value), stride) for value in (False, True))
+        e.vec(scores, scores, 0, **length, binary=Binary.MUL, b=k_scale, reduce=Reduce.MAX, to=b.maximum)
         e.vec(scores, scores, 0, **length, binary=Binary.SUB, scalar=b.maximum, unary=Unary.EXP, reduce=Reduce.SUM,
               to=total)
-        e.vec(scores, scores, 0, **length, binary=Binary.MUL, b=Rows(self._scale_row(kv, True)))
+        e.vec(scores, scores, 0, **length, binary=Binary.MUL, b=v_scale)
         block, slot = b.p_block[turn], b.p_slot[turn]
-        e.quantise(scores, s.context, block, s.v_blocks, count=count, token_step=1, rn=Register.LENGTH,
-                   n_step=int(count > 1), pad=count - 1, slot=slot, round_log2=p.ksplit.bit_length() - 1)
-        image = 2 * kv + 1
-        e.add("LDW", [("cache", image, image + 1)], a=self.weights.cache_at + self.weights.v_at[kv],
-              ra=Register.CACHE, rn=Register.V_BEATS)
-        out = b.attn + head * s.head // p.sfu_lanes
-        multiply(e, out, s.v_rows * p.row_groups, ("xbuf", block, block + s.v_blocks), count=count,
-                 rn=Register.V_BLOCKS, rows=s.v_rows, raw=1, slot=slot)
+        e.quantise(scores, s.context, block, s.v_blocks, count=count, **self._apart(s.v_blocks), rn=Register.LENGTH,
+                   n_step=step, pad=more, slot=slot, round_log2=p.ksplit.bit_length() - 1)
+        for i, head in enumerate(group):
+            image = 2 * self._kv_head(head) + 1
+            at = self.weights.cache_at + self.weights.v_at[self._kv_head(head)]
+            e.add("LDW", [("cache", image, image + 1)], a=at, ra=Register.CACHE, rn=Register.V_BEATS)
+            self._multiply(i, out + i * out.stride if self.tokens == 1 else out, s.v_rows * p.row_groups, block,
+                           s.v_blocks, slot=slot, rn=Register.V_BLOCKS, rows=s.v_rows)
         e.vec(None, None, 1, count=count, from_scalar=total, unary=Unary.RECIP, reduce=Reduce.SUM, to=total)
 
-    def _normalise(self, head: int) -> None:
-        e, s, b = self.emitter, self.shapes, self.buffers
-        out = b.attn + head * s.head // self.params.sfu_lanes
-        e.vec(out, out, s.head, count=self.tokens, binary=Binary.MUL, scalar=b.total[head % b.RING])
+    def _normalise(self, group: range, turn: int) -> None:
+        out, count = self._vectors(self.buffers.attn, group)
+        self.emitter.vec(out, out, self.shapes.head, count=count, binary=Binary.MUL, scalar=self.buffers.total[turn])

@@ -11,10 +11,12 @@ __all__ = ["Buffers"]
 
 
 class Buffers:
-    """First row of every vector and first block of every quantised one, for `tokens` tokens at once.
+    """First row of every vector and first block of every quantised one, for `tokens` tokens at once; attention works on
+    `vectors` of them at once: one head of all tokens, or `heads` heads of the one token.
 
     What is written while its predecessor is still read is a ring: a list of places that take turns. A quantised vector
-    has the same blocks in every token's buffer, and `tokens` exponent slots; places that share slots overlap.
+    has the same blocks in every token's buffer, and heads have blocks behind each other. Places that share exponent
+    slots overlap.
 
     Attributes:
         x, h: residual stream, branch. attn_norm, ffn_norm: weights. rope: tables of the positions. qkv: k, v, then q.
@@ -22,22 +24,23 @@ class Buffers:
         ff, gate: feed-forward. logits: ring.
         x_block, kv_block, q_block, p_block: quantised vectors; the last three are rings.
         x_slot, kv_slot, q_slot, p_slot: their exponents.
-        total, mean, maximum, kv_scale: scalars, one a token; `total` is a ring.
+        total, mean, maximum, kv_scale: scalars, one a vector; `total` is a ring.
     """
 
     RING = 2
 
-    def __init__(self, params: LlmParams, shapes: Shapes, inputs: int, tokens: int) -> None:
-        """`inputs`: of the widest matrix, with padding."""
-        self.params, self.tokens, c, s = params, tokens, shapes.config, shapes
+    def __init__(self, params: LlmParams, shapes: Shapes, inputs: int, tokens: int, heads: int) -> None:
+        """`inputs`: of the widest matrix, with padding. One of `tokens` and `heads` is 1."""
+        self.params, self.tokens, self.heads, c, s = params, tokens, heads, shapes.config, shapes
+        self.vectors = count = tokens * heads
         rows, ring = Allocator(), range(self.RING)
 
         def vector(elements: int) -> int:
             return rows.take(-(-elements // params.sfu_lanes))
 
-        def vectors(elements: int) -> Rows:
+        def vectors(elements: int, count: int = tokens) -> Rows:
             stride = -(-elements // params.sfu_lanes)
-            return Rows(rows.take(stride * tokens), stride)
+            return Rows(rows.take(stride * count), stride)
 
         dim = s.outputs(c.dim)
         self.x, self.h = vectors(dim), vectors(dim)
@@ -46,7 +49,7 @@ class Buffers:
         self.attn = vectors(s.q_size + s.v_rows * params.row_groups)
         self.rope = vectors(4 * s.head)
         self.turned = vectors(s.q_size)
-        self.scores = [vectors(ceil_to(s.context, s.kv_tile)) for _ in ring]
+        self.scores = [vectors(ceil_to(s.context, s.kv_tile), count) for _ in ring]
         self.scales = vector(2 * c.kv_heads * s.scale_row)
         self.ff = vectors(s.outputs(2 * s.ffn))
         self.gate = vectors(s.ffn)
@@ -55,20 +58,20 @@ class Buffers:
 
         blocks = Allocator()
         head_blocks = s.head // BLOCK // params.ksplit
-        self.q_block = [blocks.take(s.k_blocks) for _ in ring]
+        self.q_block = [blocks.take(s.k_blocks * heads) for _ in ring]
         self.x_block = self.q_block[0]
         blocks.take(max(0, inputs // BLOCK // params.ksplit - blocks.used))
         self.kv_block = [blocks.take(head_blocks * tokens) for _ in ring]
-        self.p_block = [blocks.take(s.v_blocks) for _ in ring]
+        self.p_block = [blocks.take(s.v_blocks * heads) for _ in ring]
         require("xbuf_blocks (activation buffer)", blocks.used, params.xbuf_blocks, "raise xbuf_blocks")
 
         slots, scalars = Allocator(), Allocator()
-        self.q_slot = [slots.take(tokens) for _ in ring]
+        self.q_slot = [slots.take(count) for _ in ring]
         self.x_slot = self.q_slot[0]
-        self.p_slot = [slots.take(tokens) for _ in ring]
+        self.p_slot = [slots.take(count) for _ in ring]
         self.kv_slot = self.p_slot[-1]
-        self.total = [scalars.take(tokens) for _ in ring]
-        self.mean, self.maximum = scalars.take(tokens), scalars.take(tokens)
+        self.total = [scalars.take(count) for _ in ring]
+        self.mean, self.maximum = scalars.take(count), scalars.take(count)
         self.kv_scale = self.mean
         assert slots.used <= SLOTS
         assert scalars.used <= SCALARS

@@ -21,8 +21,8 @@ from .weights import MATRICES, WeightImages
 
 __all__ = ["compile_model", "instructions_for"]
 
-MOST_TOKENS = 8
-"""Tokens of a prefill at once at most: each has scalars and exponent slots of its own in two heads' turns."""
+MOST_AT_ONCE = 8
+"""Tokens of a prefill, or heads of a token, at once at most: each has scalars and exponent slots of its own, twice."""
 
 
 def _words(shapes: Shapes, weights: WeightImages, vectors: VectorImage) -> tuple[list[int], StepEmitter]:
@@ -31,20 +31,19 @@ def _words(shapes: Shapes, weights: WeightImages, vectors: VectorImage) -> tuple
     Raises:
         DoesNotFitError: not even a single token fits, or the program does not.
     """
-    def part(tokens: int, base: int) -> StepEmitter:
-        return StepEmitter(params, shapes, weights, vectors, tokens, base)
-
     params = shapes.params
-    words = part(1, 1).decode()
-    tokens = min(params.tokens, MOST_TOKENS)
-    while True:
-        try:
-            prefill = part(tokens, 1 + len(words))
-            break
-        except DoesNotFitError:
-            if tokens == 1:
-                raise
-            tokens //= 2
+
+    def largest(base: int, most: int, what: str) -> StepEmitter:
+        while True:
+            try:
+                return StepEmitter(params, shapes, weights, vectors, base, **{what: most})
+            except DoesNotFitError:
+                if most == 1:
+                    raise
+                most //= 2
+
+    words = largest(1, MOST_AT_ONCE, "heads").decode()
+    prefill = largest(1 + len(words), min(params.tokens, MOST_AT_ONCE), "tokens")
     dispatch = ISA.encode("DBNZ", {"rd": Register.MODE, "a": 1 + len(words)})
     program = [dispatch, *words, *prefill.prefill()]
     require("imem_words (instructions)", len(program), params.imem_words, "raise imem_words")

@@ -23,7 +23,7 @@ def bits(value: float) -> int:
 
 
 class StepEmitter:
-    """Emission for `tokens` tokens at once.
+    """Emission for `tokens` tokens at once, or for one whose attention works on `heads` heads at once.
 
     The vectors of a layer (norm weights, scales of the cache) are loaded one layer ahead, so that no load at a layer's
     start waits for the layer before, and the weights behind it run ahead.
@@ -35,13 +35,13 @@ class StepEmitter:
         DoesNotFitError: the global or the activation buffer is too small for so many tokens.
     """
 
-    def __init__(self, params: LlmParams, shapes: Shapes, weights: WeightImages, vectors: VectorImage, tokens: int,
-                 base: int) -> None:
+    def __init__(self, params: LlmParams, shapes: Shapes, weights: WeightImages, vectors: VectorImage, base: int,
+                 *, tokens: int = 1, heads: int = 1) -> None:
         self.shapes, self.params, self.config, self.tokens = shapes, params, shapes.config, tokens
         self.emit = Emitter(params.sfu_lanes, base)
         self.weights, self.vectors = weights, vectors
         widest = max(matrix.inputs for matrix in weights.matrices.values())
-        self.buffers = Buffers(params, shapes, widest, tokens)
+        self.buffers = Buffers(params, shapes, widest, tokens, heads)
         self.attention = AttentionEmitter(self.emit, params, shapes, self.buffers, weights, vectors)
 
     def decode(self) -> list[int]:
