@@ -1,4 +1,4 @@
-"""Area and logic depth of the float32 units from Yosys: `python -m bench.area_unit FloatAdd FloatMul FunctionUnit`.
+"""Area and logic depth of single units from Yosys: `python -m bench.area_unit FloatAdd CsdChain`.
 
 `synth_xilinx -family xcup -flatten` (UltraScale+). For trends, not Vivado's numbers: Yosys does not absorb registers
 into DSP48E2, splits wide products its own way and counts CARRY4. Levels are LUT levels between registers, DSPs, block
@@ -18,12 +18,13 @@ from amaranth.back import verilog
 
 from hw.fabric.float32 import FloatAdd, FloatMul, IntToFloat
 from hw.fabric.functions import FunctionUnit
+from hw.llm.chain import CsdChain
 
 UNITS = {"FloatAdd": FloatAdd, "FloatMul": FloatMul, "IntToFloat32": lambda: IntToFloat(32),
-         "IntToFloat64": lambda: IntToFloat(64), "FunctionUnit": FunctionUnit}
+         "IntToFloat64": lambda: IntToFloat(64), "FunctionUnit": FunctionUnit, "CsdChain": CsdChain}
 COMMAND = "synth_xilinx -family xcup -flatten -noiopad -noclkbuf -top unit"
 RESOURCES = {"LUT": r"LUT\d|INV", "SRL": r"SRL\w+", "FF": r"FD\w+", "CARRY4": "CARRY4", "MUXF": r"MUXF\d",
-             "DSP48E2": "DSP48E2", "RAMB36E2": "RAMB36E2", "RAMB18E2": "RAMB18E2"}
+             "RAM32M16": "RAM32M16", "DSP48E2": "DSP48E2", "RAMB36E2": "RAMB36E2", "RAMB18E2": "RAMB18E2"}
 COMBINATIONAL = re.compile(r"LUT\d|INV|MUXF\d|CARRY4")
 
 
@@ -44,6 +45,7 @@ def resources(cells):
     """Count of each resource; a cell type that is none of them is an error."""
     counts = {name: sum(bool(re.fullmatch(pattern, kind)) for kind, _, _ in cells)
               for name, pattern in RESOURCES.items()}
+    cells = [cell for cell in cells if not cell[0].startswith("$")]
     unknown = {kind for kind, _, _ in cells if not any(re.fullmatch(p, kind) for p in RESOURCES.values())}
     if unknown:
         raise ValueError(f"cells of no known resource: {sorted(unknown)}")
