@@ -89,10 +89,12 @@ def run_llm(args: argparse.Namespace, out: Output) -> int:
     with timed(seconds, "rtl_wait"):
         building.join()
         build_rtl(params)
-    with timed(seconds, "simulate"):
-        record = simulate(program, "rtl", tokens, count, out, echo="" if args.chat else prompt, golden=golden.result)
-    seconds["total"] = time.perf_counter() - started
     args.output.mkdir(parents=True, exist_ok=True)
+    trace = args.output / "trace.json"
+    with timed(seconds, "simulate"):
+        record = simulate(program, "rtl", tokens, count, out, echo="" if args.chat else prompt, trace=trace,
+                          golden=golden.result)  # fmt: skip
+    seconds["total"] = time.perf_counter() - started
     record |= {
         "model": args.model,
         "prompt": prompt,
@@ -100,6 +102,7 @@ def run_llm(args: argparse.Namespace, out: Output) -> int:
         "assumed_clock_mhz": CLOCK_MHZ,
         "tokens_per_s": speed(record, CLOCK_MHZ),
         "report": args.output / "report.json",
+        "trace": trace,
         "program": PROGRAMS / key,
         "program_cached": cached,
         "origin": origin,
@@ -132,6 +135,7 @@ def summary(record: dict[str, Any]) -> list[str]:
         f"at {record['assumed_clock_mhz']} MHz (assumed clock)",
         f"simulated in             {number(record['wall_s'], '{:.1f}')} s of {record['seconds']['total']:.1f} s in all",
         f"report                   {record['report']}",
+        f"trace of the last step   {record['trace']} (for ui.perfetto.dev)",
     ]
 
 

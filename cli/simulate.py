@@ -1,6 +1,7 @@
 """`lacuna sim` and `lacuna verify`: run a program, on the golden executor or on the RTL."""
 
 import argparse
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -63,11 +64,11 @@ def check_room(program, tokens: list[int], count: int) -> list[int]:
 
 
 def generate(program, level: str, prompt: list[int], count: int, out: Output | None, memory: str = "ideal",
-             echo: str = ""):
+             echo: str = "", trace: Path | None = None):
     """Run `prompt` and up to `count` tokens, streaming to `out`: (tokens, text, the session's report).
 
     Args:
-        echo: streamed before the first token.
+        echo: streamed before the first token. trace: file for the trace of the last step (level rtl).
     """
     from compiler.frontend.tokenizer import TextStream
     from sim.session import LlmSession
@@ -89,6 +90,8 @@ def generate(program, level: str, prompt: list[int], count: int, out: Output | N
     rest = words.finish()
     if out is not None:
         out.stream(rest + "\n")
+    if trace is not None:
+        trace.write_text(json.dumps(session.device.trace()), encoding="utf-8")
     return tokens, text + rest, session.report()
 
 
@@ -118,16 +121,17 @@ class Meter:
         return f"reading the prompt of {self.prompt} tokens" + (f": {speed}" if cycles else "")
 
 
-def simulate(program, level: str, prompt: list[int], count: int, out: Output, memory: str = "ideal", echo: str = "",
+def simulate(program, level: str, prompt: list[int], count: int, out: Output, memory: str = "ideal", *,
+             echo: str = "", trace: Path | None = None,
              golden: Callable[[], tuple[list[int], dict[str, Any]]] | None = None) -> dict[str, Any]:
     """`generate`, and at level rtl the golden level too: the record of `lacuna sim --json`.
 
     Args:
-        echo: see `generate`.
+        echo, trace: see `generate`.
         golden: tokens and report of the golden level, where it runs elsewhere; `None`: here, afterwards.
     """
     log.info("%s: %d prompt tokens, at most %d new ones", level, len(prompt), count)
-    tokens, text, report = generate(program, level, prompt, count, out, memory, echo)
+    tokens, text, report = generate(program, level, prompt, count, out, memory, echo, trace)
     matches = None
     if level == "rtl":
         if golden is None:

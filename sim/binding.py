@@ -84,10 +84,11 @@ class Engine:
         self.reset()
 
     @classmethod
-    def build(cls, verilog_sources, top, channels, axi_bits, *, blocks=(), trace=False, randomize=False, **options):
+    def build(cls, verilog_sources, top, channels, axi_bits, *, blocks=(), trace=False, randomize=False, busy=False,
+              **options):
         """Build, or take from the cache, and create; `options` as of the constructor."""
         library = build_engine(
-            verilog_sources, top, channels, axi_bits, blocks=blocks, trace=trace, randomize=randomize
+            verilog_sources, top, channels, axi_bits, blocks=blocks, trace=trace, randomize=randomize, busy=busy
         )
         return cls(library, **options)
 
@@ -170,6 +171,23 @@ class Engine:
         if not self._library.lacuna_trace(self._handle, None if path is None else str(path).encode()):
             raise RuntimeError("this engine was built without trace=True")
 
+    def record(self, limit):
+        """From now on note when a unit becomes busy or idle, at most `limit` times. Needs `build(..., busy=True)`."""
+        self._library.lacuna_record(self._handle, limit)
+
+    def intervals(self):
+        """(unit, first cycle, cycle after the last) of what was recorded, unit = bit of busy_o; whole ones only."""
+        count = ctypes.c_uint64(0)
+        events = self._library.lacuna_events(self._handle, ctypes.byref(count))
+        started, result = {}, []
+        for event in events[: count.value]:
+            cycle, unit = event >> 8, (event & 255) >> 1
+            if event & 1:
+                started[unit] = cycle
+            else:
+                result.append((unit, started.pop(unit), cycle))
+        return result
+
     def close(self):
         """Free the model; the object is unusable afterwards."""
         if self._handle:
@@ -231,6 +249,7 @@ def _load(path):
         "memory_write": (None, handle, integer, number, handle, number),
         "memory_read": (None, handle, integer, number, handle, number),
         "counters": (ctypes.POINTER(CounterStruct), handle, integer), "trace": (integer, handle, text),
+        "record": (None, handle, number), "events": (ctypes.POINTER(number), handle, ctypes.POINTER(number)),
     }
     for name, (result, *arguments) in signatures.items():
         function = getattr(library, f"lacuna_{name}")

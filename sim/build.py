@@ -44,12 +44,13 @@ class ToolFailedError(RuntimeError):
         super().__init__(f"{tool} failed, log {log}:\n" + "\n".join(text[-lines:]))
 
 
-def build_engine(verilog_sources, top, channels, axi_bits, *, blocks=(), trace=False, randomize=False):
+def build_engine(verilog_sources, top, channels, axi_bits, *, blocks=(), trace=False, randomize=False, busy=False):
     """Path of the shared library of module `top`.
 
     `verilog_sources`: Verilog texts. `channels`: AXI masters m_axi_w0_ and on; m_axi_v_ is always there. `trace`:
     `Engine.trace` writes VCD (slower). `blocks`: modules to verilate once, however often they are instantiated (not
     with `trace`, which would not see into them). `randomize`: registers without a reset value start at random values.
+    `busy`: the top has an output `busy_o` with a bit for each unit, for `Engine.record`.
     """
     if channels < 0:
         raise ValueError(f"channels {channels}: must not be negative")
@@ -67,7 +68,7 @@ def build_engine(verilog_sources, top, channels, axi_bits, *, blocks=(), trace=F
     if trace:
         options.append("--trace-vcd")
         flags.append("-DLACUNA_TRACE")
-    ports = ports_header(channels, axi_bits)
+    ports = ports_header(channels, axi_bits) + ("#define LACUNA_BUSY\n" if busy else "")
     digest = _digest([*verilog_sources, *options, *flags, *LINK_FLAGS, ports, waivers, *_harness(),
                       *tool_versions()])
 

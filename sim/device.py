@@ -8,13 +8,17 @@ from typing import Protocol
 import numpy as np
 
 from compiler.program import Program
+from golden.isa.llm import QUEUES
 from golden.llm.executor import Executor
 from golden.params import LlmParams
+
+from .trace import chrome_trace
 
 __all__ = ["Device", "DeviceError", "GoldenDevice", "Outcome", "RtlDevice", "build_rtl", "open_device"]
 
 HALTED = 0x100
 CLOCK_MHZ = 225
+TRACE_EVENTS = 100_000
 
 
 class DeviceError(RuntimeError):
@@ -109,6 +113,7 @@ class RtlDevice:
         before = self._bytes()
         for i, value in enumerate(arguments):
             self._write(f"argument_{i}", value)
+        self.engine.record(TRACE_EVENTS)
         self.engine.start()
         self.engine.run(self.max_cycles, self.watch)
         counters = {name: self._read(f"count_{name}") for name in self.counter_names}
@@ -118,6 +123,10 @@ class RtlDevice:
         after = self._bytes()
         counters |= {key: after[key] - before[key] for key in after}
         return Outcome((self._read("result_0"),), counters["cycles"], counters)
+
+    def trace(self) -> dict:
+        """When each unit was busy in the last run, in Chrome's trace format (Perfetto reads it); see sim.trace."""
+        return chrome_trace(self.engine.intervals(), QUEUES[:-1], self.engine.clock_ns)
 
     def _bytes(self) -> dict[str, int]:
         ports = self.engine.statistics()["ports"].values()
@@ -145,7 +154,7 @@ def build_rtl(params: LlmParams) -> Path:
     from .verilog import llm_verilog
 
     sources = [*llm_verilog(params).values(), TWIN.read_text()]
-    return build_engine(sources, LLM_TOP, params.channels, params.axi_bits, blocks=[MPU_MODULE])
+    return build_engine(sources, LLM_TOP, params.channels, params.axi_bits, blocks=[MPU_MODULE], busy=True)
 
 
 def open_device(

@@ -49,6 +49,9 @@ struct Engine {
     double clock_ns = 1000.0 / 225;
     uint64_t cycle = 0;
     bool in_reset = false;
+    std::vector<uint64_t> events;  // changes of busy_o: cycle * 256 + unit * 2 + its new level
+    size_t event_limit = 0;
+    uint64_t busy = 0;
 #ifdef LACUNA_TRACE
     std::unique_ptr<VerilatedVcdC> trace;
 #endif
@@ -99,7 +102,18 @@ struct Engine {
         if (!violation.empty()) throw std::runtime_error(violation);
     }
 
+    // The signals of the cycle are settled.
+    void record() {
+#ifdef LACUNA_BUSY
+        uint64_t now = top->busy_o;
+        for (uint64_t changed = now ^ busy, unit = 0; changed && events.size() < event_limit; changed >>= 1, ++unit)
+            if (changed & 1) events.push_back(cycle * 256 + unit * 2 + (now >> unit & 1));
+        busy = now;
+#endif
+    }
+
     void rise() {
+        if (events.size() < event_limit) record();
         top->clk = 1;
         top->eval();
         dump(1);
@@ -248,6 +262,17 @@ API void lacuna_memory_read(void* handle, int port, uint64_t address, uint8_t* d
 }
 API const Counters* lacuna_counters(void* handle, int port) {
     return &engine_of(handle).ports[size_t(port)]->counters;
+}
+
+// From now on; forgets what was recorded before.
+API void lacuna_record(void* handle, uint64_t limit) {
+    Engine& engine = engine_of(handle);
+    engine.events.clear(), engine.event_limit = limit, engine.busy = 0;
+}
+API const uint64_t* lacuna_events(void* handle, uint64_t* count) {
+    Engine& engine = engine_of(handle);
+    *count = engine.events.size();
+    return engine.events.data();
 }
 
 API int lacuna_trace(void* handle, const char* path) {

@@ -35,6 +35,7 @@ class LlmEngine(wiring.Component):
     Attributes:
         start, words, address, bases, arguments: from the control registers; the last base is the vector port's.
         done: strobe; status: 256 + HALT code or an error code. results, counters: for the control registers.
+        busy: a bit for each unit, in the order of QUEUES; for traces.
         read_w, write_w, read_v, write_v: memory ports.
     """
 
@@ -52,6 +53,7 @@ class LlmEngine(wiring.Component):
                 "pc": Out(32),
                 "results": Out(32).array(RESULTS),
                 "counters": Out(32).array(len(COUNTERS)),
+                "busy": Out(len(QUEUES) - 1),
                 "read_w": Out(axi_read(p.axi_bits)).array(p.channels),
                 "write_w": Out(axi_write(p.axi_bits)).array(p.channels),
                 "read_v": Out(axi_read(p.axi_bits)),
@@ -179,6 +181,7 @@ class LlmEngine(wiring.Component):
                     queue.finished.eq(watch.finished),
                 ]
             heads[name] = queue
+        m.d.comb += self.busy.eq(Cat(*(units[name].busy for name in heads)))
         sys = len(QUEUES) - 1
         m.d.comb += [
             sequencer.available.eq(tokens.available[sys]),

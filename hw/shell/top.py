@@ -52,8 +52,10 @@ class _FlatTop:
         self._flat(m, "s_axi_ctl", control.axi, axi_lite(), False)
         done = Signal(name="ap_done_o")
         interrupt = Signal(name="interrupt")
-        self.ports += [done, interrupt]
+        busy = Signal(len(engine.busy), name="busy_o")
+        self.ports += [done, interrupt, busy]
         m.d.comb += [
+            busy.eq(engine.busy),
             done.eq(control.done_level), interrupt.eq(control.interrupt),
             engine.start.eq(control.start), engine.words.eq(control.program_words),
             engine.address.eq(control.program_address), control.done.eq(engine.done),

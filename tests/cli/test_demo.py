@@ -1,11 +1,13 @@
 """`demo llm` with the tiny model, from file to report on the real RTL; what it says when there is no model."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from cli import demo as demo_verb
 from compiler.models import smollm2
+from golden.isa.llm import QUEUES
 from sim import beside
 from sim.device import CLOCK_MHZ
 
@@ -39,6 +41,12 @@ def test_the_second_run_takes_the_program_from_the_cache(demo, programs):
     assert first["tokens_per_s"] == pytest.approx(CLOCK_MHZ * 1e6 / first["cycles_per_token"][0])
     assert {"load", "compile", "program", "simulate", "total"} <= first["seconds"].keys()
     assert not first["program_cached"]
+    events = json.loads(Path(first["trace"]).read_text())["traceEvents"]
+    assert [event["args"]["name"] for event in events if event["ph"] == "M"] == list(QUEUES[:-1])
+    bars = [event for event in events if event["ph"] == "X"]
+    assert {event["tid"] for event in bars} == set(range(len(QUEUES) - 1))
+    assert all(0 <= event["args"]["cycle"] < event["args"]["cycle"] + event["args"]["cycles"] for event in bars)
+    assert max(event["args"]["cycle"] for event in bars) < first["cycles_per_token"][-1]
     _, _, second = demo()
     assert second["program_cached"]
     assert "compile" not in second["seconds"]

@@ -8,7 +8,8 @@ from cli.demo import summary
 README = Path(__file__).resolve().parents[2] / "README.md"
 RECORD = {
     "tokens": [1], "matches_golden": True, "cycles_per_token": [1], "bandwidth_share": 0.5, "mac_utilisation": 0.5,
-    "tokens_per_s": 1.0, "assumed_clock_mhz": 225, "wall_s": 1.0, "seconds": {"total": 2.0}, "report": "report.json",
+    "tokens_per_s": 1.0, "assumed_clock_mhz": 225, "wall_s": 1.0, "seconds": {"total": 2.0},
+    "report": "report.json", "trace": "trace.json",
 }  # fmt: skip
 
 
