@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import signal
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ class BesideError(RuntimeError):
 
 
 class Beside:
-    """`function(*arguments)`, importable by name, started at once. Ends with this process at the latest."""
+    """`function(*arguments)`, importable by name, started at once. Ends when this process exits."""
 
     def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
         context = multiprocessing.get_context("spawn")
@@ -55,4 +56,5 @@ def _answer(sender: Connection, function: Callable[..., Any], arguments: tuple[A
         answer = True, function(*arguments)
     except Exception as error:
         answer = False, f"{type(error).__name__}: {error}"
-    sender.send(answer)
+    with contextlib.suppress(BrokenPipeError):  # killed meanwhile: nobody wants it
+        sender.send(answer)
