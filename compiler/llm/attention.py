@@ -176,7 +176,7 @@ class AttentionEmitter:
             e.add("LDW", [("cache", image, image + 1)], a=at, ra=Register.CACHE, rn=Register.V_BEATS)
             self._multiply(i, out + i * out.stride if self.tokens == 1 else out, s.v_rows * p.row_groups, block,
                            s.v_blocks, slot=slot, rn=Register.V_BLOCKS, rows=s.v_rows)
-        e.vec(None, None, 1, count=count, from_scalar=total, unary=Unary.RECIP, reduce=Reduce.SUM, to=total)
+        e.vec(None, None, 1, count=count, from_scalar=total, unary=Unary.RECIP, reduce=Reduce.MAX, to=total)
 
     def _normalise(self, group: range, turn: int) -> None:
         out, count = self._vectors(self.buffers.attn, group)

@@ -128,13 +128,16 @@ class StepEmitter:
         self._product(self.weights.down, b.gate, self.shapes.ffn, b.h, self._add_branch)
 
     def _norm(self, weight: Rows, n: int) -> None:
-        """h = x / sqrt(mean(x^2) + eps) * weight, of the first n tokens."""
+        """h = x / sqrt(mean(x^2) + eps) * weight, of the first n tokens.
+
+        A single element is its own maximum, and that is there sooner than a sum.
+        """
         e, c, b, mean = self.emit, self.config, self.buffers, self.buffers.mean
         e.vec(None, b.x, c.dim, count=n, binary=Binary.MUL, b=b.x, reduce=Reduce.SUM, to=mean)
         e.vec(None, None, 1, count=n, from_scalar=mean, binary=Binary.MUL, immediate=bits(1 / c.dim),
-              reduce=Reduce.SUM, to=mean)
+              reduce=Reduce.MAX, to=mean)
         e.vec(None, None, 1, count=n, from_scalar=mean, binary=Binary.ADD, immediate=bits(c.norm_eps),
-              unary=Unary.RSQRT, reduce=Reduce.SUM, to=mean)
+              unary=Unary.RSQRT, reduce=Reduce.MAX, to=mean)
         e.vec(b.h, b.x, c.dim, count=n, binary=Binary.MUL, scalar=mean)
         e.vec(b.h, b.h, c.dim, count=n, binary=Binary.MUL, b=weight)
 
