@@ -10,7 +10,6 @@
 Ports are named "w0", "w1"... and "v". The memories, the AXI rule checks and the cycle loop are C++ (sim/harness.cpp).
 """
 
-import contextlib
 import ctypes
 
 import numpy as np
@@ -189,7 +188,7 @@ class Engine:
         return result
 
     def close(self):
-        """Free the model; the object is unusable afterwards."""
+        """Free the model; the object is unusable afterwards. One that is not closed lives as long as the process."""
         if self._handle:
             self._library.lacuna_destroy(self._handle)
             self._handle = None
@@ -199,10 +198,6 @@ class Engine:
 
     def __exit__(self, *_):
         self.close()
-
-    def __del__(self):
-        with contextlib.suppress(AttributeError, TypeError):  # a constructor that raised; interpreter shutdown
-            self.close()
 
     def _by_port(self, what, value) -> dict:
         if not isinstance(value, dict):
