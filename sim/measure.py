@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from compiler.llm.registers import DECODE, PREFILL
+from compiler.llm.registers import DECODE
 from compiler.program import Program
 from golden.params import LlmParams
 
 from .device import CLOCK_MHZ, Device, Outcome, open_device
+from .session import prompt_run
 
 __all__ = ["measure_decode", "measure_prefill"]
 
@@ -65,11 +66,8 @@ def measure_prefill(program: Program, tokens: int, *, memory: str = "hbm2", chec
     """A prompt of `tokens` tokens. A DSP makes two products a cycle here: `mac_utilisation` is a share of that."""
     params, model, place = (program.manifest[name] for name in ("params", "model", "prefill"))
     params = LlmParams.from_dict(params)
-    chunks, last = -(-tokens // place["tokens"]), (tokens - 1) % place["tokens"]
-    prompt = np.random.default_rng(2).integers(0, model["vocab"], chunks * place["tokens"]).astype("<u4")
-    at = place["prompt_at"]
-    program.images["v"][at : at + prompt.nbytes] = prompt.view(np.uint8)
-    arguments = (chunks, 0, PREFILL + last * place["row_stride"])
+    table, arguments = prompt_run(program, np.random.default_rng(2).integers(0, model["vocab"], tokens).tolist())
+    program.images["v"][place["prompt_at"] : place["prompt_at"] + len(table)] = np.frombuffer(table, np.uint8)
     device, outcome, seconds = _run(program, "rtl", memory, arguments)
     cycles = outcome.cycles or 0
     stored = program.manifest["stored_weights"]

@@ -2,7 +2,7 @@
 
 import time
 from array import array
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from golden.params import LlmParams
 
 from .device import open_device
 
-__all__ = ["LlmSession", "TokenStep", "golden_run", "verify"]
+__all__ = ["LlmSession", "TokenStep", "golden_run", "prompt_run", "verify"]
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,9 @@ class LlmSession:
 
     def _prefill(self, tokens: list[int]) -> tuple[int, int, int]:
         """Write the prompt to its table; the run's arguments."""
-        place = self.program.manifest["prefill"]
-        chunks, last = -(-len(tokens) // place["tokens"]), (len(tokens) - 1) % place["tokens"]
-        padded = array("I", [*tokens, *[0] * (chunks * place["tokens"] - len(tokens))])
-        self.device.write(self.program.manifest["ports"][-1], place["prompt_at"], padded.tobytes())
-        return chunks, 0, PREFILL + last * place["row_stride"]
+        table, arguments = prompt_run(self.program, tokens)
+        self.device.write(self.program.manifest["ports"][-1], self.program.manifest["prefill"]["prompt_at"], table)
+        return arguments
 
     def _step(self, position: int, arguments: tuple[int, int, int]) -> TokenStep:
         started = time.perf_counter()
@@ -108,6 +106,14 @@ class LlmSession:
             "counters": {k: v for k, v in self.counters.items() if k not in self.totals},
             "wall_s": self.wall,
         }
+
+
+def prompt_run(program: Program, tokens: Sequence[int]) -> tuple[bytes, tuple[int, int, int]]:
+    """What goes to the prompt table, padded to whole chunks, and the arguments of the run that reads it."""
+    place = program.manifest["prefill"]
+    chunks, last = -(-len(tokens) // place["tokens"]), (len(tokens) - 1) % place["tokens"]
+    padded = array("I", [*tokens, *[0] * (chunks * place["tokens"] - len(tokens))])
+    return padded.tobytes(), (chunks, 0, PREFILL + last * place["row_stride"])
 
 
 def golden_run(

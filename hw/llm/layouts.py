@@ -65,8 +65,7 @@ def inputs_layout() -> data.StructLayout:
 def tags_layout() -> data.StructLayout:
     """What rides along a pass through the chain.
 
-    `row`: of the first half's result; `second`: the other half's result is that of row `row + offset`, else both
-    halves belong to `row`. `last`: of the tile.
+    `row`: of the first half's result, or of both (`whole`); `second`: the other half has a result, of `second_row`.
     """
     return data.StructLayout({
         "valid": unsigned(1),
