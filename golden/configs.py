@@ -7,7 +7,8 @@ __all__ = ["LLM"]
 LLM = {
     "u280-core": LlmParams(
         channels=8, axi_bits=512, planes=2, ksplit=1, mpu_vpus=4, acc_depth=16, sfu_lanes=16, vmem_rows=65536,
-        xbuf_blocks=1024, imem_words=8192, queue_depth=16, fifo_depth=64, burst_beats=16, outstanding=8,
+        xbuf_blocks=1024, imem_words=8192, queue_depth=32, fifo_depth=64, buffer_words=4096,
+        burst_beats=16, outstanding=8,
     ),
 }
 """LLM engine: u280-core is one of three computing cores on a U280, with the array and the channels of FlightLLM's: 128

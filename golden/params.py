@@ -34,7 +34,8 @@ class LlmParams:
         xbuf_blocks: blocks of 16 INT8 inputs a column's activation buffer holds, of every vector that MM multiplies.
         imem_words: instructions that the on-chip store holds.
         queue_depth: instructions that wait in a queue.
-        fifo_depth: memory words that each lane buffers (run-ahead of the loads).
+        fifo_depth: memory words that each lane buffers: how far lanes may lie apart.
+        buffer_words: memory words that each weight channel buffers: how far loads run ahead of the array.
         burst_beats: longest AXI4 burst.
         outstanding: bursts in flight on a weight channel.
     """
@@ -51,6 +52,7 @@ class LlmParams:
     imem_words: int = 2048
     queue_depth: int = 16
     fifo_depth: int = 32
+    buffer_words: int = 64
     burst_beats: int = 16
     outstanding: int = 4
 
@@ -77,7 +79,8 @@ class LlmParams:
             self.mpu_vpus,
             f"must leave at least sfu_lanes = {self.sfu_lanes} MPUs of the {self.row_groups} row groups",
         )
-        for name in ("acc_depth", "vmem_rows", "xbuf_blocks", "imem_words", "queue_depth", "fifo_depth", "burst_beats"):
+        for name in ("acc_depth", "vmem_rows", "xbuf_blocks", "imem_words", "queue_depth", "fifo_depth", "buffer_words",
+                     "burst_beats"):
             value = getattr(self, name)
             _check(_power_of_two(value) and value > 1, name, value, "must be a power of two, at least 2")
         _check(self.fifo_depth >= 32, "fifo_depth", self.fifo_depth, "must be at least 32")
@@ -88,7 +91,7 @@ class LlmParams:
             self.acc_depth,
             f"a VPU holds at most 64 rows, acc_depth of each of the mpu_vpus = {self.mpu_vpus} lanes",
         )
-        _check(2 <= self.burst_beats <= self.fifo_depth, "burst_beats", self.burst_beats, "must be 2..fifo_depth")
+        _check(2 <= self.burst_beats <= self.buffer_words, "burst_beats", self.burst_beats, "must be 2..buffer_words")
         _check(
             self.burst_beats * self.axi_bits // 8 <= 4096,
             "burst_beats",

@@ -120,6 +120,7 @@ class RtlDevice:
         status = self._read("status")
         if status != HALTED:
             raise DeviceError(f"status {status}, instruction {self._read('pc')}, counters {counters}")
+        self._write("program_words", 0)
         after = self._bytes()
         counters |= {key: after[key] - before[key] for key in after}
         return Outcome((self._read("result_0"),), counters["cycles"], counters)

@@ -41,16 +41,28 @@ class AttentionEmitter:
         e.alu(Alu.MUL, Register.V_BEATS, Register.V_BLOCKS, s.v_rows * s.bundle_beats)
         e.alu(Alu.SHR, Register.SCALE_ROW, Register.POSITION, p.sfu_lanes.bit_length() - 1)
 
-    def emit(self) -> None:
-        """k, v, q (below each other in `qkv`) to `attn`."""
-        e, c, s = self.emitter, self.config, self.shapes
-        self._turn(0, s.kv_size, 2)
+    def begin(self) -> None:
+        """Stands before the product that gives `qkv`."""
+        e = self.emitter
         e.alu(Alu.SHL, Register.ADDRESS, Register.POSITION, 2)
         e.alu(Alu.ADD, Register.ADDRESS, Register.ADDRESS, 0, Register.SCALES)
-        for h in range(c.kv_heads):
-            self._append(h, False)
-            self._append(h, True)
-        self._turn(2 * s.kv_size, s.q_size, 0)
+        self.arrived = 0
+
+    def arrive(self, first: int, count: int) -> None:
+        """Turn and append the heads of k, v, q (below each other in `qkv`) that elements first .. first + count end."""
+        s, kv = self.shapes, self.config.kv_heads
+        until = min((first + count) // s.head, 2 * kv + self.config.heads)
+        for start, end, table in ((0, kv, 2), (kv, 2 * kv, None), (2 * kv, until, 0)):
+            heads = range(max(self.arrived, start), min(until, end))
+            if heads and table is not None:
+                self._turn(heads.start * s.head, len(heads) * s.head, table)
+            if start < 2 * kv:
+                for head in heads:
+                    self._append(head % kv, head >= kv)
+        self.arrived = until
+
+    def emit(self) -> None:
+        """q and the cache to `attn`."""
         groups = self._groups()
         for i in range(len(groups) + 2):
             if i < len(groups):
@@ -91,7 +103,7 @@ class AttentionEmitter:
         """Quantise new rows of K or V and write them to the cache in place, their scales to memory and to the chip."""
         e, p, s, b = self.emitter, self.params, self.shapes, self.buffers
         image = 2 * head + int(value)
-        first, blocks = b.kv_block[image % b.RING], s.head // BLOCK // p.ksplit
+        first, blocks = b.kv_block[head % b.RING], s.head // BLOCK // p.ksplit
         e.quantise(b.qkv + (int(value) * s.kv_size + head * s.head) // p.sfu_lanes, s.head, first, blocks,
                    count=self.tokens, block_step=blocks, n=s.head, flat=1, slot=b.kv_slot, sd=b.kv_scale,
                    round_log2=p.ksplit.bit_length() - 1)

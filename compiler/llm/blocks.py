@@ -1,7 +1,7 @@
 """Which rows and inputs of a model's matrices the engine puts into one block of 16 x 16, the unit with one N of N:16.
 
-Row `r * row_groups + g` of a stacked, padded matrix is row r of the chains of group g, in tiles of `acc_depth` rows a
-chain (compiler.llm.pack); so the 16 rows of a block lie `row_groups` apart. Inputs keep their order, with each head
+Row `r * row_groups + g` of a stacked, padded matrix is row r of the chains of group g, in tiles of `tile_rows` rows a
+chain (compiler.llm.plan); so the 16 rows of a block lie `row_groups` apart. Inputs keep their order, with each head
 of `o` padded on its own (compiler.llm.weights).
 """
 
@@ -10,7 +10,7 @@ import numpy as np
 from compiler.compress.layout import BlockLayout
 from golden.params import BLOCK, LlmParams
 
-from .plan import Shapes
+from .plan import Shapes, tile_rows
 
 __all__ = ["block_layouts"]
 
@@ -31,22 +31,23 @@ def block_layouts(shapes: Shapes) -> dict[str, BlockLayout]:
         heads(config.heads, 2 * shapes.kv_size),
     ]
     places = {
-        "qkv": (np.concatenate(qkv), x),
-        "o": (x, heads(config.heads)),
-        "gate_up": (np.concatenate((ffn, shapes.ffn + ffn)), x),
-        "down": (x, ffn),
-        "head": (np.arange(config.vocab), x),
+        "qkv": (np.concatenate(qkv), shapes.qkv_size, x),
+        "o": (x, config.dim, heads(config.heads)),
+        "gate_up": (np.concatenate((ffn, shapes.ffn + ffn)), 2 * shapes.ffn, x),
+        "down": (x, config.dim, ffn),
+        "head": (np.arange(config.vocab), config.vocab, x),
     }
     return {
-        name: BlockLayout(_numbered(_block_rows(rows, params)), _numbered(inputs // BLOCK))
-        for name, (rows, inputs) in places.items()
+        name: BlockLayout(_numbered(_block_rows(rows, shapes.outputs(outputs), params)), _numbered(inputs // BLOCK))
+        for name, (rows, outputs, inputs) in places.items()
     }
 
 
-def _block_rows(places: np.ndarray, params: LlmParams) -> np.ndarray:
-    """Number of the block row at each place of a stacked matrix."""
+def _block_rows(places: np.ndarray, outputs: int, params: LlmParams) -> np.ndarray:
+    """Number of the block row at each place of a stacked matrix of `outputs` rows."""
     row, group = places // params.row_groups, places % params.row_groups
-    tile, within = row // params.acc_depth, row % params.acc_depth
+    tiles = tile_rows(outputs // params.row_groups, params)
+    tile, within = np.repeat(np.arange(len(tiles)), tiles)[row], np.concatenate([np.arange(n) for n in tiles])[row]
     blocks_a_tile = -(-params.acc_depth // BLOCK)
     return (tile * blocks_a_tile + within // BLOCK) * params.row_groups + group
 

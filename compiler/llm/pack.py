@@ -10,6 +10,8 @@ from golden.llm.numerics import EX_MAX
 from golden.llm.stream import KEPT, LONGEST_RUN, WIDTHS, BlockFormat, LaneMatrix, TileHeader, encode_lanes
 from golden.params import BLOCK, LlmParams
 
+from .plan import tile_rows
+
 __all__ = ["GROUP", "FixedMatrix", "PackedMatrix", "Tile", "expand", "fix", "pack", "quantise_dense", "stack",
            "uniform_beats"]
 
@@ -198,14 +200,14 @@ def pack(quant: GroupQuant, params: LlmParams) -> PackedMatrix:
     """Rows a multiple of row_groups, K a multiple of 16 * ksplit * blocks in a group."""
     matrix = fix(quant)
     groups, columns = params.row_groups, params.ksplit
-    rows_a_chain = matrix.q.shape[0] // groups
+    first = 0
     number = np.arange(matrix.q.shape[1] // BLOCK)
     owner = number // matrix.blocks % columns
     shares = [number[owner == column] for column in range(columns)]
     tiles, values = [], 0
-    for first in range(0, rows_a_chain, params.acc_depth):
-        count = min(params.acc_depth, rows_a_chain - first)
+    for count in tile_rows(matrix.q.shape[0] // groups, params):
         rows = slice(first * groups, (first + count) * groups)
+        first += count
         lanes = [lane for share in shares for lane in _lanes(matrix, rows, count, share)]
         encoded = encode_lanes(lanes, params.planes, params.fifo_depth - MARGIN)
         words = np.zeros((max(map(len, encoded)), len(lanes), params.planes), np.uint16)

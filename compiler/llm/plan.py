@@ -9,11 +9,17 @@ from golden.params import BLOCK, LlmParams
 
 from .capacity import require
 
-__all__ = ["Allocator", "Shapes", "ceil_to", "placed"]
+__all__ = ["Allocator", "Shapes", "ceil_to", "placed", "tile_rows"]
 
 
 def ceil_to(value: int, step: int) -> int:
     return -(-value // step) * step
+
+
+def tile_rows(rows: int, params: LlmParams) -> list[int]:
+    """`rows` rows a chain in tiles, as equal as can be: the feeder takes as long for a block of few rows as of many."""
+    count = -(-rows // params.acc_depth)
+    return [rows // count + (tile < rows % count) for tile in range(count)]
 
 
 def placed(total: int, *pieces: tuple[int, int, int]) -> np.ndarray:

@@ -117,7 +117,8 @@ class StepEmitter:
     def _layer(self) -> None:
         c, b, n = self.config, self.buffers, self.tokens
         self._norm(b.attn_norm, n)
-        self._product(self.weights.qkv, b.h, c.dim, b.qkv)
+        self.attention.begin()
+        self._product(self.weights.qkv, b.h, c.dim, b.qkv, self.attention.arrive)
         self.attention.emit()
         self._product(self.weights.o, b.attn, self.shapes.q_size, b.h, self._add_branch)
         self._norm(b.ffn_norm, n)

@@ -7,7 +7,7 @@ from golden.llm.stream import BlockFormat
 from golden.params import BLOCK
 
 from .pack import uniform_beats
-from .plan import Allocator, Shapes
+from .plan import Allocator, Shapes, tile_rows
 
 __all__ = ["MATRICES", "Matrix", "WeightImages"]
 
@@ -40,8 +40,7 @@ class Matrix:
         """`outputs` x `inputs` weights without padding, in scale groups of `group` inputs."""
         p = shapes.params
         outputs, inputs = shapes.outputs(outputs), shapes.inputs(inputs, group // BLOCK)
-        rows = outputs // p.row_groups
-        tiles = [min(p.acc_depth, rows - first) for first in range(0, rows, p.acc_depth)]
+        tiles = tile_rows(outputs // p.row_groups, p)
         return cls(outputs, inputs, group // BLOCK, inputs // BLOCK // p.ksplit, tiles)
 
     def place(self, beats: Sequence[int], memory: Allocator) -> None:

@@ -10,13 +10,14 @@ from golden.params import BLOCK
 from hw.fabric.dsp import Z_PCIN, Z_ZERO, M, dsp48e2
 from hw.fabric.pipeline import delay
 
-from .layouts import PAIR, fill_layout, pass_layout, product_layout
+from .layouts import PAIR, WAYS, fill_layout, pass_layout, product_layout
 
 __all__ = ["CsdChain", "ReductionNode"]
 
 SEGMENT = 8
 """DSPs of a cascade: the most whose sum of two packed INT8 products stays in its 18-bit lane."""
 LANE_BITS = 18
+WAYS_LOG2 = (WAYS - 1).bit_length()
 DSP_LATENCY = 4
 
 
@@ -65,8 +66,11 @@ class CsdChain(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         fill = Signal(fill_layout(), reset_less=True)
+        low = Signal(data.ArrayLayout(WAYS_LOG2, WAYS), reset_less=True)
         m.d.sync += fill.eq(self.fill)
-        nodes = [self._segment(m, fill, segment) for segment in range(BLOCK // SEGMENT)]
+        for way in range(WAYS):
+            m.d.sync += low[way].eq(Mux(self.fill.spread, way, self.fill.slot[:WAYS_LOG2]))
+        nodes = [self._segment(m, fill, low, segment) for segment in range(BLOCK // SEGMENT)]
 
         tags = self.passes.tags
         late = delay(m, Cat(tags.as_value()[1:]), self.LATENCY - 1, "tags")
@@ -88,8 +92,8 @@ class CsdChain(wiring.Component):
         m.d.comb += [self.product.eq(product), self.product.tags.valid.eq(valid)]
         return m
 
-    def _segment(self, m, fill, segment) -> ReductionNode:
-        """A cascade and its node; slot s of it works s cycles after the first."""
+    def _segment(self, m, fill, low, segment) -> ReductionNode:
+        """A cascade and its node; slot s of it works s cycles after the first. `low`: of a way's write address."""
         cascade = None
         for s in range(SEGMENT):
             slot = segment * SEGMENT + s
@@ -98,11 +102,12 @@ class CsdChain(wiring.Component):
             ram = Memory(shape=unsigned(8 * PAIR), depth=2 * BLOCK, init=[], attrs={"ram_style": "distributed"})
             m.submodules[f"mux_{slot}"] = ram
             write, read = ram.write_port(), ram.read_port(domain="comb")
-            inputs = data.View(fill.value.shape(), read.data)
+            way = slot % WAYS
+            inputs = data.View(fill.value[way].shape(), read.data)
             m.d.comb += [
                 write.en.eq(fill.valid),
-                write.addr.eq(Cat(fill.slot, fill.half)),
-                write.data.eq(fill.value),
+                write.addr.eq(Cat(low[way], fill.slot[WAYS_LOG2:], fill.half)),
+                write.data.eq(fill.value[way]),
                 read.addr.eq(address),
             ]
             out, last = Signal(48, name=f"p_{slot}"), s == SEGMENT - 1

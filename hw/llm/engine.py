@@ -17,6 +17,7 @@ from .sequencer import ARGUMENTS, ERROR_CODES, Sequencer
 from .store import StoreUnit
 from .vector import Operation, VectorUnit
 from .vmem import GlobalBuffer
+from .weight_buffer import WeightBuffer
 
 __all__ = ["RESULTS", "LlmEngine"]
 
@@ -24,7 +25,7 @@ RESULTS = 1
 """Result words: the arg-max."""
 WATCHDOG_LOG2 = 17
 """A run in which 2**17 cycles long nothing is read from memory and no instruction is dispatched has failed."""
-OVERLAP = {"MV": 2}
+OVERLAP = {"LD": LoadUnit.OVERLAP, "MV": 2}
 """Units that start an instruction before the one before has finished: how many they work on."""
 VECTOR_OPERATIONS = {"VEC": Operation.VEC, "QNT": Operation.QNT, "AMX": Operation.AMX, "PUT": Operation.PUT}
 
@@ -89,14 +90,13 @@ class LlmEngine(wiring.Component):
         for c in range(p.channels):
             wiring.connect(m, load.channels[c], readers[c].command)
             wiring.connect(m, store.channels[c], writers[c].i)
+            m.submodules[f"buffer_w{c}"] = words = WeightBuffer(p)
+            wiring.connect(m, readers[c].o, words.i)
             first = c * p.lanes_per_channel
-            word, valid = Signal(p.axi_bits, name=f"word_{c}", reset_less=True), Signal(name=f"word_{c}_valid")
-            room = mpe.lane_room[first : first + p.lanes_per_channel].all()
-            m.d.comb += readers[c].o.ready.eq(room)
-            m.d.sync += [word.eq(readers[c].o.payload), valid.eq(readers[c].o.valid & room)]
+            m.d.comb += words.room.eq(mpe.lane_room[first : first + p.lanes_per_channel].all())
             for i in range(p.lanes_per_channel):
                 lane = mpe.lanes[first + i]
-                m.d.comb += [lane.data.eq(word.word_select(i, p.lane_bits)), lane.valid.eq(valid)]
+                m.d.comb += [lane.data.eq(words.word.word_select(i, p.lane_bits)), lane.valid.eq(words.valid)]
             m.d.comb += [load.bases[c].eq(self.bases[c]), store.bases[c].eq(self.bases[c])]
         wiring.connect(m, store.vector, writers[-1].i)
         m.d.comb += [load.base.eq(base_v), store.base.eq(base_v)]

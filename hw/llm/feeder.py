@@ -1,14 +1,15 @@
 """Activation buffers of a column and the feeder that fills the sparse MUXes from them."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.llm.numerics import EX_MAX
 from golden.params import BLOCK, LlmParams
+from hw.fabric.pipeline import delay
 from hw.fabric.ram import Ram
 
-from .layouts import PAIR, PARTIAL_BITS, block_layout, fill_layout, inputs_layout, tile_layout
+from .layouts import PAIR, PARTIAL_BITS, WAYS, block_layout, fill_layout, inputs_layout, tile_layout
 
 __all__ = ["ColumnFeeder"]
 
@@ -16,15 +17,19 @@ __all__ = ["ColumnFeeder"]
 class ColumnFeeder(wiring.Component):
     """For each block of the tile: waits for room in all VPUs of the column, sends 16 inputs, then `inputs`.
 
-    VPU c of every MPU gets vectors 2c and 2c + 1 (MM), or vector 0 and zeros (MV). 16 cycles a block while there is
-    room; `inputs` comes 3 cycles after the last input, with the group's running sum of q << shift, << min_shift.
+    VPU c of every MPU gets vectors 2c and 2c + 1 (MM), or vector 0 and zeros (MV). While there is room 16 cycles a
+    block, or 4 if the tile is raw (dense, so that no slot takes another's input). `inputs` comes LATENCY cycles after
+    the last input, with the group's running sum of q << shift, << min_shift (if raw, no sum: there is no minimum).
 
     Attributes:
         write_*: from the quantiser, `write_token` says which vector's buffer. peek_*: read port for the KV writer to
             what was written last for vector 0, one cycle later.
         start, base: strobe and first block. room: every VPU of the column has room; it takes no more than
-            `BLOCK - 1` cycles to see the first input of a block.
+            `BLOCK / WAYS - 1` cycles to see the first inputs of a block.
     """
+
+    LATENCY = 7
+    """So long that the block whose half of the sparse MUXes is filled anew has left the chain (`Vpu`)."""
 
     def __init__(self, params: LlmParams):
         self.params = params
@@ -51,27 +56,34 @@ class ColumnFeeder(wiring.Component):
         p = self.params
         tokens = range(p.tokens)
         block, slot, kb, half = Signal(range(p.xbuf_blocks)), Signal(4), Signal(10), Signal()
-        filling, load = Signal(), Signal()
+        filling, load, step = Signal(), Signal(), Signal(range(WAYS + 1))
+        m.d.comb += step.eq(Mux(self.tile.raw, WAYS, 1))
         stored = [self._buffer(m, f"buffer_{t}", self.write_token == t, block) for t in tokens]
         m.d.comb += self.peek_data.eq(self._buffer(m, "peek", self.write_token == 0, self.peek_block))
 
         group_mask = Signal(8)
-        last_slot = filling & (slot == BLOCK - 1)
-        summed, published = Signal(), Signal()
-        late_half, late_first = Signal(reset_less=True), Signal(reset_less=True)
+        last_slot = filling & (slot + step == BLOCK)
+        ends = [last_slot]
+        for i in range(self.LATENCY):
+            end = Signal(name=f"end_{i}")
+            m.d.sync += end.eq(ends[-1])
+            ends.append(end)
+        first_of_group, published_half = Signal(reset_less=True), delay(m, half, self.LATENCY, "half")
         m.d.comb += group_mask.eq((1 << self.tile.group_log2) - 1)
-        m.d.sync += [summed.eq(last_slot), published.eq(summed)]
         with m.If(last_slot):
-            m.d.sync += [late_half.eq(half), late_first.eq((kb & group_mask) == 0)]
-        vectors = [self._vector(m, t, stored[t], load, slot, last_slot, summed, late_first) for t in tokens]
+            m.d.sync += first_of_group.eq((kb & group_mask) == 0)
+        vectors = [self._vector(m, t, stored[t], load, slot, ends[1], first_of_group) for t in tokens]
         for c in range(p.mpu_vpus):
             fill, inputs = self.fill[c], self.inputs[c]
-            m.d.comb += [fill.valid.eq(filling), fill.half.eq(half), fill.slot.eq(slot)]
-            m.d.sync += [inputs.valid.eq(published), inputs.half.eq(late_half)]
+            m.d.comb += [
+                fill.valid.eq(filling), fill.last.eq(last_slot), fill.half.eq(half), fill.slot.eq(slot),
+                fill.spread.eq(self.tile.raw), inputs.valid.eq(ends[-1]), inputs.half.eq(published_half),
+            ]
             for i in range(PAIR):
-                value, shift, total = vectors[PAIR * c + i]
-                alone_value, alone_shift, alone_total = vectors[0] if i == 0 else (0, 0, 0)
-                m.d.comb += fill.value[i].eq(Mux(self.tile.shared, value, alone_value))
+                values, shift, total = vectors[PAIR * c + i]
+                alone_values, alone_shift, alone_total = vectors[0] if i == 0 else ([0] * WAYS, 0, 0)
+                for way in range(WAYS):
+                    m.d.comb += fill.value[way][i].eq(Mux(self.tile.shared, values[way], alone_values[way]))
                 m.d.sync += [
                     inputs.shift[i].eq(Mux(self.tile.shared, shift, alone_shift)),
                     inputs.sum[i].eq(Mux(self.tile.shared, total, alone_total) << self.min_shift),
@@ -82,7 +94,7 @@ class ColumnFeeder(wiring.Component):
             m.d.sync += [slot.eq(0), block.eq(block + 1)]
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += self.busy.eq(summed | published | self.inputs[0].valid)
+                m.d.comb += self.busy.eq(Cat(*ends).any())
                 with m.If(self.start):
                     m.d.sync += [block.eq(self.base), kb.eq(0), half.eq(0)]
                     m.next = "READ"
@@ -94,7 +106,7 @@ class ColumnFeeder(wiring.Component):
                     m.next = "FILL"
             with m.State("FILL"):
                 m.d.comb += filling.eq(1)
-                m.d.sync += slot.eq(slot + 1)
+                m.d.sync += slot.eq(slot + step)
                 with m.If(last_slot):
                     m.d.sync += [half.eq(~half), kb.eq(kb + 1)]
                     with m.If(kb + 1 == self.tile.blocks):
@@ -116,21 +128,20 @@ class ColumnFeeder(wiring.Component):
         ]
         return stored
 
-    @staticmethod
-    def _vector(m, token, stored, load, slot, last_slot, summed, late_first):
-        """(input of this cycle; shift and group's sum so far, behind the block's last input) of one vector."""
+    def _vector(self, m, token, stored, load, slot, summed, first_of_group):
+        """(inputs of this cycle by way; shift, LATENCY - 1 cycles later; group's sum so far) of one vector."""
         values = Signal(data.ArrayLayout(signed(8), BLOCK), name=f"values_{token}", reset_less=True)
-        shift, late_shift = (Signal(3, name=f"{n}_{token}", reset_less=True) for n in ("shift", "late_shift"))
+        shift = Signal(3, name=f"shift_{token}", reset_less=True)
         total = Signal(signed(12), name=f"total_{token}", reset_less=True)
         group_total = Signal(signed(PARTIAL_BITS), name=f"group_total_{token}", reset_less=True)
+        raw, shift_before = self.tile.raw, delay(m, shift, 1, f"shift_{token}_before")
         m.d.sync += [
-            values.as_value().eq(values.as_value() >> 8),
+            values.as_value().eq(Mux(raw, values.as_value() >> 8 * WAYS, values.as_value() >> 8)),
             total.eq(Mux(slot == 0, 0, total) + values[0]),
         ]
         with m.If(load):
             m.d.sync += [values.eq(stored.q), shift.eq(stored.shift)]
-        with m.If(last_slot):
-            m.d.sync += late_shift.eq(shift)
         with m.If(summed):
-            m.d.sync += group_total.eq(Mux(late_first, 0, group_total) + (total << late_shift))
-        return values[0], late_shift, group_total
+            m.d.sync += group_total.eq(Mux(first_of_group, 0, group_total) + (total << shift_before))
+        late_shift = delay(m, shift_before, self.LATENCY - 2, f"shift_{token}_late")
+        return [Mux(raw, values[way], values[0]) for way in range(WAYS)], late_shift, group_total

@@ -9,6 +9,7 @@ from golden.params import LlmParams
 
 from .decoder import LaneDecoder
 from .layouts import lane_layout, pass_layout, side_layout, tile_layout
+from .weight_buffer import WeightBuffer
 
 __all__ = ["Lane"]
 
@@ -19,7 +20,7 @@ class Lane(wiring.Component):
     `lane_room` falls while the FIFO still takes SLACK words, which may be under way.
     """
 
-    SLACK = 6
+    SLACK = 3 + WeightBuffer.LATENCY
 
     def __init__(self, params: LlmParams):
         self.params = params

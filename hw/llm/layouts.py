@@ -6,13 +6,15 @@ from amaranth.lib import data
 from golden.params import BLOCK, LlmParams
 
 __all__ = [
-    "PAIR", "PARTIAL_BITS", "ROW_BITS", "block_layout", "fill_layout", "inputs_layout", "lane_layout",
+    "PAIR", "PARTIAL_BITS", "ROW_BITS", "WAYS", "block_layout", "fill_layout", "inputs_layout", "lane_layout",
     "numbered_side_layout", "pass_layout", "product_layout", "side_layout", "tile_layout",
 ]
 
 ROW_BITS = 6
 PAIR = 2
 """Vectors that a VPU multiplies at once: two products a DSP48E2."""
+WAYS = 4
+"""Inputs that a fill carries, where each goes to slots of its own."""
 PARTIAL_BITS = 27
 """A group's integer sum after the block shifts: the DSP48E2's A port. The compiler checks that it fits."""
 
@@ -42,12 +44,18 @@ def block_layout() -> data.StructLayout:
 
 
 def fill_layout() -> data.StructLayout:
-    """Input `slot` of the block in half `half` of every sparse MUX, of both vectors of a VPU."""
+    """Inputs of the block in half `half`, of both vectors of a VPU.
+
+    Input `slot` to every sparse MUX (all of `value` are the same); or, with `spread`, input `slot` + w = `value[w]` to the
+    MUXes of the slots s with s % WAYS = w: enough where every slot takes its own input. `last`: of the block.
+    """
     return data.StructLayout({
         "valid": unsigned(1),
+        "last": unsigned(1),
         "half": unsigned(1),
+        "spread": unsigned(1),
         "slot": unsigned(4),
-        "value": data.ArrayLayout(signed(8), PAIR),
+        "value": data.ArrayLayout(data.ArrayLayout(signed(8), PAIR), WAYS),
     })
 
 

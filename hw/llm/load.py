@@ -1,40 +1,40 @@
 """LD unit: weights to the lanes, vectors to the global buffer."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
+from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.params import LlmParams
 from hw.fabric.axi import ADDRESS_BITS, command_layout
 
-__all__ = ["LoadUnit", "load_layout"]
+from .vector_load import VectorLoad, vector_load_layout
 
-INDEX_BITS = 24
-STRIDE_STEP = 5
-"""Rows of a table lie a multiple of 32 bytes apart, the shortest memory word."""
+__all__ = ["LoadUnit", "load_layout"]
 
 
 def load_layout(params: LlmParams) -> data.StructLayout:
-    return data.StructLayout({
-        "lanes": unsigned(1), "a": unsigned(32), "b": unsigned(32), "n": unsigned(32),
-        "gather": unsigned(1), "table": unsigned(32), "stride": unsigned(24),
-    })
+    """An LD instruction, operands resolved. `lanes`: LDW, of `n` memory words from `a` on."""
+    return data.StructLayout({"lanes": unsigned(1), **vector_load_layout().members})
 
 
 class LoadUnit(wiring.Component):
-    """LDW hands one read command to every weight channel and is done; LDV is done when its rows are written. LDG reads
-    the word that holds the row's number, then goes on as LDV.
+    """LDW hands one read command to every weight channel and is done. LDV and LDG load vectors; LDWs behind one start
+    while it runs, and finish after it.
 
     Attributes:
-        channels: a command stream a weight channel. vector: command of the vector channel; words: its beats.
-        bases: base address of the weight channels, base: of the vector channel.
-        write_*: rows for the global buffer.
+        finished: strobe: the oldest instruction is done. busy: there is one.
+        channels: a command stream a weight channel. bases: base address of the weight channels.
+        vector, base, words, write_*: see VectorLoad.
     """
+
+    OVERLAP = 16
+    """Instructions at once."""
 
     def __init__(self, params: LlmParams):
         self.params = p = params
         super().__init__({
             "command": In(stream.Signature(load_layout(p))),
+            "finished": Out(1),
             "channels": Out(stream.Signature(command_layout())).array(p.channels),
             "bases": In(ADDRESS_BITS).array(p.channels),
             "vector": Out(stream.Signature(command_layout())),
@@ -50,85 +50,44 @@ class LoadUnit(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         p = self.params
-        held = Signal(load_layout(p), reset_less=True)
+        m.submodules.vectors = vectors = VectorLoad(p)
+        wiring.connect(m, vectors.vector, wiring.flipped(self.vector))
+        wiring.connect(m, wiring.flipped(self.words), vectors.words)
+        command = self.command.payload
         pending = Signal(p.channels)
-        m.d.comb += self.busy.eq(1)
-        for c in range(p.channels):
-            channel = self.channels[c]
+        address, beats = Signal(32, reset_less=True), Signal(32, reset_less=True)
+        for c, channel in enumerate(self.channels):
             m.d.comb += [
                 channel.valid.eq(pending[c]),
-                channel.payload.address.eq(self.bases[c] + held.a),
-                channel.payload.beats.eq(held.n),
+                channel.payload.address.eq(self.bases[c] + address),
+                channel.payload.beats.eq(beats),
             ]
             with m.If(channel.ready):
                 m.d.sync += pending[c].eq(0)
 
-        beat_shift = p.beat_bytes.bit_length() - 1
-        rows_a_beat = p.axi_bits // (p.sfu_lanes * 32)
-        row, rows = Signal(32), Signal(32)
-        index, offset = Signal(INDEX_BITS, reset_less=True), Signal(32, reset_less=True)
-        words = self.words.payload
-        m.d.sync += [
-            index.eq(words.word_select(held.a[2:beat_shift], 32)),
-            offset.eq((index * held.stride[STRIDE_STEP:]) << STRIDE_STEP),
-        ]
-        part = Signal(range(max(2, rows_a_beat)))
-        word = Signal(p.axi_bits, reset_less=True)
-        have = Signal()
+        loading, handing = Signal(), Signal()
+        behind = Signal(range(self.OVERLAP))  # LDWs that are done and wait for the vector before them
+        handed = handing & (pending == 0)
+        free = ~handing | handed
         m.d.comb += [
-            rows.eq((held.n + p.sfu_lanes - 1) >> (p.sfu_lanes.bit_length() - 1)),
-            self.vector.payload.address.eq(self.base + held.a),
-            self.vector.payload.beats.eq(((held.n << 2) + p.beat_bytes - 1) >> beat_shift),
-            self.write_row.eq(held.b + row),
-            self.write_data.eq(word.word_select(part, p.sfu_lanes * 32) if rows_a_beat > 1 else word),
+            *(vectors.command.payload[name].eq(command[name]) for name in vector_load_layout().members),
+            vectors.command.valid.eq(self.command.valid & ~command.lanes & self.command.ready),
+            self.command.ready.eq(Mux(command.lanes, free, ~handing & ~loading & (behind == 0))),
+            self.finished.eq(Mux(loading, ~vectors.busy, handed | (behind != 0))),
+            self.busy.eq(loading | handing | (behind != 0)),
+            *(getattr(self, name).eq(getattr(vectors, name)) for name in ("write_valid", "write_row", "write_data")),
+            vectors.write_ready.eq(self.write_ready),
+            vectors.base.eq(self.base),
         ]
-        last_row = row + 1 == rows
-        last_part = Mux(last_row, 1, part == rows_a_beat - 1)
-        with m.FSM():
-            with m.State("IDLE"):
-                m.d.comb += [self.command.ready.eq(1), self.busy.eq(0)]
-                with m.If(self.command.valid):
-                    m.d.sync += [held.eq(self.command.payload), row.eq(0), part.eq(0), have.eq(0)]
-                    m.next = "VECTOR"
-                    with m.If(self.command.payload.n == 0):
-                        m.next = "IDLE"
-                    with m.Elif(self.command.payload.lanes):
-                        m.d.sync += pending.eq(~Cat(Signal(p.channels, name="none")))
-                        m.next = "LANES"
-                    with m.Elif(self.command.payload.gather):
-                        m.next = "INDEX"
-            with m.State("LANES"):
-                with m.If(pending == 0):
-                    m.next = "IDLE"
-            with m.State("INDEX"):
-                m.d.comb += [
-                    self.vector.valid.eq(1),
-                    self.vector.payload.address.eq(self.base + Cat(Const(0, beat_shift), held.a[beat_shift:])),
-                    self.vector.payload.beats.eq(1),
-                ]
-                with m.If(self.vector.ready):
-                    m.next = "ANSWER"
-            with m.State("ANSWER"):
-                m.d.comb += self.words.ready.eq(1)
-                with m.If(self.words.valid):
-                    m.next = "SCALE"
-            with m.State("SCALE"):
-                m.next = "OFFSET"
-            with m.State("OFFSET"):
-                m.d.sync += held.a.eq(held.table + offset)
-                m.next = "VECTOR"
-            with m.State("VECTOR"):
-                m.d.comb += self.vector.valid.eq(1)
-                with m.If(self.vector.ready):
-                    m.next = "ROWS"
-            with m.State("ROWS"):
-                m.d.comb += [self.write_valid.eq(have), self.words.ready.eq(~have)]
-                with m.If(self.words.valid & self.words.ready):
-                    m.d.sync += [word.eq(self.words.payload), have.eq(1)]
-                with m.If(self.write_valid & self.write_ready):
-                    m.d.sync += [row.eq(row + 1), part.eq(part + 1)]
-                    with m.If(last_part):
-                        m.d.sync += [have.eq(0), part.eq(0)]
-                    with m.If(last_row):
-                        m.next = "IDLE"
+        m.d.sync += behind.eq(behind + handed - (self.finished & ~loading))
+        with m.If(handed):
+            m.d.sync += handing.eq(0)
+        with m.If(loading & ~vectors.busy):
+            m.d.sync += loading.eq(0)
+        with m.If(self.command.valid & self.command.ready):
+            with m.If(command.lanes):
+                m.d.sync += [address.eq(command.a), beats.eq(command.n), handing.eq(1)]
+                m.d.sync += pending.eq(Mux(command.n == 0, 0, (1 << p.channels) - 1))
+            with m.Else():
+                m.d.sync += loading.eq(1)
         return m

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.params import BLOCK, LlmParams
+from golden.params import LlmParams
 
 from .lane import Lane
 from .layouts import ROW_BITS, fill_layout, inputs_layout, lane_layout, numbered_side_layout, pass_layout, tile_layout
@@ -76,7 +76,7 @@ class Mpu(wiring.Component):
             side_arbiter.shared.eq(tile.shared),
             side_arbiter.request.eq(Cat(*(lane.side_request for lane in lanes))),
             merger.start.eq(late["start"]),
-            filled.eq(late["fill"][0].valid & (late["fill"][0].slot == BLOCK - 1)),
+            filled.eq(late["fill"][0].valid & late["fill"][0].last),
         ]
         for i, lane in enumerate(lanes):
             m.submodules[f"lane_{i}"] = lane

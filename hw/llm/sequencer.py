@@ -23,12 +23,12 @@ class Sequencer(wiring.Component):
     """Three cycles an instruction.
 
     Attributes:
-        start, words, arguments: strobe, program length in instructions, initial registers.
+        start, words, arguments: strobe, program length in instructions (0: what is there runs), initial registers.
         program: the program's memory words, one stream; `load` asks for them.
         queues: one stream a class (LD, ST, MV, MISC): the word with a, b, n resolved.
         available, take: tokens for SYS; give: tokens it releases.
         idle: all queues are idle. dispatched: strobe: an instruction is on its way.
-        halted, code: HALT has run / an illegal instruction (`illegal`).
+        halted, code: HALT has run. illegal: an illegal instruction. too_long: a program longer than the store, or none.
     """
 
     def __init__(self, params: LlmParams):
@@ -59,7 +59,7 @@ class Sequencer(wiring.Component):
         m.submodules.store = store = Ram(
             width=self.params.axi_bits, depth=max(2, self.params.imem_words // per_word)
         )
-        pc, loaded = self.pc, Signal(17)
+        pc, loaded, present = self.pc, Signal(17), Signal()
         word = Signal(ISA.bits, reset_less=True)
         resolved = Signal(ISA.bits, reset_less=True)
         registers = [Signal(32, name=f"r{i}") for i in range(1, REGISTERS)]
@@ -113,16 +113,22 @@ class Sequencer(wiring.Component):
                 with m.If(self.start):
                     m.d.sync += [self.halted.eq(0), self.illegal.eq(0), self.too_long.eq(0), pc.eq(0)]
                     m.d.sync += [r.eq(self.arguments[i] if i < ARGUMENTS else 0) for i, r in enumerate(registers)]
-                    with m.If((self.words > self.params.imem_words) | (self.words == 0)):
+                    with m.If(self.words > self.params.imem_words):
                         m.d.sync += self.too_long.eq(1)
-                    with m.Else():
+                    with m.Elif(self.words != 0):
                         m.d.comb += self.load.eq(1)
+                        m.d.sync += present.eq(0)
                         m.next = "LOAD"
+                    with m.Elif(present):
+                        m.next = "READ"
+                    with m.Else():
+                        m.d.sync += self.too_long.eq(1)
             with m.State("LOAD"):
                 m.d.comb += [self.program.ready.eq(1), store.write_enable.eq(self.program.valid)]
                 with m.If(self.program.valid):
                     m.d.sync += loaded.eq(loaded + 1)
                     with m.If(((loaded + 1) << shift) >= self.words):
+                        m.d.sync += present.eq(1)
                         m.next = "READ"
             with m.State("READ"):
                 m.next = "FETCH"

@@ -31,7 +31,7 @@ def register_map(bases: int, arguments: int, results: int, counters: tuple[str, 
         Register("gie", 0x04, True, "bit 0: global interrupt enable"),
         Register("ier", 0x08, True, "bit 0: interrupt on done"),
         Register("isr", 0x0C, True, "bit 0: done; writing 1 clears"),
-        Register("program_words", 0x10, True, "length of the program in instructions"),
+        Register("program_words", 0x10, True, "length of the program in instructions; 0: the one loaded before runs"),
         Register("program_address", 0x14, True, "byte offset of the program in the last memory port"),
     ]
     at = 0x20

@@ -8,11 +8,13 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from golden.llm.stream import BlockFormat, encode_lanes
 from golden.params import BLOCK, LlmParams
-from hw.llm.layouts import fill_layout, inputs_layout, lane_layout, tile_layout
+from hw.llm.feeder import ColumnFeeder
+from hw.llm.layouts import WAYS, fill_layout, inputs_layout, lane_layout, tile_layout
 from hw.llm.mpu import Mpu
 from tests.hw.harness import parameters, start, watchdog
 from tests.hw.llm.lanes import random_lane
 
+DENSE = {"formats": BlockFormat(16, 8), "scaled": False, "minimum": False}
 CASES = [
     {"rows": 16, "blocks": 4, "group": 2, "formats": BlockFormat(16, 8)},
     {"rows": 3, "blocks": 3, "group": 1, "formats": BlockFormat(16, 8), "extreme": True, "minimum": False},
@@ -27,6 +29,7 @@ CASES = [
     {"rows": 1, "blocks": 5, "group": 1, "formats": BlockFormat(16, 2), "scaled": False, "minimum": False},
     {"rows": 1, "blocks": 4, "group": 1, "formats": BlockFormat(8, 4)},
     {"rows": 7, "blocks": 8, "group": 2, "formats": BlockFormat(0, 4), "minimum": False},
+    *({"rows": rows, "blocks": 9, "group": 1, "raw": True, **DENSE} for rows in (1, 2, 5)),
     *({"rows": 20 + i, "blocks": 8, "group": 2} for i in range(4)),
 ]
 MIN_SHIFT = 3
@@ -51,8 +54,8 @@ async def send(dut, params, words, rng, stall):
     dut.lanes.value = 0
 
 
-async def feed(dut, params, vectors):
-    """Plays the column's feeder: fills the halves of every VPU when there is room.
+async def feed(dut, params, vectors, raw):
+    """Plays the column's feeder: fills the halves of every VPU when there is room, four inputs a cycle if `raw`.
 
     `vectors`: (q [blocks, 16], shift [blocks], running sums [blocks]) of each.
     """
@@ -63,21 +66,39 @@ async def feed(dut, params, vectors):
             if dut.room.value == 1:
                 break
         half = block % 2
-        for slot in range(BLOCK):
+        step = WAYS if raw else 1
+        for slot in range(0, BLOCK, step):
             await RisingEdge(dut.clk)
-            inputs = [[int(vectors[2 * c + i][0][block][slot]) for i in (0, 1)] for c in pairs]
+            sources = range(slot, slot + WAYS) if raw else [slot] * WAYS
+            inputs = [[[int(vectors[2 * c + i][0][block][s]) for i in (0, 1)] for s in sources] for c in pairs]
             dut.fill.value = packed(fill_layout(), [
-                {"valid": 1, "half": half, "slot": slot, "value": value} for value in inputs
+                {"valid": 1, "last": int(slot + step == BLOCK), "half": half, "spread": int(raw), "slot": slot,
+                 "value": value}
+                for value in inputs
             ])
-        await RisingEdge(dut.clk)
-        dut.fill.value = 0
-        dut.inputs.value = packed(inputs_layout(), [
+        cocotb.start_soon(publish(dut, packed(inputs_layout(), [
             {"valid": 1, "half": half, "shift": [int(vectors[2 * c + i][1][block]) for i in (0, 1)],
              "sum": [int(vectors[2 * c + i][2][block]) for i in (0, 1)]}
             for c in pairs
-        ])
+        ])))
         await RisingEdge(dut.clk)
-        dut.inputs.value = 0
+        dut.fill.value = 0
+
+
+async def publish(dut, inputs):
+    """Behind the last input of a block."""
+    for _ in range(ColumnFeeder.LATENCY):
+        await RisingEdge(dut.clk)
+    dut.inputs.value = inputs
+    await RisingEdge(dut.clk)
+    dut.inputs.value = 0
+
+
+def raw_beats(lane, params):
+    """uint16 [beats, planes]: INT8, block by block, row by row."""
+    rows, inputs = lane.q.shape
+    blocks = lane.q.astype(np.int8).reshape(rows, inputs // BLOCK, BLOCK).transpose(1, 0, 2)
+    return np.frombuffer(blocks.tobytes(), "<u2").reshape(-1, params.planes)
 
 
 def random_vector(rng, case):
@@ -108,6 +129,7 @@ def expected_sums(lane, case, vector):
 async def run_tile(dut, params, rng, case, stall, shared):
     """Returns (cycles from `start` until the sums are there, memory words)."""
     case = {**case, "rows": min(case["rows"], params.acc_depth)}
+    raw = case.pop("raw", False)
     count = params.mpu_vpus
     lanes = [random_lane(rng, **case) for _ in range(count)]
     vectors = [random_vector(rng, case) for _ in range(2 * count)]
@@ -115,7 +137,10 @@ async def run_tile(dut, params, rng, case, stall, shared):
         silent = tuple(np.zeros_like(part) for part in vectors[0])
         vectors = [vectors[0], silent] * count
     scaled, minimum = lanes[0].scale is not None, lanes[0].minimum is not None
-    encoded = encode_lanes(lanes, params.planes, params.fifo_depth - 12)
+    if raw:
+        encoded = [raw_beats(lane, params) for lane in lanes]
+    else:
+        encoded = encode_lanes(lanes, params.planes, params.fifo_depth - 12)
     length = max(map(len, encoded)) + int(rng.integers(0, 3))
     words = [
         [sum(int(h) << 16 * i for i, h in enumerate(beats[n])) if n < len(beats) else 0xFFFF for beats in encoded]
@@ -123,13 +148,13 @@ async def run_tile(dut, params, rng, case, stall, shared):
     ]
     dut.tile.value = tile_layout().const({
         "rows": case["rows"], "blocks": case["blocks"], "group_log2": case["group"].bit_length() - 1,
-        "scaled": int(scaled), "minimum": int(minimum), "raw": 0, "beats": length, "shared": int(shared),
+        "scaled": int(scaled), "minimum": int(minimum), "raw": int(raw), "beats": length, "shared": int(shared),
     }).as_value().value
     await RisingEdge(dut.clk)
     dut.start.value = 1
     await RisingEdge(dut.clk)
     dut.start.value = 0
-    feeder = cocotb.start_soon(feed(dut, params, vectors))
+    feeder = cocotb.start_soon(feed(dut, params, vectors, raw))
     sender = cocotb.start_soon(send(dut, params, words, random.Random(int(rng.integers(1 << 30))), stall))
     cycles = 0
     for task in (sender, feeder):
