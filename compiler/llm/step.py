@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Callable
+from functools import partial
 
 from golden.isa.llm import Alu, Binary, Reduce, Unary
 from golden.params import BLOCK, LlmParams
@@ -69,8 +70,9 @@ class StepEmitter:
         e.alu(Alu.ADD, Register.POSITION, Register.POSITION, self.tokens)
         e.add("DBNZ", a=chunk, rd=Register.CHUNKS)
         e.anchor()
-        e.add("VEC", e.spans(b.x, dim, self.tokens), [e.span(b.x.first, dim)], a=b.x.first, b=b.x.first,
-              rb=Register.MODE, n=dim, store=1)
+        for rows in (b.x, b.h):
+            e.add("VEC", e.spans(rows, dim, self.tokens), [e.span(rows.first, dim)], a=rows.first, b=rows.first,
+                  rb=Register.MODE, n=dim, store=1)
         self._head()
         e.add("HALT")
         return e.words()
@@ -87,6 +89,7 @@ class StepEmitter:
         self._load_ffn_norm(0)
         self._load_scales(0)
         self.attention.emit_lengths()
+        e.vec(self.buffers.h, self.buffers.x, c.dim, count=self.tokens, binary=Binary.MUL, b=self.buffers.attn_norm)
         e.barrier()
         top = e.anchor()
         self._layer()
@@ -116,20 +119,20 @@ class StepEmitter:
 
     def _layer(self) -> None:
         c, b, n = self.config, self.buffers, self.tokens
-        self._norm(b.attn_norm, n)
+        self._norm(n)
         self.attention.begin()
         self._product(self.weights.qkv, b.h, c.dim, b.qkv, self.attention.arrive)
         self.attention.emit()
-        self._product(self.weights.o, b.attn, self.shapes.q_size, b.h, self._add_branch)
-        self._norm(b.ffn_norm, n)
+        self._product(self.weights.o, b.attn, self.shapes.q_size, b.h, partial(self._add_branch, b.ffn_norm))
+        self._norm(n)
         self._product(self.weights.gate_up, b.h, c.dim, b.ff, self._silu)
         self._load_attn_norm(1)
         self._load_ffn_norm(1)
         self._load_scales(1)
-        self._product(self.weights.down, b.gate, self.shapes.ffn, b.h, self._add_branch)
+        self._product(self.weights.down, b.gate, self.shapes.ffn, b.h, partial(self._add_branch, b.attn_norm))
 
-    def _norm(self, weight: Rows, n: int) -> None:
-        """h = x / sqrt(mean(x^2) + eps) * weight, of the first n tokens.
+    def _norm(self, n: int) -> None:
+        """h, which is x * weight, / sqrt(mean(x^2) + eps), of the first n tokens.
 
         A single element is its own maximum, and that is there sooner than a sum.
         """
@@ -139,15 +142,15 @@ class StepEmitter:
               reduce=Reduce.MAX, to=mean)
         e.vec(None, None, 1, count=n, from_scalar=mean, binary=Binary.ADD, immediate=bits(c.norm_eps),
               unary=Unary.RSQRT, reduce=Reduce.MAX, to=mean)
-        e.vec(b.h, b.x, c.dim, count=n, binary=Binary.MUL, scalar=mean)
-        e.vec(b.h, b.h, c.dim, count=n, binary=Binary.MUL, b=weight)
+        e.vec(b.h, b.h, c.dim, count=n, binary=Binary.MUL, scalar=mean)
 
-    def _add_branch(self, first: int, count: int) -> None:
-        """x += h on elements first .. first + count."""
-        e, b = self.emit, self.buffers
+    def _add_branch(self, weight: Rows, first: int, count: int) -> None:
+        """x += h, then h = x * weight on elements first .. first + count: the weights of a norm need not wait for it."""
+        e, b, n = self.emit, self.buffers, self.tokens
         row, count = first // e.lanes, min(count, self.config.dim - first)
         if count > 0:
-            e.vec(b.x + row, b.x + row, count, count=self.tokens, binary=Binary.ADD, b=b.h + row)
+            e.vec(b.x + row, b.x + row, count, count=n, binary=Binary.ADD, b=b.h + row)
+            e.vec(b.h + row, b.x + row, count, count=n, binary=Binary.MUL, b=weight + row)
 
     def _silu(self, first: int, count: int) -> None:
         """gate = silu(ff) on elements of ff's first half, gate *= ff on those of the second, as they come."""
@@ -197,7 +200,7 @@ class StepEmitter:
         """Final norm of the first token, then the head tile by tile into the running arg-max."""
         e, p, c, b = self.emit, self.params, self.config, self.buffers
         head = self.weights.head
-        self._norm(b.attn_norm, 1)
+        self._norm(1)
         self._quantise(head, b.h, c.dim, 1)
         first, late = 0, []
 

@@ -107,7 +107,7 @@ class Scorer:
         """RMSNorm with the weights of norm `index`."""
         total = reduce_sum(batch.mul(x, x), self.params.sfu_lanes, batch.add)
         mean = batch.add(batch.mul(total, np.float32(1 / len(x))), np.float32(self.model["norm_eps"]))
-        return batch.mul(batch.mul(x, functions.rsqrt(mean)), self._vectors("norms", np.array([index]), len(x)))
+        return batch.mul(batch.mul(x, self._vectors("norms", np.array([index]), len(x))), functions.rsqrt(mean))
 
     def _attention(self, layer: Mapping[str, ImageMatrix], x: np.ndarray, rope: np.ndarray) -> np.ndarray:
         """float32 [dim, T]: what attention adds to the residual stream."""

@@ -46,8 +46,8 @@ def block_layout() -> data.StructLayout:
 def fill_layout() -> data.StructLayout:
     """Inputs of the block in half `half`, of both vectors of a VPU.
 
-    Input `slot` to every sparse MUX (all of `value` are the same); or, with `spread`, input `slot` + w = `value[w]` to the
-    MUXes of the slots s with s % WAYS = w: enough where every slot takes its own input. `last`: of the block.
+    Input `slot` to every sparse MUX (all of `value` are the same); or, with `spread`, input `slot` + w = `value[w]` to
+    the MUXes of the slots s with s % WAYS = w: enough where every slot takes its own input. `last`: of the block.
     """
     return data.StructLayout({
         "valid": unsigned(1),
