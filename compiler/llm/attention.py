@@ -1,6 +1,7 @@
 """Attention of new tokens: rotary embedding, append to the cache, scores, softmax, values."""
 
 from golden.isa.llm import Alu, Binary, Reduce, Unary
+from golden.llm.numerics import EX_MAX
 from golden.params import BLOCK, LlmParams
 
 from .buffers import Buffers
@@ -12,6 +13,10 @@ from .vectors import VectorImage
 from .weights import WeightImages
 
 __all__ = ["AttentionEmitter"]
+
+GROUP_LOG2 = 2
+"""Blocks of the cache whose products are summed before the accumulator takes them, log2: what its 27 bits hold."""
+assert (BLOCK * 127 * 127) << (EX_MAX + GROUP_LOG2) < 1 << 26
 
 
 class AttentionEmitter:
@@ -153,7 +158,7 @@ class AttentionEmitter:
         """Rows of the cache times the vectors of head `i` of a group, `each` blocks long."""
         first = block + i * each
         multiply(self.emitter, out, outputs, ("xbuf", first, first + each), count=self.tokens, raw=1, slot=slot + i,
-                 **fields)
+                 group_log2=GROUP_LOG2, **fields)
 
     def _tile_length(self, tile: int) -> tuple[Register, Register]:
         """Rows of K in `tile`, 0 where the context is shorter, and their beats; in registers of their own."""
