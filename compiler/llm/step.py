@@ -145,7 +145,7 @@ class StepEmitter:
         e.vec(b.h, b.h, c.dim, count=n, binary=Binary.MUL, scalar=mean)
 
     def _add_branch(self, weight: Rows, first: int, count: int) -> None:
-        """x += h, then h = x * weight on elements first .. first + count: a norm's weights need not wait for its mean."""
+        """x += h, then h = x * weight on elements first .. first + count: a norm's weights need no mean."""
         e, b, n = self.emit, self.buffers, self.tokens
         row, count = first // e.lanes, min(count, self.config.dim - first)
         if count > 0:
