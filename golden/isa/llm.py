@@ -101,19 +101,29 @@ ISA = InstructionSet(
     (
         Format("NOP", 0, "SYS", "Does nothing.", ()),
         Format(
-            "LDW", 1, "LD", "Streams N memory words from byte address A of every weight channel into the lanes.", ()
+            "LDW",
+            1,
+            "LD",
+            "Streams N memory words from byte address A of every weight channel, a multiple of the word, into the "
+            "lanes.",
+            (),
         ),
         Format(
-            "LDV", 2, "LD", "Loads N binary32 numbers from byte address A of the vector channel to vector row B.", ()
+            "LDV",
+            2,
+            "LD",
+            "Loads N binary32 numbers from byte address A of the vector channel, a multiple of the memory word, to "
+            "vector row B.",
+            (),
         ),
         Format(
             "LDG",
             11,
             "LD",
             "Gather: loads N binary32 numbers of a row of the table at byte address `table` of the vector channel to "
-            "vector row B; the row's number is the 32-bit word at byte address A.",
+            "vector row B; the row's number is the 32-bit word at byte address A, of which 24 bits count.",
             (
-                Field("table", 128, 32, "byte address of row 0"),
+                Field("table", 128, 32, "byte address of row 0, a multiple of the memory word"),
                 Field("stride", 160, 24, "bytes from a row to the next, a multiple of the memory word"),
             ),
         ),
@@ -237,6 +247,6 @@ ISA = InstructionSet(
             "Register `rd` -= 1; if not 0 continue at instruction A.",
             (Field("rd", 132, 4, "counter"),),
         ),
-        Format("HALT", 18, "SYS", "Waits until all queues are idle, then reports done with code A.", ()),
+        Format("HALT", 18, "SYS", "Waits until all queues are idle, then reports done with code A, 0..255.", ()),
     ),
 )

@@ -266,10 +266,10 @@ class LlmEngine(wiring.Component):
         ]
         with m.If(grant):
             m.d.comb += [buffer.b_row.eq(store.read_row), buffer.b_read.eq(1)]
-        for unit, elements in ((load, None), (vector, vector.write_elements), (mpe, None)):
+        for unit, elements in ((load, load.write_elements), (vector, vector.write_elements), (mpe, ~0)):
             with m.If(unit.write_valid):
                 m.d.comb += [
-                    buffer.write_elements.eq(~0 if elements is None else elements),
+                    buffer.write_elements.eq(elements),
                     buffer.write_row.eq(unit.write_row),
                     buffer.write_data.eq(unit.write_data),
                 ]

@@ -28,7 +28,7 @@ class LoadUnit(wiring.Component):
     Attributes:
         channels: a command stream a weight channel. vector: command of the vector channel; words: its beats.
         bases: base address of the weight channels, base: of the vector channel.
-        write_*: rows for the global buffer.
+        write_*: rows for the global buffer; the last one's elements behind N are not written.
     """
 
     def __init__(self, params: LlmParams):
@@ -41,6 +41,7 @@ class LoadUnit(wiring.Component):
             "base": In(ADDRESS_BITS),
             "words": In(stream.Signature(p.axi_bits)),
             "write_valid": Out(1),
+            "write_elements": Out(p.sfu_lanes),
             "write_row": Out(range(p.vmem_rows)),
             "write_data": Out(p.sfu_lanes * 32),
             "write_ready": In(1),
@@ -83,6 +84,8 @@ class LoadUnit(wiring.Component):
             self.write_data.eq(word.word_select(part, p.sfu_lanes * 32) if rows_a_beat > 1 else word),
         ]
         last_row = row + 1 == rows
+        behind = held.n[: p.sfu_lanes.bit_length() - 1]
+        m.d.comb += self.write_elements.eq(Mux(last_row & (behind != 0), (1 << behind) - 1, ~0))
         last_part = Mux(last_row, 1, part == rows_a_beat - 1)
         with m.FSM():
             with m.State("IDLE"):

@@ -25,7 +25,7 @@ class StoreUnit(wiring.Component):
 
     For K that is a lane's bytes (a block lies in one lane), for V a byte of up to 16 lanes (golden: `kv_offsets`).
     `rows` and `blocks` are powers of two (their logarithms are taken from the highest set bit), `count` is a multiple
-    of 16. Finished when all writes have their response.
+    of 16. N = 0, or `count` = 0, stores nothing. Finished when all writes have their response.
 
     Attributes:
         channels, vector: beats for the writers. bases, base: see LoadUnit. writers_busy: responses are outstanding.
@@ -112,9 +112,10 @@ class StoreUnit(wiring.Component):
                 m.d.sync += index.eq(0)
                 with m.If(self.command.valid):
                     m.d.sync += held.eq(self.command.payload)
-                    m.next = "READ"
-                    with m.If(self.command.payload.cache):
+                    with m.If(self.command.payload.cache & (self.command.payload.count != 0)):
                         m.next = "PEEK"
+                    with m.If(~self.command.payload.cache & (self.command.payload.n != 0)):
+                        m.next = "READ"
             with m.State("READ"):
                 with m.If(self.read_grant):
                     m.next = "CAPTURE"

@@ -18,5 +18,7 @@ class SideBySide(wiring.Component):
         m = Module()
         for name, unit in self.units.items():
             m.submodules[name] = unit
-            wiring.connect(m, wiring.flipped(getattr(self, name)), unit)
+            ports = unit.signature.flatten(getattr(self, name)), unit.signature.flatten(unit)
+            for (_, member, outer), (_, _, inner) in zip(*ports, strict=True):  # `connect` takes no arrays of streams
+                m.d.comb += outer.eq(inner) if member.flow == Out else inner.eq(outer)
         return m
