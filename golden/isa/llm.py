@@ -173,9 +173,9 @@ ISA = InstructionSet(
             "VEC",
             6,
             "MISC",
-            "u = f(a OP b) over the N elements of a repetition: vector row A gets u, a reduction goes to scalar `sd`. "
-            "Repetition t = 0 .. `repeat` has rows, scalars and elements of its own; none reads what an earlier one "
-            "writes.",
+            "u = f(a OP b) over the N > 0 elements of a repetition: vector row A gets u, a reduction goes to "
+            "scalar `sd`. Repetition t = 0 .. `repeat` has rows, scalars and elements of its own; none reads what an "
+            "earlier one writes.",
             (
                 Field("binary", 128, 3, ", ".join(f"{op.value} {op.name}" for op in Binary)),
                 Field("unary", 131, 2, ", ".join(f"{op.value} {op.name}" for op in Unary)),
@@ -201,7 +201,7 @@ ISA = InstructionSet(
             "QNT",
             7,
             "MISC",
-            "Quantises N binary32 numbers at vector row B to INT8 blocks of 16 at block A; the exponent goes to a "
+            "Quantises N > 0 binary32 numbers at vector row B to INT8 blocks of 16 at block A; the exponent goes to a "
             "slot. Repetition t = 0 .. `repeat` has rows, blocks, slot and scalar of its own. All of them write the "
             "blocks of N + `pad` elements; elements behind a repetition's own are zeros.",
             (
@@ -223,7 +223,7 @@ ISA = InstructionSet(
             "AMX",
             8,
             "MISC",
-            "Folds N binary32 numbers at vector row B into the running arg-max; the index of the first is A.",
+            "Folds N > 0 binary32 numbers at vector row B into the running arg-max; the index of the first is A.",
             (Field("first", 128, 1, "start a new arg-max"),),
         ),
         Format(

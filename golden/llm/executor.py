@@ -112,6 +112,8 @@ class Executor:
                         return v["a"]
                     case "NOP":
                         pass
+                    case "VEC" | "QNT" | "AMX" if not v["n"]:
+                        raise ValueError("N = 0: at least one element")
                     case name:
                         getattr(self, f"_{name.lower()}")(v)
             except (ValueError, IndexError, OverflowError, IsaError) as error:

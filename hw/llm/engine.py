@@ -115,7 +115,7 @@ class LlmEngine(wiring.Component):
             self.results[0].eq(vector.best),
             self.pc.eq(sequencer.pc),
         ]
-        self._status(m, sequencer, tokens, mpe, readers, writers)
+        self._status(m, sequencer, tokens, mpe, vector, readers, writers)
         return m
 
     def _vector_port(self, m, sequencer, load, reader):
@@ -274,7 +274,7 @@ class LlmEngine(wiring.Component):
                     buffer.write_data.eq(unit.write_data),
                 ]
 
-    def _status(self, m, sequencer, tokens, mpe, readers, writers):
+    def _status(self, m, sequencer, tokens, mpe, vector, readers, writers):
         """First error or HALT ends the run; an aborted engine needs a reset before the next start."""
         active, code = Signal(), Signal(32)
         idle_cycles = Signal(WATCHDOG_LOG2 + 1)
@@ -285,7 +285,7 @@ class LlmEngine(wiring.Component):
         for condition, value in (
             (sequencer.halted, (1 << 8) + sequencer.code),
             (sequencer.too_long, ERROR_CODES["program_size"]),
-            (sequencer.illegal | mpe.illegal, ERROR_CODES["illegal"]),
+            (sequencer.illegal | mpe.illegal | vector.illegal, ERROR_CODES["illegal"]),
             (mpe.error, ERROR_CODES["descriptor"]),
             (Cat(*(r.error for r in readers)).any(), ERROR_CODES["axi_read"]),
             (Cat(*(w.error for w in writers)).any(), ERROR_CODES["axi_write"]),
