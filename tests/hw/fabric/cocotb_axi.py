@@ -135,24 +135,24 @@ def expected_words(reads):
 
 
 @cocotb.test()
-async def reads_come_in_order_and_obey_the_rules(dut):
-    for stall, latency in ((0.0, 0), (0.0, 40), (0.5, 10)):
-        await start(dut, inputs=INPUTS)
-        memory = Memory(dut, 1, stall, latency)
-        slave = cocotb.start_soon(memory.read())
-        reads = some_reads(random.Random(stall), 20)
-        source = StreamSource(dut, "reader__command", seed=2, stall=stall)
-        sending = cocotb.start_soon(source.send([command(*read) for read in reads]))
-        sink = StreamSink(dut, "reader__o", seed=3, stall=stall)
-        expected = expected_words(reads)
-        assert await watchdog(sink.receive(len(expected)), 40_000) == expected
-        await sending
-        assert memory.bursts == [burst for read in reads for burst in longest_bursts(*read)]
-        await FallingEdge(dut.clk)
-        assert dut.reader__busy.value == 0
-        assert dut.reader__error.value == 0
-        slave.cancel()
-        await RisingEdge(dut.clk)
+@cocotb.parametrize((("stall", "latency"), [(0.0, 0), (0.0, 40), (0.5, 10)]))
+async def reads_come_in_order_and_obey_the_rules(dut, stall, latency):
+    await start(dut, inputs=INPUTS)
+    memory = Memory(dut, 1, stall, latency)
+    slave = cocotb.start_soon(memory.read())
+    reads = some_reads(random.Random(stall), 20)
+    source = StreamSource(dut, "reader__command", seed=2, stall=stall)
+    sending = cocotb.start_soon(source.send([command(*read) for read in reads]))
+    sink = StreamSink(dut, "reader__o", seed=3, stall=stall)
+    expected = expected_words(reads)
+    assert await watchdog(sink.receive(len(expected)), 40_000) == expected
+    await sending
+    assert memory.bursts == [burst for read in reads for burst in longest_bursts(*read)]
+    await FallingEdge(dut.clk)
+    assert dut.reader__busy.value == 0
+    assert dut.reader__error.value == 0
+    slave.cancel()
+    await RisingEdge(dut.clk)
 
 
 @cocotb.test()
@@ -226,16 +226,16 @@ async def until_written(dut):
 
 
 @cocotb.test()
-async def writes_arrive_once_and_in_order(dut):
-    for stall in (0.0, 0.6):
-        await start(dut, inputs=INPUTS)
-        memory, beats = Memory(dut, 6, stall), some_beats(200)
-        slave = cocotb.start_soon(memory.write())
-        await watchdog(send_beats(dut, beats, stall), 10_000)
-        await watchdog(until_written(dut), 1000)
-        assert memory.written == beats
-        assert dut.writer__error.value == 0
-        slave.cancel()
+@cocotb.parametrize(stall=[0.0, 0.6])
+async def writes_arrive_once_and_in_order(dut, stall):
+    await start(dut, inputs=INPUTS)
+    memory, beats = Memory(dut, 6, stall), some_beats(200)
+    slave = cocotb.start_soon(memory.write())
+    await watchdog(send_beats(dut, beats, stall), 10_000)
+    await watchdog(until_written(dut), 1000)
+    assert memory.written == beats
+    assert dut.writer__error.value == 0
+    slave.cancel()
 
 
 @cocotb.test()

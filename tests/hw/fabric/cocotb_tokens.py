@@ -133,17 +133,17 @@ class QueueModel:
 
 
 @cocotb.test()
-async def queues_start_in_order_and_release_at_the_end(dut):
-    for stall in (0.0, 0.5):
-        await start(dut, inputs=idle_inputs(dut))
-        for name, overlap in (("one", 1), ("two", 2)):
-            rng = random.Random(f"{name}-words")
-            words = [rng.randrange(1 << 16) for _ in range(400)]
-            model = QueueModel(dut, name, overlap, 5, stall)
-            source = cocotb.start_soon(StreamSource(dut, f"{name}__i", seed=6, stall=stall / 2).send(words))
-            await watchdog(model.run(words), 20_000)
-            await source
-            assert model.given == [word // MASKS % MASKS for word in words]
+@cocotb.parametrize(stall=[0.0, 0.5])
+async def queues_start_in_order_and_release_at_the_end(dut, stall):
+    await start(dut, inputs=idle_inputs(dut))
+    for name, overlap in (("one", 1), ("two", 2)):
+        rng = random.Random(f"{name}-words")
+        words = [rng.randrange(1 << 16) for _ in range(400)]
+        model = QueueModel(dut, name, overlap, 5, stall)
+        source = cocotb.start_soon(StreamSource(dut, f"{name}__i", seed=6, stall=stall / 2).send(words))
+        await watchdog(model.run(words), 20_000)
+        await source
+        assert model.given == [word // MASKS % MASKS for word in words]
 
 
 @cocotb.test()

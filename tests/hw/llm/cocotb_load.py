@@ -82,26 +82,26 @@ class Bench:
 
 
 @cocotb.test()
-async def vectors(dut):
+@cocotb.parametrize(stall=[0.0, 0.5])
+async def vectors(dut, stall):
     params = LlmParams(**parameters()["params"])
     lanes = params.sfu_lanes
     beat = params.beat_bytes // 4
-    for stall in (0.0, 0.5):
-        bench = Bench(dut, params, 3, stall)
-        await bench.begin()
-        tasks = [cocotb.start_soon(bench.memory()), cocotb.start_soon(bench.buffer())]
-        counts = [0, 1, 2, lanes - 1, lanes, lanes + 1, beat - 1, beat, beat + 1, 3 * beat, 3 * beat + lanes + 1, 0]
-        for n in counts + [bench.random.randrange(1, 12 * lanes) for _ in range(20)]:
-            fields = {"a": bench.random.randrange(MEMORY // 2 // params.beat_bytes) * params.beat_bytes,
-                      "b": bench.random.randrange(params.vmem_rows - 20), "n": n}  # fmt: skip
-            cycles = await watchdog(bench.run(**fields), 5000)
-            bench.golden._ldv(fields)
-            bench.check(f"LDV {fields}")
-            words = -(-n // beat)
-            rows = -(-n // lanes)
-            assert stall or cycles == (rows + words + 1 if n else 0), f"{cycles} cycles for {rows} rows, {words} words"
-        for task in tasks:
-            task.cancel()
+    bench = Bench(dut, params, 3, stall)
+    await bench.begin()
+    tasks = [cocotb.start_soon(bench.memory()), cocotb.start_soon(bench.buffer())]
+    counts = [0, 1, 2, lanes - 1, lanes, lanes + 1, beat - 1, beat, beat + 1, 3 * beat, 3 * beat + lanes + 1, 0]
+    for n in counts + [bench.random.randrange(1, 12 * lanes) for _ in range(20)]:
+        fields = {"a": bench.random.randrange(MEMORY // 2 // params.beat_bytes) * params.beat_bytes,
+                  "b": bench.random.randrange(params.vmem_rows - 20), "n": n}  # fmt: skip
+        cycles = await watchdog(bench.run(**fields), 5000)
+        bench.golden._ldv(fields)
+        bench.check(f"LDV {fields}")
+        words = -(-n // beat)
+        rows = -(-n // lanes)
+        assert stall or cycles == (rows + words + 1 if n else 0), f"{cycles} cycles for {rows} rows, {words} words"
+    for task in tasks:
+        task.cancel()
 
 
 @cocotb.test()
@@ -147,20 +147,20 @@ async def far_rows(dut):
 
 
 @cocotb.test()
-async def weights(dut):
+@cocotb.parametrize(stall=[0.0, 0.7])
+async def weights(dut, stall):
     """Every channel gets every command once, in order, however long another one takes; none of 0 words."""
     params = LlmParams(**parameters()["params"])
-    for stall in (0.0, 0.7):
-        bench = Bench(dut, params, 6, stall)
-        await bench.begin()
-        loads = [(bench.random.randrange(1 << 26) * params.beat_bytes, n) for n in (1, 0, 5, 1 << 20, 0, 3, 1)]
-        count = sum(n > 0 for _, n in loads)
-        sinks = [cocotb.start_soon(StreamSink(dut, f"load__channels__{c}", seed=c, stall=stall).receive(count))
-                 for c in range(params.channels)]  # fmt: skip
-        for a, n in loads:
-            cycles = await watchdog(bench.run(lanes=1, a=a, n=n), 200)
-            assert stall or cycles == (2 if n else 0), f"{cycles} cycles for {n} words"
-        for c, sink in enumerate(sinks):
-            commands = [command_layout().from_bits(value) for value in await sink]
-            expected = [(bench.bases[c] + a, n) for a, n in loads if n]
-            assert [(command.address, command.beats) for command in commands] == expected
+    bench = Bench(dut, params, 6, stall)
+    await bench.begin()
+    loads = [(bench.random.randrange(1 << 26) * params.beat_bytes, n) for n in (1, 0, 5, 1 << 20, 0, 3, 1)]
+    count = sum(n > 0 for _, n in loads)
+    sinks = [cocotb.start_soon(StreamSink(dut, f"load__channels__{c}", seed=c, stall=stall).receive(count))
+             for c in range(params.channels)]  # fmt: skip
+    for a, n in loads:
+        cycles = await watchdog(bench.run(lanes=1, a=a, n=n), 200)
+        assert stall or cycles == (2 if n else 0), f"{cycles} cycles for {n} words"
+    for c, sink in enumerate(sinks):
+        commands = [command_layout().from_bits(value) for value in await sink]
+        expected = [(bench.bases[c] + a, n) for a, n in loads if n]
+        assert [(command.address, command.beats) for command in commands] == expected

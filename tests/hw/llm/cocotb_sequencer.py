@@ -148,14 +148,14 @@ def loop_program(rng, length):
 
 
 @cocotb.test()
-async def random_programs(dut):
+@cocotb.parametrize((("seed", "stall"), [(1, 0.0), (2, 0.0), (3, 0.4), (4, 0.4)]))
+async def random_programs(dut, seed, stall):
     params = LlmParams(**parameters()["params"])
-    for seed, stall in ((1, 0.0), (2, 0.0), (3, 0.4), (4, 0.4)):
-        await start(dut, inputs=INPUTS)
-        rng = random.Random(seed)
-        for length in (12, params.imem_words - 1, params.imem_words, 13):
-            arguments = tuple(rng.choice(CORNERS) for _ in range(ARGUMENTS))
-            await Bench(dut, params, seed, stall).run(loop_program(rng, length), arguments)
+    await start(dut, inputs=INPUTS)
+    rng = random.Random(seed)
+    for length in (12, params.imem_words - 1, params.imem_words, 13):
+        arguments = tuple(rng.choice(CORNERS) for _ in range(ARGUMENTS))
+        await Bench(dut, params, seed, stall).run(loop_program(rng, length), arguments)
 
 
 @cocotb.test()

@@ -110,23 +110,23 @@ class Bench:
 
 
 @cocotb.test()
-async def vectors(dut):
+@cocotb.parametrize(stall=[0.0, 0.5])
+async def vectors(dut, stall):
     params = LlmParams(**parameters()["params"])
     lanes = params.sfu_lanes
-    for stall in (0.0, 0.5):
-        bench = Bench(dut, params, 3, stall)
-        tasks = await bench.begin()
-        counts = [0, 2, lanes - 1, lanes, lanes + 1, 4 * lanes, 4 * lanes + 3, 0]
-        for n in counts + [bench.random.randrange(2, 9 * lanes) for _ in range(20)]:
-            fields = {"a": bench.random.randrange(1000) * 4 * lanes, "b": bench.random.randrange(params.vmem_rows - 9),
-                      "n": n}  # fmt: skip
-            cycles, beats = await watchdog(bench.run(**fields), 3000)
-            bench.golden._stv(fields)
-            bench.check(f"STV {fields}")
-            assert beats == -(-n // lanes)
-            assert stall or cycles <= 3 * beats + 3, f"{cycles} cycles for {beats} rows"
-        for task in tasks:
-            task.cancel()
+    bench = Bench(dut, params, 3, stall)
+    tasks = await bench.begin()
+    counts = [0, 2, lanes - 1, lanes, lanes + 1, 4 * lanes, 4 * lanes + 3, 0]
+    for n in counts + [bench.random.randrange(2, 9 * lanes) for _ in range(20)]:
+        fields = {"a": bench.random.randrange(1000) * 4 * lanes, "b": bench.random.randrange(params.vmem_rows - 9),
+                  "n": n}  # fmt: skip
+        cycles, beats = await watchdog(bench.run(**fields), 3000)
+        bench.golden._stv(fields)
+        bench.check(f"STV {fields}")
+        assert beats == -(-n // lanes)
+        assert stall or cycles <= 3 * beats + 3, f"{cycles} cycles for {beats} rows"
+    for task in tasks:
+        task.cancel()
 
 
 @cocotb.test()
@@ -159,17 +159,17 @@ def appends(params, rng):
 
 
 @cocotb.test()
-async def cache_rows_and_columns(dut):
+@cocotb.parametrize(stall=[0.0, 0.4])
+async def cache_rows_and_columns(dut, stall):
     params = LlmParams(**parameters()["params"])
-    for stall in (0.0, 0.4):
-        bench = Bench(dut, params, 5, stall)
-        tasks = await bench.begin()
-        for fields in appends(params, bench.random):
-            cycles, beats = await watchdog(bench.run(**fields, cache=1), 10_000)
-            bench.golden._stk(fields)
-            bench.check(f"STK {fields}")
-            bytes_of_lanes = min(BLOCK, params.lanes_per_channel, params.row_groups)
-            assert beats == fields["count"] // (bytes_of_lanes if fields["value"] else params.lane_bits // 8)
-            assert stall or cycles <= 3 * beats + 3, f"{cycles} cycles for {beats} beats: {fields}"
-        for task in tasks:
-            task.cancel()
+    bench = Bench(dut, params, 5, stall)
+    tasks = await bench.begin()
+    for fields in appends(params, bench.random):
+        cycles, beats = await watchdog(bench.run(**fields, cache=1), 10_000)
+        bench.golden._stk(fields)
+        bench.check(f"STK {fields}")
+        bytes_of_lanes = min(BLOCK, params.lanes_per_channel, params.row_groups)
+        assert beats == fields["count"] // (bytes_of_lanes if fields["value"] else params.lane_bits // 8)
+        assert stall or cycles <= 3 * beats + 3, f"{cycles} cycles for {beats} beats: {fields}"
+    for task in tasks:
+        task.cancel()

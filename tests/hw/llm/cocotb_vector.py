@@ -11,7 +11,7 @@ from golden.isa.llm import Binary, Reduce, Source, Unary
 from golden.llm.executor import Executor
 from golden.params import BLOCK, LlmParams
 from hw.llm.vector import Operation, vector_layout
-from tests.hw.harness import parameters, start, watchdog
+from tests.hw.harness import parameters, reset, start, watchdog
 
 NAMES = {"VEC": Operation.VEC, "QNT": Operation.QNT, "AMX": Operation.AMX, "PUT": Operation.PUT}
 
@@ -260,8 +260,9 @@ async def no_elements_are_illegal(dut):
     params = LlmParams(**parameters()["params"])
     operations = [("VEC", {"store": 1}), ("VEC", {"reduce": 1}), ("VEC", {"reduce": 2}), ("QNT", {"pad": 3}),
                   ("QNT", {"flat": 1}), ("AMX", {"first": 1})]  # fmt: skip
+    await start(dut, inputs=INPUTS)
     for name, fields in operations:
-        await start(dut, inputs=INPUTS)
+        await reset(dut, inputs=INPUTS)
         command = vector_layout(params).const({"operation": NAMES[name], **fields, "n": 0})
         dut.command__payload.value, dut.command__valid.value = command.as_value().value, 1
         await RisingEdge(dut.clk)
