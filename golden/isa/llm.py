@@ -101,19 +101,29 @@ ISA = InstructionSet(
     (
         Format("NOP", 0, "SYS", "Does nothing.", ()),
         Format(
-            "LDW", 1, "LD", "Streams N memory words from byte address A of every weight channel into the lanes.", ()
+            "LDW",
+            1,
+            "LD",
+            "Streams N memory words from byte address A of every weight channel, a multiple of the word, into the "
+            "lanes.",
+            (),
         ),
         Format(
-            "LDV", 2, "LD", "Loads N binary32 numbers from byte address A of the vector channel to vector row B.", ()
+            "LDV",
+            2,
+            "LD",
+            "Loads N binary32 numbers from byte address A of the vector channel, a multiple of the memory word, to "
+            "vector row B.",
+            (),
         ),
         Format(
             "LDG",
             11,
             "LD",
             "Gather: loads N binary32 numbers of a row of the table at byte address `table` of the vector channel to "
-            "vector row B; the row's number is the 32-bit word at byte address A.",
+            "vector row B; the row's number is the 32-bit word at byte address A, of which 24 bits count.",
             (
-                Field("table", 128, 32, "byte address of row 0"),
+                Field("table", 128, 32, "byte address of row 0, a multiple of the memory word"),
                 Field("stride", 160, 24, "bytes from a row to the next, a multiple of the memory word"),
             ),
         ),
@@ -163,9 +173,9 @@ ISA = InstructionSet(
             "VEC",
             6,
             "MISC",
-            "u = f(a OP b) over the N elements of a repetition: vector row A gets u, a reduction goes to scalar `sd`. "
-            "Repetition t = 0 .. `repeat` has rows, scalars and elements of its own; none reads what an earlier one "
-            "writes.",
+            "u = f(a OP b) over the N > 0 elements of a repetition: vector row A gets u, a reduction goes to "
+            "scalar `sd`. Repetition t = 0 .. `repeat` has rows, scalars and elements of its own; none reads what an "
+            "earlier one writes.",
             (
                 Field("binary", 128, 3, ", ".join(f"{op.value} {op.name}" for op in Binary)),
                 Field("unary", 131, 2, ", ".join(f"{op.value} {op.name}" for op in Unary)),
@@ -191,7 +201,7 @@ ISA = InstructionSet(
             "QNT",
             7,
             "MISC",
-            "Quantises N binary32 numbers at vector row B to INT8 blocks of 16 at block A; the exponent goes to a "
+            "Quantises N > 0 binary32 numbers at vector row B to INT8 blocks of 16 at block A; the exponent goes to a "
             "slot. Repetition t = 0 .. `repeat` has rows, blocks, slot and scalar of its own. All of them write the "
             "blocks of N + `pad` elements; elements behind a repetition's own are zeros.",
             (
@@ -213,7 +223,7 @@ ISA = InstructionSet(
             "AMX",
             8,
             "MISC",
-            "Folds N binary32 numbers at vector row B into the running arg-max; the index of the first is A.",
+            "Folds N > 0 binary32 numbers at vector row B into the running arg-max; the index of the first is A.",
             (Field("first", 128, 1, "start a new arg-max"),),
         ),
         Format(
@@ -237,6 +247,6 @@ ISA = InstructionSet(
             "Register `rd` -= 1; if not 0 continue at instruction A.",
             (Field("rd", 132, 4, "counter"),),
         ),
-        Format("HALT", 18, "SYS", "Waits until all queues are idle, then reports done with code A.", ()),
+        Format("HALT", 18, "SYS", "Waits until all queues are idle, then reports done with code A, 0..255.", ()),
     ),
 )

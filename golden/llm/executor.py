@@ -21,6 +21,10 @@ __all__ = ["ExecutionError", "Executor", "Trace"]
 
 REGISTERS = 16
 MASK = 0xFFFFFFFF
+LARGEST_CODE = 0xFF
+"""Of HALT."""
+LARGEST_NUMBER = 0xFFFFFF
+"""Of a row that LDG loads."""
 
 
 class ExecutionError(RuntimeError):
@@ -103,9 +107,13 @@ class Executor:
                             continue
                     case "HALT":
                         self._check_tokens()
+                        if v["a"] > LARGEST_CODE:
+                            raise ValueError(f"code {v['a']}; the largest is {LARGEST_CODE}")
                         return v["a"]
                     case "NOP":
                         pass
+                    case "VEC" | "QNT" | "AMX" if not v["n"]:
+                        raise ValueError("N = 0: at least one element")
                     case name:
                         getattr(self, f"_{name.lower()}")(v)
             except (ValueError, IndexError, OverflowError, IsaError) as error:
@@ -157,7 +165,10 @@ class Executor:
     def _whole(self, row: int, count: int) -> np.ndarray:
         return self._vector(row, self._rows(count) * self.params.sfu_lanes)
 
-    def _slice(self, port: str, address: int, count: int) -> np.ndarray:
+    def _slice(self, port: str, address: int, count: int, unit: int = 1) -> np.ndarray:
+        """`count` bytes from `address`, which must be a multiple of `unit`."""
+        if address % unit:
+            raise ValueError(f"port {port}: {address:#x} is not a multiple of {unit}")
         image = self.images[port]
         if address + count > len(image):
             raise IndexError(f"port {port}: {address:#x} + {count} leaves the image of {len(image)} bytes")
@@ -167,32 +178,35 @@ class Executor:
         p = self.params
         parts = []
         for c in range(p.channels):
-            data = self._slice(f"w{c}", v["a"], v["n"] * p.beat_bytes)
+            data = self._slice(f"w{c}", v["a"], v["n"] * p.beat_bytes, p.beat_bytes)
             parts.append(data.view("<u2").reshape(v["n"], p.lanes_per_channel, p.planes))
             self.trace.bytes_read += data.nbytes
         self.lanes.append((v["a"], np.concatenate(parts, 1)))
 
     def _ldv(self, v: dict[str, int]) -> None:
-        data = self._slice("v", v["a"], 4 * v["n"])
+        data = self._slice("v", v["a"], 4 * v["n"], self.params.beat_bytes)
         self._vector(v["b"], v["n"])[:] = data.view("<f4")
         self.trace.bytes_read += data.nbytes
 
     def _ldg(self, v: dict[str, int]) -> None:
-        word = self._slice("v", v["a"], 4)
+        word = self._slice("v", v["a"], 4, 4)
         self.trace.bytes_read += word.nbytes
-        self._ldv({**v, "a": v["table"] + int(word.view("<u4")[0]) * v["stride"]})
+        number = int(word.view("<u4")[0]) & LARGEST_NUMBER
+        self._ldv({**v, "a": (v["table"] + number * v["stride"]) & MASK})
 
     def _stv(self, v: dict[str, int]) -> None:
-        data = self._slice("v", v["a"], 4 * v["n"])
-        first = v["a"] // 4 % self.params.sfu_lanes if v["n"] == 1 else 0
+        single = v["n"] == 1
+        data = self._slice("v", v["a"], 4 * v["n"], 4 if single else 4 * self.params.sfu_lanes)
+        first = v["a"] // 4 % self.params.sfu_lanes if single else 0
         data[:] = self._vector(v["b"], first + v["n"])[first:].astype("<f4").view(np.uint8)
         self.trace.bytes_written += data.nbytes
 
     def _stk(self, v: dict[str, int]) -> None:
         p = self.params
-        blocks = -(-v["count"] // BLOCK)
-        number = np.arange(blocks)
-        values = self.q[0, number % p.ksplit, v["b"] + number // p.ksplit].reshape(-1)[: v["count"]]
+        if v["count"] % BLOCK:
+            raise ValueError(f"count = {v['count']}: must be a multiple of {BLOCK}")
+        number = np.arange(v["count"] // BLOCK)
+        values = self.q[0, number % p.ksplit, v["b"] + number // p.ksplit].reshape(-1)
         offsets = kv_offsets(
             p, token=v["n"], count=v["count"], by_column=bool(v["value"]), rows=v["rows"], blocks=v["blocks"]
         )

@@ -4,6 +4,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .answers import AnswerWatch
+
 __all__ = ["ADDRESS_BITS", "AxiReader", "AxiWriter", "axi_read", "axi_write", "beat_layout", "command_layout"]
 
 ADDRESS_BITS = 64
@@ -109,10 +111,10 @@ class AxiWriter(wiring.Component):
     Up to one beat every two cycles; at most 15 wait for their response.
 
     Attributes:
-        i: the beats. busy: responses are still to come. error, clear: as in AxiReader.
+        i: the beats. busy: responses are still to come. answered: strobe: one comes. error, clear: as in AxiReader.
     """
 
-    PENDING = 15
+    PENDING = AnswerWatch.OUTSTANDING
 
     def __init__(self, data_bits: int):
         self.data_bits = data_bits
@@ -120,6 +122,7 @@ class AxiWriter(wiring.Component):
             "i": In(stream.Signature(beat_layout(data_bits))),
             "axi": Out(axi_write(data_bits)),
             "busy": Out(1),
+            "answered": Out(1),
             "error": Out(1),
             "clear": In(1),
         })
@@ -134,6 +137,7 @@ class AxiWriter(wiring.Component):
             self.axi.wvalid.eq(data_valid),
             self.axi.wlast.eq(1),
             self.axi.bready.eq(1),
+            self.answered.eq(self.axi.bvalid),
             self.busy.eq(Cat(address_valid, data_valid, pending).any()),
         ]
         accept = self.i.ready & self.i.valid

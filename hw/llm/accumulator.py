@@ -23,7 +23,8 @@ class Accumulator(wiring.Component):
     the results to a memory of their own and so waits until that is free (`out_free`).
 
     Attributes:
-        product, side: from chain and decoder, no back-pressure. tile, start: constant / strobe before the tile.
+        product, side: from chain and decoder, no back-pressure. tile: constant. start: strobe before the tile.
+            `vpu_rows / 2` cycles after a reset, group sums that an interrupted tile has left are gone.
         shift: see GroupSums. input_sum: (sum of the group's q << shift) << min_shift of each half of the activation
             buffer and each vector, complete at the group's last block.
         group_free: strobe: a group is scaled.
@@ -53,7 +54,7 @@ class Accumulator(wiring.Component):
         m.submodules.sums = sums = GroupSums(p)
         pending, pending_last, pending_bank = Signal(), Signal(), Signal()
         pending_sum = Signal(data.ArrayLayout(signed(PARTIAL_BITS), PAIR), reset_less=True)
-        walking, minima, vector = Signal(), Signal(), Signal()
+        walking, minima, vector, sweeping = Signal(), Signal(), Signal(), Signal(init=1)
         first_group, last_group, bank = Signal(), Signal(), Signal()
         row, count = Signal(ROW_BITS + 1), Signal(ROW_BITS + 1)
         input_sum = Signal.like(pending_sum, reset_less=True)
@@ -64,6 +65,7 @@ class Accumulator(wiring.Component):
             sums.read_vector.eq(vector),
             sums.read_row.eq(row),
             sums.clear.eq(walking & ~minima),
+            sums.sweep.eq(sweeping),
             count.eq(Mux(self.tile.shared, self.tile.rows * p.mpu_vpus, self.tile.rows)),
         ]
         with m.If(sums.group_end):
@@ -89,6 +91,8 @@ class Accumulator(wiring.Component):
             m.d.sync += [bank.eq(pending_bank), last_group.eq(pending_last), input_sum.eq(pending_sum)]
             with m.If(~sums.group_end):
                 m.d.sync += pending.eq(0)
+        with m.If(sweeping):
+            m.d.sync += [row.eq(row + 2), sweeping.eq(row != p.vpu_rows - 2)]
         with m.If(self.start):
             m.d.sync += first_group.eq(1)
         m.d.comb += self.group_free.eq(finish)

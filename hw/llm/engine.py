@@ -25,7 +25,7 @@ RESULTS = 1
 """Result words: the arg-max."""
 WATCHDOG_LOG2 = 17
 """A run in which 2**17 cycles long nothing is read from memory and no instruction is dispatched has failed."""
-OVERLAP = {"LD": LoadUnit.OVERLAP, "MV": 2}
+OVERLAP = {"LD": LoadUnit.OVERLAP, "ST": StoreUnit.OVERLAP, "MV": 2}
 """Units that start an instruction before the one before has finished: how many they work on."""
 VECTOR_OPERATIONS = {"VEC": Operation.VEC, "QNT": Operation.QNT, "AMX": Operation.AMX, "PUT": Operation.PUT}
 
@@ -100,7 +100,7 @@ class LlmEngine(wiring.Component):
             m.d.comb += [load.bases[c].eq(self.bases[c]), store.bases[c].eq(self.bases[c])]
         wiring.connect(m, store.vector, writers[-1].i)
         m.d.comb += [load.base.eq(base_v), store.base.eq(base_v)]
-        m.d.comb += store.writers_busy.eq(Cat(*(w.busy for w in writers)).any())
+        m.d.comb += store.answered.eq(Cat(*(writer.answered for writer in writers)))
 
         self._vector_port(m, sequencer, load, readers[-1])
         self._queues(m, sequencer, tokens, {"LD": load, "ST": store, "MV": mpe, "MISC": vector})
@@ -115,7 +115,7 @@ class LlmEngine(wiring.Component):
             self.results[0].eq(vector.best),
             self.pc.eq(sequencer.pc),
         ]
-        self._status(m, sequencer, tokens, mpe, readers, writers)
+        self._status(m, sequencer, tokens, mpe, vector, readers, writers)
         return m
 
     def _vector_port(self, m, sequencer, load, reader):
@@ -266,15 +266,15 @@ class LlmEngine(wiring.Component):
         ]
         with m.If(grant):
             m.d.comb += [buffer.b_row.eq(store.read_row), buffer.b_read.eq(1)]
-        for unit, elements in ((load, None), (vector, vector.write_elements), (mpe, None)):
+        for unit, elements in ((load, load.write_elements), (vector, vector.write_elements), (mpe, ~0)):
             with m.If(unit.write_valid):
                 m.d.comb += [
-                    buffer.write_elements.eq(~0 if elements is None else elements),
+                    buffer.write_elements.eq(elements),
                     buffer.write_row.eq(unit.write_row),
                     buffer.write_data.eq(unit.write_data),
                 ]
 
-    def _status(self, m, sequencer, tokens, mpe, readers, writers):
+    def _status(self, m, sequencer, tokens, mpe, vector, readers, writers):
         """First error or HALT ends the run; an aborted engine needs a reset before the next start."""
         active, code = Signal(), Signal(32)
         idle_cycles = Signal(WATCHDOG_LOG2 + 1)
@@ -285,7 +285,7 @@ class LlmEngine(wiring.Component):
         for condition, value in (
             (sequencer.halted, (1 << 8) + sequencer.code),
             (sequencer.too_long, ERROR_CODES["program_size"]),
-            (sequencer.illegal | mpe.illegal, ERROR_CODES["illegal"]),
+            (sequencer.illegal | mpe.illegal | vector.illegal, ERROR_CODES["illegal"]),
             (mpe.error, ERROR_CODES["descriptor"]),
             (Cat(*(r.error for r in readers)).any(), ERROR_CODES["axi_read"]),
             (Cat(*(w.error for w in writers)).any(), ERROR_CODES["axi_write"]),

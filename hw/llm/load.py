@@ -41,6 +41,7 @@ class LoadUnit(wiring.Component):
             "base": In(ADDRESS_BITS),
             "words": In(stream.Signature(p.axi_bits)),
             "write_valid": Out(1),
+            "write_elements": Out(p.sfu_lanes),
             "write_row": Out(range(p.vmem_rows)),
             "write_data": Out(p.sfu_lanes * 32),
             "write_ready": In(1),
@@ -75,7 +76,8 @@ class LoadUnit(wiring.Component):
             self.command.ready.eq(Mux(command.lanes, free, ~handing & ~loading & (behind == 0))),
             self.finished.eq(Mux(loading, ~vectors.busy, handed | (behind != 0))),
             self.busy.eq(loading | handing | (behind != 0)),
-            *(getattr(self, name).eq(getattr(vectors, name)) for name in ("write_valid", "write_row", "write_data")),
+            *(getattr(self, name).eq(getattr(vectors, name)) for name in ("write_valid", "write_elements", "write_row",
+                                                                      "write_data")),
             vectors.write_ready.eq(self.write_ready),
             vectors.base.eq(self.base),
         ]

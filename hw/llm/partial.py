@@ -22,7 +22,8 @@ class GroupSums(wiring.Component):
     Attributes:
         product: from the chain. shift: of each half of the activation buffer and each vector.
         group_end: strobe: all products of a group are in, with `half`, `bank` and `tile_last`.
-        read_*: read port, combinational; clear: the sum becomes 0.
+        read_*: read port, combinational; clear: the sum becomes 0. sweep: so do the sums of `read_row` and of the row
+            that differs in the last bit, in both banks and of both vectors; no product may come then.
         busy: a product is on its way.
     """
 
@@ -40,6 +41,7 @@ class GroupSums(wiring.Component):
             "read_row": In(ROW_BITS),
             "read_data": Out(signed(PARTIAL_BITS)),
             "clear": In(1),
+            "sweep": In(1),
             "busy": Out(1),
         })
 
@@ -79,8 +81,8 @@ class GroupSums(wiring.Component):
                     mine, cleared = Signal(name=f"{name}_mine"), Signal(name=f"{name}_cleared")
                     m.d.comb += [
                         mine.eq(used & (s1_tags.bank == bank)),
-                        cleared.eq(self.clear & (self.read_bank == bank) & (self.read_vector == vector)
-                                   & (read_parity == parity)),
+                        cleared.eq(self.sweep | (self.clear & (self.read_bank == bank) & (self.read_vector == vector)
+                                                 & (read_parity == parity))),
                         read.addr.eq(Mux(mine, at, self.read_row >> 1)),
                         write.addr.eq(read.addr),
                         write.en.eq(mine | cleared),

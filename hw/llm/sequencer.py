@@ -20,7 +20,7 @@ REGISTERS = 16
 
 
 class Sequencer(wiring.Component):
-    """Three cycles an instruction.
+    """Three cycles an instruction, four after a jump.
 
     Attributes:
         start, words, arguments: strobe, program length in instructions (0: what is there runs), initial registers.
@@ -28,7 +28,8 @@ class Sequencer(wiring.Component):
         queues: one stream a class (LD, ST, MV, MISC): the word with a, b, n resolved.
         available, take: tokens for SYS; give: tokens it releases.
         idle: all queues are idle. dispatched: strobe: an instruction is on its way.
-        halted, code: HALT has run. illegal: an illegal instruction. too_long: a program longer than the store, or none.
+        halted, code: HALT has run. illegal: an illegal instruction, or none: the program has ended without HALT.
+        too_long: a program longer than the store, or none.
     """
 
     def __init__(self, params: LlmParams):
@@ -49,7 +50,7 @@ class Sequencer(wiring.Component):
             "illegal": Out(1),
             "too_long": Out(1),
             "code": Out(8),
-            "pc": Out(16),
+            "pc": Out(32),
         })
 
     def elaborate(self, platform):
@@ -59,9 +60,10 @@ class Sequencer(wiring.Component):
         m.submodules.store = store = Ram(
             width=self.params.axi_bits, depth=max(2, self.params.imem_words // per_word)
         )
-        pc, loaded, present = self.pc, Signal(17), Signal()
+        pc, loaded, length = self.pc, Signal(17), Signal(32)
         word = Signal(ISA.bits, reset_less=True)
         resolved = Signal(ISA.bits, reset_less=True)
+        resolved_a = resolved[32:64]
         registers = [Signal(32, name=f"r{i}") for i in range(1, REGISTERS)]
 
         def register(select):
@@ -117,9 +119,9 @@ class Sequencer(wiring.Component):
                         m.d.sync += self.too_long.eq(1)
                     with m.Elif(self.words != 0):
                         m.d.comb += self.load.eq(1)
-                        m.d.sync += present.eq(0)
+                        m.d.sync += length.eq(0)
                         m.next = "LOAD"
-                    with m.Elif(present):
+                    with m.Elif(length != 0):
                         m.next = "READ"
                     with m.Else():
                         m.d.sync += self.too_long.eq(1)
@@ -128,7 +130,7 @@ class Sequencer(wiring.Component):
                 with m.If(self.program.valid):
                     m.d.sync += loaded.eq(loaded + 1)
                     with m.If(((loaded + 1) << shift) >= self.words):
-                        m.d.sync += present.eq(1)
+                        m.d.sync += length.eq(self.words)
                         m.next = "READ"
             with m.State("READ"):
                 m.next = "FETCH"
@@ -136,6 +138,9 @@ class Sequencer(wiring.Component):
                 select = pc[:shift] if shift else Const(0, 1)
                 m.d.sync += word.eq(store.read_data.word_select(select, ISA.bits) if shift else store.read_data)
                 m.next = "RESOLVE"
+                with m.If(pc >= length):
+                    m.d.sync += self.illegal.eq(1)
+                    m.next = "IDLE"
             with m.State("RESOLVE"):
                 m.d.sync += [
                     resolved.eq(Cat(word[:32], (inst.a + ra)[:32], (inst.b + rb)[:32], (inst.n + rn)[:32], word[128:])),
@@ -150,17 +155,18 @@ class Sequencer(wiring.Component):
                             with m.Case(opcode):
                                 m.d.comb += self.queues[queue].valid.eq(1)
                                 with m.If(self.queues[queue].ready):
-                                    m.next = "READ"
+                                    m.next = "FETCH"
                     with m.Case(*(op for op, queue in queue_of.items() if queue == len(self.queues))):
                         with m.If(sys_ready):
                             m.d.comb += [self.take.eq(inst.wait), self.give.eq(inst.release)]
-                            m.next = "READ"
+                            m.next = "FETCH"
                             with m.If(inst.opcode == ISA.by_name("ALU").opcode):
                                 set_register(inst.rd, result)
                             with m.Elif(inst.opcode == ISA.by_name("DBNZ").opcode):
                                 set_register(inst.rd, counter - 1)
                                 with m.If(counter != 1):
-                                    m.d.sync += pc.eq(inst.a)
+                                    m.d.sync += pc.eq(resolved_a)
+                                    m.next = "READ"
                             with m.Elif(inst.opcode == ISA.by_name("HALT").opcode):
                                 m.next = "DRAIN"
                     with m.Default():
@@ -168,6 +174,6 @@ class Sequencer(wiring.Component):
                         m.next = "IDLE"
             with m.State("DRAIN"):
                 with m.If(self.idle):
-                    m.d.sync += [self.halted.eq(1), self.code.eq(inst.a)]
+                    m.d.sync += [self.halted.eq(1), self.code.eq(resolved_a)]
                     m.next = "IDLE"
         return m

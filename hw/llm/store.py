@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.params import BLOCK, LlmParams
+from hw.fabric.answers import AnswerWatch
 from hw.fabric.axi import ADDRESS_BITS, beat_layout
 
 from .layouts import block_layout
@@ -21,27 +22,35 @@ def store_layout(params: LlmParams) -> data.StructLayout:
 
 
 class StoreUnit(wiring.Component):
-    """STV writes a row a beat; STK writes, every 3 cycles, what of a block of 16 lies in one beat.
+    """STV writes a row a beat, every 3 cycles. STK writes what of a block of 16 lies in one beat, every 2 cycles, 3 for a
+    block's first.
 
     For K that is a lane's bytes (a block lies in one lane), for V a byte of up to 16 lanes (golden: `kv_offsets`).
     `rows` and `blocks` are powers of two (their logarithms are taken from the highest set bit), `count` is a multiple
-    of 16. Finished when all writes have their response.
+    of 16. N = 0, or `count` = 0, stores nothing. An instruction has finished when all its writes are answered; the next
+    one writes meanwhile.
 
     Attributes:
-        channels, vector: beats for the writers. bases, base: see LoadUnit. writers_busy: responses are outstanding.
+        finished: strobe: the oldest instruction has. busy: there is one.
+        channels, vector: beats for the writers. answered: a response, by channel, then of the vector channel.
+        bases, base: see LoadUnit.
         read_row, read_data, read_grant: global buffer; granted when the vector unit does not read.
         peek_block, peek_data: quantised blocks, one cycle later.
     """
+
+    OVERLAP = 5
+    """Instructions at once."""
 
     def __init__(self, params: LlmParams):
         self.params = p = params
         super().__init__({
             "command": In(stream.Signature(store_layout(p))),
+            "finished": Out(1),
             "channels": Out(stream.Signature(beat_layout(p.axi_bits))).array(p.channels),
             "bases": In(ADDRESS_BITS).array(p.channels),
             "vector": Out(stream.Signature(beat_layout(p.axi_bits))),
             "base": In(ADDRESS_BITS),
-            "writers_busy": In(1),
+            "answered": In(p.channels + 1),
             "read_row": Out(range(p.vmem_rows)),
             "read_data": In(p.sfu_lanes * 32),
             "read_grant": In(1),
@@ -55,7 +64,14 @@ class StoreUnit(wiring.Component):
         p = self.params
         held = Signal(store_layout(p), reset_less=True)
         index = Signal(32)
-        m.d.comb += self.busy.eq(1)
+        m.submodules.watch = watch = AnswerWatch(p.channels + 1, self.OVERLAP - 1)
+        writers = [*self.channels, self.vector]
+        m.d.comb += [
+            self.busy.eq(1),
+            watch.sent.eq(Cat(*(writer.valid & writer.ready for writer in writers))),
+            watch.answered.eq(self.answered),
+            self.finished.eq(watch.finished),
+        ]
 
         row_bytes = p.sfu_lanes * 4
         copies = p.axi_bits // (p.sfu_lanes * 32)
@@ -108,13 +124,15 @@ class StoreUnit(wiring.Component):
         accepted = Signal()
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += [self.command.ready.eq(1), self.busy.eq(0)]
+                m.d.comb += [self.command.ready.eq(1), self.busy.eq(watch.busy)]
                 m.d.sync += index.eq(0)
                 with m.If(self.command.valid):
                     m.d.sync += held.eq(self.command.payload)
-                    m.next = "READ"
-                    with m.If(self.command.payload.cache):
+                    m.next = "CLOSE"
+                    with m.If(self.command.payload.cache & (self.command.payload.count != 0)):
                         m.next = "PEEK"
+                    with m.If(~self.command.payload.cache & (self.command.payload.n != 0)):
+                        m.next = "READ"
             with m.State("READ"):
                 with m.If(self.read_grant):
                     m.next = "CAPTURE"
@@ -127,7 +145,7 @@ class StoreUnit(wiring.Component):
                     m.d.sync += index.eq(index + 1)
                     m.next = "READ"
                     with m.If(left <= p.sfu_lanes):
-                        m.next = "DRAIN"
+                        m.next = "CLOSE"
             with m.State("PEEK"):
                 m.next = "SPREAD"
             with m.State("SPREAD"):
@@ -143,12 +161,16 @@ class StoreUnit(wiring.Component):
                     with m.If(channel == c):
                         m.d.comb += [stream_out.valid.eq(1), accepted.eq(stream_out.ready)]
                 with m.If(accepted):
-                    m.d.sync += index.eq(index + step)
-                    m.next = "PEEK"
-                    with m.If(index + step == held.count):
-                        m.next = "DRAIN"
-            with m.State("DRAIN"):
-                with m.If(~self.writers_busy):
+                    next_index = (index + step)[: len(index)]
+                    m.d.sync += index.eq(next_index)
+                    m.next = "SPREAD"
+                    with m.If(next_index[:4] == 0):
+                        m.next = "PEEK"
+                    with m.If(next_index == held.count):
+                        m.next = "CLOSE"
+            with m.State("CLOSE"):
+                m.d.comb += watch.close.eq(watch.room)
+                with m.If(watch.room):
                     m.next = "IDLE"
         return m
 

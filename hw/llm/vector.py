@@ -38,6 +38,7 @@ class VectorUnit(wiring.Component):
     Attributes:
         command: ready again when the instruction has finished. a_*, b_*: read ports with enable, write_*: write port.
         x_*: quantised blocks, of token `x_token`. exponents: of the quantised vectors, by slot. best: arg-max so far.
+        illegal: a VEC, QNT or AMX of no elements, in its first cycle; a reset must follow.
     """
 
     def __init__(self, params: LlmParams):
@@ -63,6 +64,7 @@ class VectorUnit(wiring.Component):
                 "exponents": Out(data.ArrayLayout(signed(10), SLOTS)),
                 "best": Out(32),
                 "busy": Out(1),
+                "illegal": Out(1),
             }
         )
 
@@ -202,6 +204,7 @@ class VectorUnit(wiring.Component):
                 with m.If(self.write_ready):
                     m.next = "IDLE"
             with m.State("RUN"):
+                m.d.comb += self.illegal.eq(i.n == 0)
                 final = valid & tag.final & ce & (i.reduce == Reduce.NONE)
                 with m.If(final | last_fold | (arg_max.done & ce) | quantiser.done):
                     m.next = "IDLE"

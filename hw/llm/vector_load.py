@@ -29,7 +29,7 @@ class VectorLoad(wiring.Component):
 
     Attributes:
         command: ready while not busy. vector: command of the vector channel, words: its beats; base: its base address.
-        write_*: rows for the global buffer.
+        write_*: rows for the global buffer; the last one's elements behind N are not written.
     """
 
     def __init__(self, params: LlmParams):
@@ -40,6 +40,7 @@ class VectorLoad(wiring.Component):
             "base": In(ADDRESS_BITS),
             "words": In(stream.Signature(p.axi_bits)),
             "write_valid": Out(1),
+            "write_elements": Out(p.sfu_lanes),
             "write_row": Out(range(p.vmem_rows)),
             "write_data": Out(p.sfu_lanes * 32),
             "write_ready": In(1),
@@ -72,6 +73,8 @@ class VectorLoad(wiring.Component):
         ]
         written = self.write_valid & self.write_ready
         last_row = row + 1 == rows
+        behind = held.n[: p.sfu_lanes.bit_length() - 1]
+        m.d.comb += self.write_elements.eq(Mux(last_row & (behind != 0), (1 << behind) - 1, ~0))
         last_part = Mux(last_row, 1, part == rows_a_beat - 1)
         with m.FSM():
             with m.State("IDLE"):

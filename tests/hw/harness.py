@@ -22,21 +22,26 @@ def parameters():
     return json.loads(os.environ[PARAMETERS_VARIABLE])
 
 
-async def start(dut, *, inputs=None, reset_cycles=3):
-    """Start the clock, drive `inputs` (name to value; stream valids and readies should be among them), reset.
+async def start(dut, *, inputs=None):
+    """Start the clock, then `reset`. A design without `rst` port is not reset."""
+    Clock(dut.clk, PERIOD_NS, unit="ns").start()
+    await reset(dut, inputs=inputs)
 
-    Returns just after the first rising edge with `rst` low. A design without `rst` port is not reset.
+
+async def reset(dut, *, inputs=None, cycles=3):
+    """Drive `inputs` (name to value; stream valids and readies should be among them) and reset.
+
+    Returns just after the first rising edge with `rst` low.
     """
     for name, value in (inputs or {}).items():
         getattr(dut, name).value = value
-    reset = getattr(dut, "rst", None)
-    if reset is not None:
-        reset.value = 1
-    Clock(dut.clk, PERIOD_NS, unit="ns").start()
-    for _ in range(reset_cycles):
+    rst = getattr(dut, "rst", None)
+    if rst is not None:
+        rst.value = 1
+    for _ in range(cycles):
         await RisingEdge(dut.clk)
-    if reset is not None:
-        reset.value = 0
+    if rst is not None:
+        rst.value = 0
     await RisingEdge(dut.clk)
 
 

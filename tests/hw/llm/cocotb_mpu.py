@@ -11,7 +11,7 @@ from golden.params import BLOCK, LlmParams
 from hw.llm.feeder import ColumnFeeder
 from hw.llm.layouts import WAYS, fill_layout, inputs_layout, lane_layout, tile_layout
 from hw.llm.mpu import Mpu
-from tests.hw.harness import parameters, start, watchdog
+from tests.hw.harness import parameters, reset, start, watchdog
 from tests.hw.llm.lanes import random_lane
 
 DENSE = {"formats": BlockFormat(16, 8), "scaled": False, "minimum": False}
@@ -126,38 +126,66 @@ def expected_sums(lane, case, vector):
     return result
 
 
+class Tile:
+    """A random tile: its lanes, vectors and memory words."""
+
+    def __init__(self, params, rng, case, stall, shared):
+        self.p, self.shared, self.stall = params, shared, stall
+        self.case = {**case, "rows": min(case["rows"], params.acc_depth)}
+        self.raw = self.case.pop("raw", False)
+        count = params.mpu_vpus
+        self.lanes = [random_lane(rng, **self.case) for _ in range(count)]
+        self.vectors = [random_vector(rng, self.case) for _ in range(2 * count)]
+        if not shared:
+            silent = tuple(np.zeros_like(part) for part in self.vectors[0])
+            self.vectors = [self.vectors[0], silent] * count
+        if self.raw:
+            encoded = [raw_beats(lane, params) for lane in self.lanes]
+        else:
+            encoded = encode_lanes(self.lanes, params.planes, params.fifo_depth - 12)
+        length = max(map(len, encoded)) + int(rng.integers(0, 3))
+        self.words = [
+            [sum(int(h) << 16 * i for i, h in enumerate(beats[n])) if n < len(beats) else 0xFFFF for beats in encoded]
+            for n in range(length)
+        ]
+        self.random = random.Random(int(rng.integers(1 << 30)))
+
+    async def begin(self, dut):
+        """Start it; the tasks that feed lanes and sparse MUXes."""
+        case, lane = self.case, self.lanes[0]
+        dut.tile.value = tile_layout().const({
+            "rows": case["rows"], "blocks": case["blocks"], "group_log2": case["group"].bit_length() - 1,
+            "scaled": int(lane.scale is not None), "minimum": int(lane.minimum is not None),
+             "raw": int(self.raw),
+            "beats": len(self.words), "shared": int(self.shared),
+        }).as_value().value
+        await RisingEdge(dut.clk)
+        dut.start.value = 1
+        await RisingEdge(dut.clk)
+        dut.start.value = 0
+        feeder = cocotb.start_soon(feed(dut, self.p, self.vectors, self.raw))
+        return cocotb.start_soon(send(dut, self.p, self.words, self.random, self.stall)), feeder
+
+    async def check(self, dut):
+        count = self.p.mpu_vpus
+        for i, lane in enumerate(self.lanes):
+            for token in range(2 * count if self.shared else 1):
+                expected = expected_sums(lane, self.case, self.vectors[token])
+                for r in range(self.case["rows"]):
+                    dut.out_row.value, dut.out_vector.value = (r * count + i, token % 2) if self.shared else (r, 0)
+                    dut.out_vpu.value = token // 2 if self.shared else i
+                    for _ in range(Mpu.READ_LATENCY):
+                        await RisingEdge(dut.clk)
+                    await FallingEdge(dut.clk)
+                    where = f"{self.case}, shared={self.shared}: lane {i} row {r} vector {token}"
+                    assert dut.out.value.to_signed() == expected[r], where
+
+
 async def run_tile(dut, params, rng, case, stall, shared):
     """Returns (cycles from `start` until the sums are there, memory words)."""
-    case = {**case, "rows": min(case["rows"], params.acc_depth)}
-    raw = case.pop("raw", False)
-    count = params.mpu_vpus
-    lanes = [random_lane(rng, **case) for _ in range(count)]
-    vectors = [random_vector(rng, case) for _ in range(2 * count)]
-    if not shared:
-        silent = tuple(np.zeros_like(part) for part in vectors[0])
-        vectors = [vectors[0], silent] * count
-    scaled, minimum = lanes[0].scale is not None, lanes[0].minimum is not None
-    if raw:
-        encoded = [raw_beats(lane, params) for lane in lanes]
-    else:
-        encoded = encode_lanes(lanes, params.planes, params.fifo_depth - 12)
-    length = max(map(len, encoded)) + int(rng.integers(0, 3))
-    words = [
-        [sum(int(h) << 16 * i for i, h in enumerate(beats[n])) if n < len(beats) else 0xFFFF for beats in encoded]
-        for n in range(length)
-    ]
-    dut.tile.value = tile_layout().const({
-        "rows": case["rows"], "blocks": case["blocks"], "group_log2": case["group"].bit_length() - 1,
-        "scaled": int(scaled), "minimum": int(minimum), "raw": int(raw), "beats": length, "shared": int(shared),
-    }).as_value().value
-    await RisingEdge(dut.clk)
-    dut.start.value = 1
-    await RisingEdge(dut.clk)
-    dut.start.value = 0
-    feeder = cocotb.start_soon(feed(dut, params, vectors, raw))
-    sender = cocotb.start_soon(send(dut, params, words, random.Random(int(rng.integers(1 << 30))), stall))
+    tile = Tile(params, rng, case, stall, shared)
     cycles = 0
-    for task in (sender, feeder):
+    for task in await tile.begin(dut):
         while not task.done():
             await FallingEdge(dut.clk)
             cycles += 1
@@ -167,18 +195,8 @@ async def run_tile(dut, params, rng, case, stall, shared):
         await FallingEdge(dut.clk)
         cycles += 1
     assert dut.error.value == 0
-    for i, lane in enumerate(lanes):
-        for token in range(2 * count if shared else 1):
-            expected = expected_sums(lane, case, vectors[token])
-            for r in range(case["rows"]):
-                dut.out_row.value, dut.out_vector.value = (r * count + i, token % 2) if shared else (r, 0)
-                dut.out_vpu.value = token // 2 if shared else i
-                for _ in range(Mpu.READ_LATENCY):
-                    await RisingEdge(dut.clk)
-                await FallingEdge(dut.clk)
-                where = f"{case}, shared={shared}: lane {i} row {r} vector {token}"
-                assert dut.out.value.to_signed() == expected[r], where
-    return cycles, length
+    await tile.check(dut)
+    return cycles, len(tile.words)
 
 
 @cocotb.test()
@@ -228,6 +246,23 @@ async def results_wait_until_there_is_room(dut):
     assert dut.busy.value == 1, "results were overwritten"
     dut.out_free.value = 1
     await watchdog(task, 10_000)
+
+
+@cocotb.test()
+async def nothing_is_left_of_a_tile_that_a_reset_ends(dut):
+    params = LlmParams(**parameters()["params"])
+    await start(dut, inputs=INPUTS)
+    rng = np.random.default_rng(10)
+    case = {"rows": 64, "blocks": 8, "group": 4, "formats": BlockFormat(16, 8), "minimum": False}
+    for shared in (True, False):
+        for cycles in (60, 90, 150, 230):
+            tasks = await Tile(params, rng, case, 0.0, shared).begin(dut)
+            for _ in range(cycles):
+                await RisingEdge(dut.clk)
+            for task in tasks:
+                task.cancel()
+            await reset(dut, inputs=INPUTS)
+            await watchdog(run_tile(dut, params, rng, {**case, "formats": BlockFormat(1, 8)}, 0.0, shared), 60_000)
 
 
 @cocotb.test()

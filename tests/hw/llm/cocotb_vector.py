@@ -11,7 +11,7 @@ from golden.isa.llm import Binary, Reduce, Source, Unary
 from golden.llm.executor import Executor
 from golden.params import BLOCK, LlmParams
 from hw.llm.vector import Operation, vector_layout
-from tests.hw.harness import parameters, start, watchdog
+from tests.hw.harness import parameters, reset, start, watchdog
 
 NAMES = {"VEC": Operation.VEC, "QNT": Operation.QNT, "AMX": Operation.AMX, "PUT": Operation.PUT}
 
@@ -68,6 +68,7 @@ class Bench:
             await FallingEdge(self.dut.clk)
             if self.dut.busy.value == 0:
                 break
+            assert self.dut.illegal.value == 0
             busy += 1
         if competitor:
             competitor.cancel()
@@ -251,13 +252,29 @@ async def quantise(bench, **fields):
             await bench.compare_scalar((fields["sd"] + t) % 32, where)
 
 
+INPUTS = {"command__valid": 0, "array_valid": 0, "peek": 0, "array_row": 0, "array_data": 0, "peek_row": 0}
+
+
+@cocotb.test()
+async def no_elements_are_illegal(dut):
+    params = LlmParams(**parameters()["params"])
+    operations = [("VEC", {"store": 1}), ("VEC", {"reduce": 1}), ("VEC", {"reduce": 2}), ("QNT", {"pad": 3}),
+                  ("QNT", {"flat": 1}), ("AMX", {"first": 1})]  # fmt: skip
+    await start(dut, inputs=INPUTS)
+    for name, fields in operations:
+        await reset(dut, inputs=INPUTS)
+        command = vector_layout(params).const({"operation": NAMES[name], **fields, "n": 0})
+        dut.command__payload.value, dut.command__valid.value = command.as_value().value, 1
+        await RisingEdge(dut.clk)
+        dut.command__valid.value = 0
+        await FallingEdge(dut.clk)
+        assert dut.illegal.value == 1, f"{name} {fields}"
+
+
 @cocotb.test()
 async def vector_unit(dut):
-    options = parameters()
-    params = LlmParams(**options["params"])
-    await start(
-        dut, inputs={"command__valid": 0, "array_valid": 0, "peek": 0, "array_row": 0, "array_data": 0, "peek_row": 0}
-    )
+    params = LlmParams(**parameters()["params"])
+    await start(dut, inputs=INPUTS)
     for stall in (0.0, 0.3):
         bench = Bench(dut, params, 3, stall)
         rng = np.random.default_rng(11)

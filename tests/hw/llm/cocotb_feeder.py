@@ -1,0 +1,159 @@
+"""Activation buffers are written and fed: every input, shift and running sum, and when they come."""
+
+import random
+
+import cocotb
+import numpy as np
+from cocotb.triggers import FallingEdge, RisingEdge
+
+from golden.llm.numerics import EX_MAX
+from golden.params import BLOCK, LlmParams
+from hw.llm.layouts import PAIR, PARTIAL_BITS, block_layout, fill_layout, inputs_layout, tile_layout
+from tests.hw.harness import parameters, start, watchdog
+
+PORTS = ("write_valid", "write_token", "write_block", "write_data", "peek_block", "tile", "min_shift", "start", "base",
+         "room")  # fmt: skip
+INPUTS = {f"feeder__{name}": 0 for name in PORTS}
+
+
+class Feeder:
+    """The unit's buffers as arrays, its ports, and what it should send for a tile."""
+
+    def __init__(self, dut, params):
+        self.dut, self.p = dut, params
+        self.q = np.zeros((params.tokens, params.xbuf_blocks, BLOCK), np.int64)
+        self.shift = np.zeros((params.tokens, params.xbuf_blocks), np.int64)
+
+    def port(self, name):
+        return getattr(self.dut, f"feeder__{name}")
+
+    async def write(self, token, block, q, shift):
+        self.q[token, block], self.shift[token, block] = q, shift
+        value = block_layout().const({"q": [int(x) for x in q], "shift": int(shift)}).as_value().value
+        self.port("write_valid").value = 1
+        self.port("write_token").value, self.port("write_block").value = token, block
+        self.port("write_data").value = value
+        await RisingEdge(self.dut.clk)
+        self.port("write_valid").value = 0
+
+    async def fill_buffers(self, rng, extreme):
+        for token in range(self.p.tokens):
+            for block in range(self.p.xbuf_blocks):
+                q = rng.choice([-127, 127]) * np.ones(BLOCK) if extreme else rng.integers(-127, 128, BLOCK)
+                await self.write(token, block, q.astype(int), EX_MAX if extreme else rng.integers(0, EX_MAX + 1))
+
+    def expected(self, base, blocks, group, min_shift, shared):
+        """[(half, value [VPU][2] of every slot, shift [VPU][2], sum [VPU][2])] of every block."""
+        vpus = range(self.p.mpu_vpus)
+        tokens = [[PAIR * c + i if shared else 0 for i in range(PAIR)] for c in vpus]
+        silent = np.array([[0 if shared or i == 0 else 1 for i in range(PAIR)] for c in vpus], bool)
+        total = np.zeros(self.p.tokens, np.int64)
+        result = []
+        for kb in range(blocks):
+            at = (base + kb) % self.p.xbuf_blocks
+            total = (0 if kb % group == 0 else total) + (self.q[:, at].sum(1) << self.shift[:, at])
+            pick = {name: np.where(silent, 0, values[tokens])
+                    for name, values in (("shift", self.shift[:, at]), ("sum", total << min_shift))}  # fmt: skip
+            values = [np.where(silent, 0, self.q[:, at, slot][tokens]).tolist() for slot in range(BLOCK)]
+            result.append((kb % 2, values, pick["shift"].tolist(), pick["sum"].tolist()))
+        return result
+
+    def vpu_ports(self, layout, name):
+        value = int(self.port(name).value)
+        return [layout.from_bits(value >> c * layout.size & (1 << layout.size) - 1) for c in range(self.p.mpu_vpus)]
+
+    async def feed(self, rng, base, blocks, group_log2, min_shift, shared, stall):
+        """Run a tile with room now and then; returns its cycles."""
+        dut = self.dut
+        expected = self.expected(base, blocks, 1 << group_log2, min_shift, shared)
+        where = f"base {base}, {blocks} blocks, group {1 << group_log2}, shared {shared}"
+        tile = {"blocks": blocks, "group_log2": group_log2, "shared": int(shared), "rows": 1}
+        self.port("tile").value = tile_layout().const(tile).as_value().value
+        self.port("min_shift").value, self.port("base").value, self.port("start").value = min_shift, base, 1
+        await RisingEdge(dut.clk)
+        self.port("start").value = 0
+        cycle, room_before = 0, False
+        filled, published, last_fill = 0, 0, []
+        while published < blocks:
+            room = rng.random() >= stall
+            self.port("room").value = int(room)
+            await FallingEdge(dut.clk)
+            assert self.port("busy").value == 1, f"{where}: idle before the last sums"
+            fills, inputs = self.vpu_ports(fill_layout(), "fill"), self.vpu_ports(inputs_layout(), "inputs")
+            if fills[0].valid:
+                block, slot = divmod(filled, BLOCK)
+                half, values, *_ = expected[block]
+                assert slot or room_before, f"{where}: block {block} without room"
+                for c, fill in enumerate(fills):
+                    got = (fill.valid, fill.half, fill.slot, list(fill.value))
+                    assert got == (1, half, slot, values[slot][c]), f"{where}: block {block} VPU {c}: {got}"
+                filled += 1
+                if slot == BLOCK - 1:
+                    last_fill.append(cycle)
+            else:
+                assert filled % BLOCK == 0, f"{where}: a gap within block {filled // BLOCK}"
+            if inputs[0].valid:
+                assert cycle == last_fill[published] + 3, f"{where}: sums of block {published} in cycle {cycle}"
+                half, _, shift, total = expected[published]
+                for c, sums in enumerate(inputs):
+                    got = (sums.half, list(sums.shift), list(sums.sum))
+                    assert got == (half, shift[c], total[c]), f"{where}: block {published} VPU {c}: {got}"
+                published += 1
+            await RisingEdge(dut.clk)
+            cycle, room_before = cycle + 1, room
+        await FallingEdge(dut.clk)
+        assert self.port("busy").value == 0
+        await RisingEdge(dut.clk)
+        return cycle
+
+
+@cocotb.test()
+async def feeds(dut):
+    params = LlmParams(**parameters()["params"])
+    await start(dut, inputs=INPUTS)
+    rng, feeder = np.random.default_rng(4), Feeder(dut, params)
+    for extreme in (True, False):
+        await feeder.fill_buffers(rng, extreme)
+        for shared in (False, True):
+            for blocks, group_log2 in ((1, 0), (2, 0), (5, 1), (8, 2), (9, 3), (16, 3)):
+                base = int(rng.integers(params.xbuf_blocks - blocks))
+                largest = 127 * BLOCK << group_log2 + EX_MAX  # the sum must fit, which the compiler sees to
+                min_shift = min(7, PARTIAL_BITS - 1 - largest.bit_length())
+                for stall in (0.0, 0.9):
+                    task = feeder.feed(rng, base, blocks, group_log2, min_shift, shared, stall)
+                    cycles = await watchdog(task, 20_000)
+                    assert stall or cycles == 2 + 1 + BLOCK * blocks + 2, f"{cycles} cycles for {blocks} blocks"
+
+
+@cocotb.test()
+async def next_vector_is_written_while_one_is_fed(dut):
+    params = LlmParams(**parameters()["params"])
+    await start(dut, inputs=INPUTS)
+    rng, feeder = np.random.default_rng(5), Feeder(dut, params)
+    await feeder.fill_buffers(rng, False)
+    half = params.xbuf_blocks // 2
+
+    async def write_next():
+        for block in range(half, params.xbuf_blocks):
+            for token in range(params.tokens):
+                await feeder.write(token, block, rng.integers(-127, 128, BLOCK), rng.integers(0, EX_MAX + 1))
+
+    writing = cocotb.start_soon(write_next())
+    await watchdog(feeder.feed(random.Random(1), 0, half, 1, 0, True, 0.0), 10_000)
+    await writing
+    await watchdog(feeder.feed(random.Random(1), half, half, 1, 0, True, 0.0), 10_000)
+
+
+@cocotb.test()
+async def peek_shows_vector_0(dut):
+    params = LlmParams(**parameters()["params"])
+    await start(dut, inputs=INPUTS)
+    rng, feeder = np.random.default_rng(6), Feeder(dut, params)
+    await feeder.fill_buffers(rng, False)
+    for block in rng.permutation(params.xbuf_blocks).tolist():
+        dut.feeder__peek_block.value = block
+        await RisingEdge(dut.clk)
+        await FallingEdge(dut.clk)
+        got = block_layout().from_bits(int(dut.feeder__peek_data.value))
+        assert (list(got.q), got.shift) == (feeder.q[0, block].tolist(), feeder.shift[0, block]), f"block {block}"
+        await RisingEdge(dut.clk)
