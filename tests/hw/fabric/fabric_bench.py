@@ -1,14 +1,16 @@
 """The fabric's queues and memory ports in one design."""
 
+from hw.fabric.answers import AnswerWatch
 from hw.fabric.axi import AxiReader, AxiWriter
 from hw.fabric.tokens import FinishWatch, TokenQueue, TokenTable
 from tests.hw.runner import run_cocotb
 from tests.hw.side_by_side import SideBySide
 
-__all__ = ["BURST_BEATS", "DATA_BITS", "OUTSTANDING", "QUEUES", "run_fabric"]
+__all__ = ["ANSWERS", "BURST_BEATS", "DATA_BITS", "OUTSTANDING", "QUEUES", "run_fabric"]
 
 QUEUES, DEPTH, WORD = 3, 4, 16
 DATA_BITS, BURST_BEATS, OUTSTANDING = 256, 16, 3
+ANSWERS = {"ports": 3, "depth": 4}
 
 
 def run_fabric(test_module):
@@ -20,6 +22,7 @@ def run_fabric(test_module):
             watch=FinishWatch(),
             reader=AxiReader(DATA_BITS, burst_beats=BURST_BEATS, outstanding=OUTSTANDING),
             writer=AxiWriter(DATA_BITS),
+            answers=AnswerWatch(**ANSWERS),
         ),
         top="fabric_bench", test_module=test_module, parameters={},
     )  # fmt: skip
