@@ -22,7 +22,7 @@ def store_layout(params: LlmParams) -> data.StructLayout:
 
 
 class StoreUnit(wiring.Component):
-    """STV writes a row a beat, every 3 cycles. STK writes what of a block of 16 lies in one beat: 2 cycles, 3 the first.
+    """STV writes a row a beat, every 3 cycles. STK writes what of a block of 16 lies in a beat: 2 cycles, 3 the first.
 
     For K that is a lane's bytes (a block lies in one lane), for V a byte of up to 16 lanes (golden: `kv_offsets`).
     `rows` and `blocks` are powers of two (their logarithms are taken from the highest set bit), `count` is a multiple
