@@ -9,6 +9,7 @@ from compiler.llm import compile_model
 from compiler.llm.registers import DECODE
 from compiler.models import TINY
 from golden.llm import score
+from golden.llm.effects import written
 from golden.llm.executor import Executor
 from golden.llm.score import QUERIES, Scorer
 from golden.params import LlmParams
@@ -47,11 +48,17 @@ def executed_logits(program, tokens):
     images = {port: image.copy() for port, image in program.images.items()}
     executor = Executor(LlmParams.from_dict(program.manifest["params"]), program.instructions, images)
     tiles = len(program.manifest["matrices"]["head"]["tiles"])
-    rows = []
+    rows, products = [], []
+
+    def keep(_pc, name, v):
+        if name == "MV":
+            (first, count), = written(executor.params, name, v).vectors
+            products.append(executor.vmem.reshape(-1)[first : first + count].copy())
+
+    executor.observe = keep
     for position, token in enumerate(tokens):
-        executor.history = []
+        products.clear()
         executor.run((token, position, DECODE))
-        products = [result for _, name, result in executor.history if name == "MV"]
         rows.append(np.concatenate(products[-tiles:])[: program.manifest["model"]["vocab"]])
     return np.stack(rows)
 
