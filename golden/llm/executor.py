@@ -5,6 +5,7 @@ A correct program's tokens make the engine's concurrent queues equivalent to thi
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -355,8 +356,12 @@ class Executor:
         self.vmem[v["a"] + row, element] = self.scalars[v["sa"]]
 
 
-def alu(op: Alu, a: int, b: int) -> int:
-    """Scalar operation of SYS on 32-bit unsigned numbers; shifts take b modulo 32, MUL the low 16 bits of b."""
+def alu(op: Alu, a: Any, b: Any) -> Any:
+    """Scalar operation of SYS on 32-bit unsigned numbers; shifts take b modulo 32, MUL the low 16 bits of b.
+
+    Args:
+        a, b: int, or int64 arrays of many runs.
+    """
     match op:
         case Alu.ADD:
             return (a + b) & MASK
@@ -371,6 +376,6 @@ def alu(op: Alu, a: int, b: int) -> int:
         case Alu.MUL:
             return a * (b & 0xFFFF) & MASK
         case Alu.MIN:
-            return min(a, b)
+            return a + (b - a) * (b < a)
         case Alu.MAX:
-            return max(a, b)
+            return a + (b - a) * (b > a)
