@@ -13,7 +13,7 @@ from golden.llm.effects import written
 from golden.llm.executor import Executor
 from golden.llm.score import QUERIES, Scorer
 from golden.params import LlmParams
-from tests.compiler.models import random_weights, small_config, write_gguf
+from tests.compiler.models import random_weights, small_config, write_gguf, write_olmo
 
 SHAPES = {
     "two-columns": {"vmem_rows": 4096},
@@ -22,12 +22,17 @@ SHAPES = {
 CONTEXT = QUERIES + 16
 
 
-@pytest.fixture(scope="module", params=[*SHAPES, "grouped-queries"])
+@pytest.fixture(scope="module", params=[*SHAPES, "grouped-queries", "olmo"])
 def program(request, tmp_path_factory):
-    """The tiny model at two shapes, and one with several KV heads, 4-bit weights with minima and a head of its own."""
+    """The tiny model at two shapes, one with several KV heads, 4-bit weights with minima and a head of its own, and one
+    with LayerNorm and GELU."""
     if request.param in SHAPES:
         return compile_model(load_model(TINY), LlmParams(**SHAPES[request.param]), context=CONTEXT)
     path = tmp_path_factory.mktemp("model") / "small.gguf"
+    if request.param == "olmo":
+        config = small_config(context=CONTEXT)
+        write_olmo(path.parent, config, random_weights(config))
+        return compile_model(load_model(path.parent), LlmParams())
     config = small_config(dim=128, head_dim=32, context=CONTEXT)
     types = dict.fromkeys(("q", "k", "v", "o", "gate", "up", "down"), GGMLQuantizationType.Q4_1)
     write_gguf(path, config, random_weights(config), types)
