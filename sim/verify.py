@@ -9,7 +9,7 @@ from .device import GoldenDevice
 from .lockstep import LockStep
 from .session import LlmSession
 
-__all__ = ["verify"]
+__all__ = ["lockstep", "verify"]
 
 
 def verify(program: Program, prompt_tokens: list[int], max_new_tokens: int, *, memory: str = "ideal") -> dict[str, Any]:
@@ -44,29 +44,30 @@ def locate(program: Program, prompt_tokens: list[int], index: int, memory: str =
     piece that parts again, instruction by instruction; if each of them is right alone, in ever longer pieces.
     """
     longest = LlmParams.from_dict(program.manifest["params"]).imem_words // 2
-    found = _lockstep(program, prompt_tokens, index, memory, range(1 << 62), longest)
+    found = lockstep(program, prompt_tokens, index, memory, range(1 << 62), longest)
     if found.difference is None:
         return {"instruction": None}
     piece, size = found.piece, 1
     while size < len(piece):
-        again = _lockstep(program, prompt_tokens, index, memory, piece, size)
+        again = lockstep(program, prompt_tokens, index, memory, piece, size)
         if again.difference is not None:
             return again.difference | {"together": size}
         size *= 2
     return found.difference | {"together": len(piece)}
 
 
-def _lockstep(
+def lockstep(
     program: Program, prompt_tokens: list[int], index: int, memory: str, within: range, size: int
 ) -> LockStep:
+    """The run that makes new token `index` in lock step, behind those before it on golden; see `LockStep`."""
     session = LlmSession(program, "golden")
     steps = session.generate(prompt_tokens, index + 1)
     for _ in range(index):
         next(steps)
     assert isinstance(session.device, GoldenDevice)
-    session.device = lockstep = LockStep(session.device, program, memory, within, size)
+    session.device = pair = LockStep(session.device, program, memory, within, size)
     next(steps)
-    return lockstep
+    return pair
 
 
 def _different_memory(program: Program, sessions: list[LlmSession]) -> dict | None:

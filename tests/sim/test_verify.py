@@ -14,7 +14,7 @@ from golden.isa.llm import ISA, QUEUES, Binary
 from golden.llm.effects import written
 from golden.params import LlmParams
 from sim.session import LlmSession
-from sim.verify import verify
+from sim.verify import lockstep, verify
 from sim.verilog import llm_verilog
 
 PARAMS = LlmParams()
@@ -30,6 +30,15 @@ def program():
 @pytest.fixture(scope="module")
 def prompt(program):
     return program.tokenizer.encode("ROMEO:", bos=True)
+
+
+@pytest.mark.parametrize(("memory", "size"), [("ideal", 1), ("random", 7)])
+def test_a_right_engine_shows_no_difference(program, prompt, memory, size):
+    """Every instruction of a prompt and of a decode step, alone and with others, cut wherever that falls."""
+    for index in (0, 1):
+        pair = lockstep(program, prompt[:3], index, memory, range(1 << 62), size)
+        assert pair.difference is None
+        assert pair.count > 250
 
 
 def residual_sum(program, prompt):
