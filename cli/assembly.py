@@ -8,6 +8,7 @@ from cli.errors import UsageError
 from cli.output import Output
 from golden.isa.formats import IsaError
 from golden.isa.llm import ISA
+from golden.params import LlmParams
 
 __all__ = ["add_verbs", "assemble", "disassemble", "image_of", "read_words"]
 
@@ -90,20 +91,26 @@ def run_asm(args: argparse.Namespace, out: Output) -> int:
 
 
 def run_inspect(args: argparse.Namespace, out: Output) -> int:
+    from compiler.llm.unroll import unrolled
     from compiler.program import Program
 
     program = Program.load(args.program)
-    words = [int(word) for word in program.instructions]
+    words, manifest = [int(word) for word in program.instructions], program.manifest
     formats = [ISA.decode(word)[0] for word in words]
     record = {
-        "manifest": program.manifest,
+        "manifest": manifest,
         "instructions": len(words),
         "instruction_bytes": len(words) * WORD_BYTES,
+        "unrolled": unrolled(
+            LlmParams.from_dict(manifest["params"]), words, manifest["model"]["context"], manifest["prefill"]["tokens"]
+        ),
         "opcodes": dict(Counter(fmt.name for fmt in formats).most_common()),
         "queues": dict(Counter(fmt.queue for fmt in formats).most_common()),
         "image_bytes": image_sizes(program.images),
     }
     lines = [f"{key}: {record[key]}" for key in ("instructions", "instruction_bytes")]
+    lines += ["the same for every length, unrolled:"]
+    lines += [f"  {name:15} {size['bytes']:,} bytes" for name, size in record["unrolled"].items()]
     for key in ("opcodes", "queues", "image_bytes"):
         lines += [f"{key}:", *(f"  {name:12} {value}" for name, value in record[key].items())]
     out.result(record, lines)

@@ -62,19 +62,24 @@ def _kept(sparsity: str) -> int:
 
 
 def instructions(args: argparse.Namespace, params: LlmParams, kept: int) -> dict[str, Any]:
-    """Size of the one image that serves every prompt and context length up to `--context`."""
+    """Size of the one image that serves every prompt and context length up to `--context`, and of unrolled ones."""
     from dataclasses import replace
 
     from compiler.llm.lower import instructions_for
     from compiler.llm.plan import Shapes
+    from compiler.llm.unroll import unrolled
     from compiler.models.synthetic import PUBLISHED
     from golden.isa.llm import ISA
     from golden.llm.stream import BlockFormat
 
     config = PUBLISHED[args.shape]
     shapes = Shapes(replace(config, layers=args.layers or config.layers), params, args.context)
-    words = instructions_for(shapes, fmt=BlockFormat(kept, args.bits))
-    return {"instructions": len(words), "instruction_bytes": len(words) * ISA.bits // 8}
+    words, tokens = instructions_for(shapes, fmt=BlockFormat(kept, args.bits))
+    return {
+        "instructions": len(words),
+        "instruction_bytes": len(words) * ISA.bits // 8,
+        "unrolled": unrolled(params, words, args.context, tokens),
+    }
 
 
 def measure(args: argparse.Namespace, params: LlmParams, kept: int) -> dict[str, Any]:

@@ -161,17 +161,22 @@ def run_sim(args: argparse.Namespace, out: Output) -> int:
 
 def run_verify(args: argparse.Namespace, out: Output) -> int:
     from compiler.program import Program
-    from sim.session import verify
+    from sim.verify import verify
 
     program = Program.load(args.program)
     record = verify(program, encode(program, args.prompt, args.max_new_tokens), args.max_new_tokens)
-    difference = record.get("difference")
-    lines = ["golden and RTL are equal"] if record["matches"] else ["golden and RTL differ", *describe(difference)]
+    lines = ["golden and RTL are equal"]
+    if not record["matches"]:
+        lines = ["golden and RTL differ", *(f"  {key}: {_text(value)}" for key, value in record["difference"].items())]
     out.result(record, lines)
     return 0 if record["matches"] else 1
 
 
-def describe(difference: Any) -> list[str]:
-    if isinstance(difference, dict):
-        return [f"  {key}: {value}" for key, value in difference.items()]
-    return [f"  {difference}"]
+def _text(value: Any) -> str:
+    match value:
+        case dict():
+            return ", ".join(f"{key} {_text(part)}" for key, part in value.items())
+        case list():
+            return "; ".join(map(_text, value)) or "none"
+        case _:
+            return str(value)

@@ -135,21 +135,22 @@ def silu(x):
     return float32.mul(x, sigmoid(x))
 
 
-GELU_CUBIC = np.float32(0.044715)
-GELU_SCALE = np.float32(1.5957691216057308)  # 2 sqrt(2 / pi)
+GELU_LINEAR = np.float32(-1.5957691216057308)  # -2 sqrt(2 / pi)
+GELU_CUBIC = np.float32(-0.07135481282747557)  # 0.044715 times that
 
 
 def gelu(x):
-    """x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2, with (1 + tanh u) / 2 = sigmoid(2 u).
+    """x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2, with (1 + tanh u) / 2 = 1 / (1 + exp(-2 u)).
 
-    The sequence: s = x * x; t = s * 0.044715; u = 1 + t; v = x * 2 sqrt(2/pi); z = v * u; y = x * sigmoid(z).
+    The sequence: s = x * x; t = s * GELU_CUBIC; u = t + GELU_LINEAR; e = exp(u * x); d = 1 + e; y = x * recip(d).
+    gelu(-inf) is NaN.
     """
     s = float32.mul(x, x)
     t = float32.mul(s, GELU_CUBIC)
-    u = float32.add(np.float32(1), t)
-    v = float32.mul(x, GELU_SCALE)
-    z = float32.mul(v, u)
-    return float32.mul(x, sigmoid(z))
+    u = float32.add(t, GELU_LINEAR)
+    e = exp(float32.mul(u, x))
+    d = float32.add(np.float32(1), e)
+    return float32.mul(x, recip(d))
 
 
 def _exponential(x, scale):

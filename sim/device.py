@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from compiler.program import Program
-from golden.isa.llm import QUEUES
+from golden.isa.llm import ISA, QUEUES
 from golden.llm.executor import Executor
 from golden.params import LlmParams
 
@@ -97,8 +97,18 @@ class RtlDevice:
         for port, image in program.images.items():
             self.engine.write_memory(port, 0, image)
         self.engine.reset()
+        self.program_at = program.manifest["program_address"]
         self._write("program_words", len(program.instructions))
-        self._write("program_address", program.manifest["program_address"])
+        self._write("program_address", self.program_at)
+
+    def replace(self, words: list[int]) -> None:
+        """Instructions that later runs execute in the program's place."""
+        self.write("v", self.program_at, b"".join(word.to_bytes(ISA.bits // 8, "little") for word in words))
+        self._write("program_words", len(words))
+
+    def close(self) -> None:
+        """Give the simulation back; nothing else may be called afterwards."""
+        self.engine.close()
 
     def write(self, port: str, address: int, data: bytes) -> None:
         self.engine.write_memory(port, address, data)

@@ -12,7 +12,7 @@ from golden.params import LlmParams
 
 from .device import open_device
 
-__all__ = ["LlmSession", "TokenStep", "golden_run", "prompt_run", "verify"]
+__all__ = ["LlmSession", "TokenStep", "golden_run", "prompt_run"]
 
 
 @dataclass(frozen=True)
@@ -124,37 +124,3 @@ def golden_run(
     for _ in session.generate(prompt_tokens, max_new_tokens, stop_ids):
         pass
     return session.tokens, session.report()
-
-
-def verify(program: Program, prompt_tokens: list[int], max_new_tokens: int, *, memory: str = "ideal") -> dict:
-    """Run golden and RTL side by side and compare each token and all memory that the engine writes.
-
-    Returns:
-        matches, tokens of both levels, and `difference`: the first position where they part (None if they do not).
-    """
-    sessions = [LlmSession(program, level, memory=memory) for level in ("golden", "rtl")]
-    steps = [session.generate(prompt_tokens, max_new_tokens) for session in sessions]
-    difference = None
-    for golden, rtl in zip(*steps, strict=True):
-        if golden.token != rtl.token:
-            difference = {"position": golden.position, "what": "token", "golden": golden.token, "rtl": rtl.token}
-            break
-        memories = _different_memory(program, sessions)
-        if memories:
-            difference = {"position": golden.position, **memories}
-            break
-    return {
-        "matches": difference is None,
-        "difference": difference,
-        "tokens": {session.level: session.tokens for session in sessions},
-        "report": sessions[1].report(),
-    }
-
-
-def _different_memory(program: Program, sessions: list[LlmSession]) -> dict | None:
-    for port, image in program.images.items():
-        golden, rtl = (session.device.read(port, 0, len(image)) for session in sessions)
-        if golden != rtl:
-            at = next(i for i, (a, b) in enumerate(zip(golden, rtl, strict=True)) if a != b)
-            return {"what": "memory", "port": port, "address": at, "golden": golden[at], "rtl": rtl[at]}
-    return None

@@ -4,9 +4,9 @@ Channel j of a matrix's input is divided by s[j] = peak[j]^alpha / top[j]^(1 - a
 of the weights it meets, and these weights are multiplied by s[j]: the same function. The division costs nothing where
 what comes before makes it:
 
-    qkv, gate_up    the gain of the RMSNorm
+    qkv, gate_up    the gain of the norm
     o               the rows of v; query heads that read the same value head have s in common
-    down            the rows of up, since silu(gate) * up is linear in up
+    down            the rows of up, since activation(gate) * up is linear in up
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Reader of Hugging Face folders: config.json, one or more .safetensors, tokenizer.json; `LlamaForCausalLM` only.
+"""Reader of Hugging Face folders: config.json, one or more .safetensors, tokenizer.json.
+
+`LlamaForCausalLM`, and `OlmoForCausalLM`: a Llama with LayerNorm that has no weights.
 
 Hugging Face rotates element `i` of a head with `i + head_dim / 2`; the rows of q and k are put in the order of
 adjacent pairs here. float16 and float32 stay as they are, bfloat16 becomes float32 exactly. Weights are read from the
@@ -45,6 +47,10 @@ LAYER_NAMES = {
     "mlp.down_proj": "down",
 }
 LAYER_TENSOR = re.compile(r"model\.layers\.(\d+)\.([\w.]+)\.weight")
+NORMS = {"llama": "rms", "olmo": "layer"}
+"""By `model_type`."""
+OLMO_EPS = 1e-5
+ACTIVATIONS = {"silu": "silu", "swish": "silu", "gelu_pytorch_tanh": "gelu", "gelu_new": "gelu"}
 TYPES = {"F16": np.float16, "F32": np.float32, "BF16": np.uint16}
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 
@@ -58,7 +64,7 @@ def load_huggingface(path: Path, tokenizer: Path | None = None) -> Model:
 
     Raises:
         BadModelFileError: a file is missing, truncated or corrupt, a tensor missing, of wrong shape, or not finite.
-        UnsupportedModelError: another architecture than plain Llama, or a number format that is not known.
+        UnsupportedModelError: another architecture than plain Llama or OLMo, or a number format that is not known.
     """
     settings = _json(path / "config.json")
     config = _config(path / "config.json", settings)
@@ -72,6 +78,8 @@ def load_huggingface(path: Path, tokenizer: Path | None = None) -> Model:
             if canonical in tensors:
                 raise BadModelFileError(f"{file}: tensor {name!r} is also in {origin[canonical]}")
             tensors[canonical], origin[canonical] = tensor, file.name
+    if config.norm == "layer":
+        tensors |= _no_gains(path, config, tensors)
     tensors = checked_tensors(path, config, tensors)
     for i in range(config.layers):
         for name, heads in ((f"layers.{i}.q", config.heads), (f"layers.{i}.k", config.kv_heads)):
@@ -117,14 +125,20 @@ def _token_id(settings: dict[str, Any], key: str) -> int | None:
 def _config(path: Path, settings: dict[str, Any]) -> LlamaConfig:
     """The shape from config.json; refuses what a plain Llama does not have."""
     kind = settings.get("model_type")
-    if kind != "llama":
-        raise UnsupportedModelError(f"{path}: model_type {kind!r} is not supported; only 'llama' models are")
+    if kind not in NORMS:
+        raise UnsupportedModelError(f"{path}: model_type {kind!r} is not supported; only {', '.join(NORMS)} are")
     for key in ("attention_bias", "mlp_bias"):
         if settings.get(key):
             raise UnsupportedModelError(f"{path}: {key}: biases are not supported; use a model without them")
+    if settings.get("clip_qkv") is not None:
+        raise UnsupportedModelError(f"{path}: clip_qkv is not supported; use a model without it")
     activation = settings.get("hidden_act", "silu")
-    if activation not in ("silu", "swish"):
-        raise UnsupportedModelError(f"{path}: hidden_act {activation!r} is not supported; only 'silu' is")
+    if activation not in ACTIVATIONS:
+        tanh = "; this GELU and its tanh form differ by up to 0.0005: if that will do, write gelu_pytorch_tanh there"
+        raise UnsupportedModelError(
+            f"{path}: hidden_act {activation!r} is not supported; only {', '.join(ACTIVATIONS)} are"
+            + (tanh if activation == "gelu" else "")
+        )
     if settings.get("quantization_config"):
         raise UnsupportedModelError(f"{path}: quantization_config is not supported; give float weights or a GGUF file")
     rope = settings.get("rope_parameters") or settings.get("rope_scaling") or {}
@@ -153,9 +167,20 @@ def _config(path: Path, settings: dict[str, Any]) -> LlamaConfig:
         vocab=number("vocab_size"),
         context=number("max_position_embeddings", 2048),
         rope_theta=number("rope_theta", rope.get("rope_theta", 10000.0)),
-        norm_eps=number("rms_norm_eps", 1e-6),
+        norm_eps=OLMO_EPS if kind == "olmo" else number("rms_norm_eps", 1e-6),
         tied_head=number("tie_word_embeddings", False),
+        norm=NORMS[kind],
+        activation=ACTIVATIONS[activation],
     )
+
+
+def _no_gains(path: Path, config: LlamaConfig, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Norms without weights: gains of one."""
+    gains = {name: np.ones(shape, np.float32) for name, shape in config.shapes().items() if len(shape) == 1}
+    for name in gains:
+        if name in tensors:
+            raise UnsupportedModelError(f"{path}: tensor {name!r}: the norms of an OLMo model have no weights")
+    return {name: Tensor(values=values) for name, values in gains.items()}
 
 
 def _weight_files(path: Path) -> list[Path]:

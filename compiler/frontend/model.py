@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 MAX_LAYERS = 4096  # far above any model: a corrupt header is refused before a table of its tensors is made
 
+NORMS, ACTIVATIONS = ("rms", "layer"), ("silu", "gelu")
+
 
 class UnsupportedModelError(ValueError):
     """The file is sound, but asks for something this compiler does not do. Command-line exit code: 3.
@@ -47,7 +49,7 @@ class LlamaConfig:
 
     Attributes:
         dim: width of the residual stream, elements.
-        ffn_dim: width inside the SwiGLU block, elements.
+        ffn_dim: width inside the gated feed-forward block, elements.
         layers: number of decoder layers, at most `MAX_LAYERS`.
         heads: query heads.
         kv_heads: key/value heads; divides `heads` (grouped-query attention).
@@ -55,8 +57,10 @@ class LlamaConfig:
         vocab: tokens of the vocabulary.
         context: longest sequence the model was trained for, tokens.
         rope_theta: base of the rotary angles: pair `i` of a head turns `theta ** (-2 i / head_dim)` rad per position.
-        norm_eps: added to the mean square in RMSNorm.
+        norm_eps: added to the mean square in a norm.
         tied_head: the output head is the embedding matrix.
+        norm: of `NORMS`: "rms", or "layer", which subtracts the mean first; both with a gain, without a bias.
+        activation: of `ACTIVATIONS`, in the feed-forward block: "silu", or "gelu", its tanh form.
 
     Raises:
         ValueError: a value is out of range; the message names parameter, value and rule.
@@ -73,6 +77,8 @@ class LlamaConfig:
     rope_theta: float
     norm_eps: float
     tied_head: bool
+    norm: str = "rms"
+    activation: str = "silu"
 
     def __post_init__(self) -> None:
         for name in ("dim", "ffn_dim", "layers", "heads", "kv_heads", "head_dim", "vocab", "context"):
@@ -91,6 +97,9 @@ class LlamaConfig:
                 raise ValueError(f"{name} must be a finite number above 0, got {value!r}")
         if not isinstance(self.tied_head, bool):
             raise ValueError(f"tied_head must be a bool, got {self.tied_head!r}")
+        for name, known in (("norm", NORMS), ("activation", ACTIVATIONS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Canonical tensor names of such a model with their shapes, in file order."""

@@ -1,9 +1,10 @@
 """High-precision forward pass of a `Model`, to measure approximations against; not bit-exact to anything.
 
     h = x + Wo attention(rope(Wq n(x)), rope(Wk n(x)), Wv n(x))
-    x' = h + Wdown (silu(Wgate n(h)) * Wup n(h))
+    x' = h + Wdown (f(Wgate n(h)) * Wup n(h))
 
-with `n` the RMSNorm, causal attention scaled by 1 / sqrt(head_dim), and RoPE on adjacent pairs.
+with `n` RMSNorm or LayerNorm, `f` SiLU or GELU, causal attention scaled by 1 / sqrt(head_dim), and RoPE on adjacent
+pairs.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from compiler.frontend.model import Model
+    from compiler.frontend.model import LlamaConfig, Model
 
     Observer = Callable[[str, np.ndarray], None]
     """Told the name of a product, `qkv`, `o`, `gate_up`, `down` or `head`, and its input [T, K] before it is made."""
@@ -64,22 +65,30 @@ def decoder_layer(model: Model, index: int, x: np.ndarray, observe: Observer | N
             observe(name, values)
         return values
 
-    h = seen("qkv", rms_norm(x, weight("attn_norm"), config.norm_eps))
+    h = seen("qkv", normalised(config, x, weight("attn_norm")))
     q = rope((h @ weight("q").T).reshape(len(x), config.heads, -1), config.rope_theta)
     k = rope((h @ weight("k").T).reshape(len(x), config.kv_heads, -1), config.rope_theta)
     v = (h @ weight("v").T).reshape(len(x), config.kv_heads, -1)
     x = x + seen("o", attention(q, k, v)) @ weight("o").T
-    h = seen("gate_up", rms_norm(x, weight("ffn_norm"), config.norm_eps))
-    h = seen("down", silu(h @ weight("gate").T) * (h @ weight("up").T))
+    h = seen("gate_up", normalised(config, x, weight("ffn_norm")))
+    activation = silu if config.activation == "silu" else gelu
+    h = seen("down", activation(h @ weight("gate").T) * (h @ weight("up").T))
     return x + h @ weight("down").T
 
 
 def output(model: Model, x: np.ndarray, observe: Observer | None = None) -> np.ndarray:
     """Logits [T, vocab] from the residual stream [T, dim] after the last layer."""
-    x = rms_norm(x, model.tensors["norm"].dense().astype(x.dtype, copy=False), model.config.norm_eps)
+    x = normalised(model.config, x, model.tensors["norm"].dense().astype(x.dtype, copy=False))
     if observe is not None:
         observe("head", x)
     return x @ model.head.dense().astype(x.dtype, copy=False).T
+
+
+def normalised(config: LlamaConfig, x: np.ndarray, gain: np.ndarray) -> np.ndarray:
+    """The model's norm over the last axis; LayerNorm is RMSNorm of what deviates from the mean."""
+    if config.norm == "layer":
+        x = x - np.mean(x, axis=-1, keepdims=True)
+    return rms_norm(x, gain, config.norm_eps)
 
 
 def rms_norm(x: np.ndarray, gain: np.ndarray, eps: float) -> np.ndarray:
@@ -91,6 +100,11 @@ def silu(x: np.ndarray) -> np.ndarray:
     """`x / (1 + exp(-x))`, without overflow at large negative x."""
     small = np.exp(-np.abs(x))
     return x * np.where(x >= 0, 1, small) / (1 + small)
+
+
+def gelu(x: np.ndarray) -> np.ndarray:
+    """`x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2`."""
+    return x * (1 + np.tanh(x.dtype.type(np.sqrt(2 / np.pi)) * (x + x.dtype.type(0.044715) * x**3))) / 2
 
 
 def rope(x: np.ndarray, theta: float, start: int = 0) -> np.ndarray:

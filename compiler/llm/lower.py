@@ -95,8 +95,8 @@ def compile_model(model: Model, params: LlmParams, *, context: int | None = None
 
 
 def instructions_for(shapes: Shapes, *, groups: Mapping[str, int] | None = None,
-                     fmt: BlockFormat | None = None) -> list[int]:
-    """Instruction words for a model of such shapes, without its weights.
+                     fmt: BlockFormat | None = None) -> tuple[list[int], int]:
+    """Instruction words for a model of such shapes, without its weights, and tokens of a prompt that they take at once.
 
     Only places and sizes of the tiles depend on the weights: their words are those of `compile_model` if all weights
     have the format `fmt` (default: dense, 8 bits). The number of instructions is always that of `compile_model`.
@@ -110,4 +110,5 @@ def instructions_for(shapes: Shapes, *, groups: Mapping[str, int] | None = None,
     shapes.check()
     weights = WeightImages(shapes, groups or dict.fromkeys(MATRICES, GROUP))
     weights.assume(fmt or BlockFormat())
-    return _words(shapes, weights, VectorImage(shapes))[0]
+    words, prefill = _words(shapes, weights, VectorImage(shapes))
+    return words, prefill.tokens

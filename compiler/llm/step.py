@@ -1,14 +1,14 @@
 """A step of a Llama: some tokens in a row through all layers, and the arg-max behind the last one."""
 
-import struct
 from collections.abc import Callable
 from functools import partial
 
-from golden.isa.llm import Alu, Binary, Reduce, Unary
+from golden.isa.llm import Alu, Binary
 from golden.params import BLOCK, LlmParams
 
 from .attention import AttentionEmitter
 from .buffers import Buffers
+from .composites import activate, normalise
 from .emit import Emitter, Rows
 from .plan import Shapes
 from .product import multiply
@@ -17,10 +17,6 @@ from .vectors import VectorImage
 from .weights import Matrix, WeightImages
 
 __all__ = ["StepEmitter"]
-
-
-def bits(value: float) -> int:
-    return int(struct.unpack("<I", struct.pack("<f", value))[0])
 
 
 class StepEmitter:
@@ -89,7 +85,7 @@ class StepEmitter:
         self._load_ffn_norm(0)
         self._load_scales(0)
         self.attention.emit_lengths()
-        e.vec(self.buffers.h, self.buffers.x, c.dim, count=self.tokens, binary=Binary.MUL, b=self.buffers.attn_norm)
+        self._weigh(self.buffers.attn_norm, 0, c.dim)
         e.barrier()
         top = e.anchor()
         self._layer()
@@ -119,30 +115,28 @@ class StepEmitter:
 
     def _layer(self) -> None:
         c, b, n = self.config, self.buffers, self.tokens
-        self._norm(n)
+        self._norm(b.attn_norm, n)
         self.attention.begin()
         self._product(self.weights.qkv, b.h, c.dim, b.qkv, self.attention.arrive)
         self.attention.emit()
         self._product(self.weights.o, b.attn, self.shapes.q_size, b.h, partial(self._add_branch, b.ffn_norm))
-        self._norm(n)
-        self._product(self.weights.gate_up, b.h, c.dim, b.ff, self._silu)
+        self._norm(b.ffn_norm, n)
+        self._product(self.weights.gate_up, b.h, c.dim, b.ff, self._gate)
         self._load_attn_norm(1)
         self._load_ffn_norm(1)
         self._load_scales(1)
         self._product(self.weights.down, b.gate, self.shapes.ffn, b.h, partial(self._add_branch, b.attn_norm))
 
-    def _norm(self, n: int) -> None:
-        """h, which is x * weight, / sqrt(mean(x^2) + eps), of the first n tokens.
+    def _weigh(self, weight: Rows, row: int, count: int) -> None:
+        """h = x * weight on `count` elements from `row` on, if that is what `_norm` starts from."""
+        if self.config.norm == "rms":
+            h, x = self.buffers.h + row, self.buffers.x + row
+            self.emit.vec(h, x, count, count=self.tokens, binary=Binary.MUL, b=weight + row)
 
-        A single element is its own maximum, and that is there sooner than a sum.
-        """
-        e, c, b, mean = self.emit, self.config, self.buffers, self.buffers.mean
-        e.vec(None, b.x, c.dim, count=n, binary=Binary.MUL, b=b.x, reduce=Reduce.SUM, to=mean)
-        e.vec(None, None, 1, count=n, from_scalar=mean, binary=Binary.MUL, immediate=bits(1 / c.dim),
-              reduce=Reduce.MAX, to=mean)
-        e.vec(None, None, 1, count=n, from_scalar=mean, binary=Binary.ADD, immediate=bits(c.norm_eps),
-              unary=Unary.RSQRT, reduce=Reduce.MAX, to=mean)
-        e.vec(b.h, b.h, c.dim, count=n, binary=Binary.MUL, scalar=mean)
+    def _norm(self, weight: Rows, n: int) -> None:
+        """h = norm of x, of the first n tokens."""
+        c, b = self.config, self.buffers
+        normalise(self.emit, c.norm, b.h, b.x, weight, c.dim, c.norm_eps, count=n, scalar=b.mean)
 
     def _add_branch(self, weight: Rows, first: int, count: int) -> None:
         """x += h, then h = x * weight on elements first .. first + count: a norm's weights need no mean."""
@@ -150,17 +144,15 @@ class StepEmitter:
         row, count = first // e.lanes, min(count, self.config.dim - first)
         if count > 0:
             e.vec(b.x + row, b.x + row, count, count=n, binary=Binary.ADD, b=b.h + row)
-            e.vec(b.h + row, b.x + row, count, count=n, binary=Binary.MUL, b=weight + row)
+            self._weigh(weight, row, count)
 
-    def _silu(self, first: int, count: int) -> None:
-        """gate = silu(ff) on elements of ff's first half, gate *= ff on those of the second, as they come."""
+    def _gate(self, first: int, count: int) -> None:
+        """gate = activation(ff) on elements of ff's first half, gate *= ff on those of the second, as they come."""
         e, b, ffn, n = self.emit, self.buffers, self.shapes.ffn, self.tokens
         in_gate = min(count, ffn - first)
         if in_gate > 0:
-            gate, ff = b.gate + first // e.lanes, b.ff + first // e.lanes
-            e.vec(gate, ff, in_gate, count=n, binary=Binary.MUL, immediate=bits(-1.0), unary=Unary.EXP)
-            e.vec(gate, gate, in_gate, count=n, binary=Binary.ADD, immediate=bits(1.0), unary=Unary.RECIP)
-            e.vec(gate, gate, in_gate, count=n, binary=Binary.MUL, b=ff)
+            row = first // e.lanes
+            activate(e, self.config.activation, b.gate + row, b.ff + row, in_gate, count=n)
         first, count = max(first, ffn), min(first + count, 2 * ffn) - max(first, ffn)
         if count > 0:
             gate = b.gate + (first - ffn) // e.lanes
@@ -200,7 +192,7 @@ class StepEmitter:
         """Final norm of the first token, then the head tile by tile into the running arg-max."""
         e, p, c, b = self.emit, self.params, self.config, self.buffers
         head = self.weights.head
-        self._norm(1)
+        self._norm(b.attn_norm, 1)
         self._quantise(head, b.h, c.dim, 1)
         first, late = 0, []
 

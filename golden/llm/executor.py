@@ -3,7 +3,9 @@
 A correct program's tokens make the engine's concurrent queues equivalent to this order.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -59,13 +61,15 @@ class Executor:
     Attributes:
         images: port name ("w0".., "v") -> uint8 array, changed in place.
         program: instruction words.
-        history: if a list, every (pc, name, result array) is appended (for `verify`).
+        observe: called behind every instruction that is not of SYS, with its number, its name, and its fields with A, B
+            and N resolved.
+        registers: scalar registers of SYS.
     """
 
     params: LlmParams
     program: list[int]
     images: dict[str, np.ndarray]
-    history: list | None = None
+    observe: Callable[[int, str, dict[str, int]], None] | None = None
     trace: Trace = field(default_factory=Trace)
 
     def __post_init__(self) -> None:
@@ -84,7 +88,7 @@ class Executor:
         """Execute from instruction 0 until HALT; returns its code. Registers 1.. start as `arguments`."""
         self.trace = Trace()
         self.tokens = np.zeros((len(QUEUES), len(QUEUES)), np.int64)
-        registers = [0, *arguments, *([0] * (REGISTERS - 1 - len(arguments)))]
+        self.registers = registers = [0, *arguments, *([0] * (REGISTERS - 1 - len(arguments)))]
         pc = 0
         while self.trace.instructions < max_instructions:
             if pc >= len(self.decoded):
@@ -118,8 +122,8 @@ class Executor:
                         getattr(self, f"_{name.lower()}")(v)
             except (ValueError, IndexError, OverflowError, IsaError) as error:
                 raise ExecutionError(f"instruction {pc} ({ISA.to_text(self.program[pc])}): {error}") from error
-            if self.history is not None and fmt.name in ("MV", "MM", "VEC"):
-                self._record(pc, fmt.name, v)
+            if self.observe is not None and fmt.queue != "SYS":
+                self.observe(pc, fmt.name, v)
             pc += 1
         raise ExecutionError(f"no HALT within {max_instructions} instructions")
 
@@ -146,12 +150,6 @@ class Executor:
     def _set(registers: list[int], index: int, value: int) -> None:
         if index:
             registers[index] = value
-
-    def _record(self, pc: int, name: str, v: dict[str, int]) -> None:
-        count = v["n"] if name == "VEC" else v["rows"] * self.params.row_groups
-        rows = [v["a"] + token * v["stride"] for token in range(v["tokens"])] if name == "MM" else [v["a"]]
-        assert self.history is not None
-        self.history.append((pc, name, np.concatenate([self._vector(row, count) for row in rows])))
 
     def _rows(self, count: int) -> int:
         return -(-count // self.params.sfu_lanes)
@@ -358,8 +356,12 @@ class Executor:
         self.vmem[v["a"] + row, element] = self.scalars[v["sa"]]
 
 
-def alu(op: Alu, a: int, b: int) -> int:
-    """Scalar operation of SYS on 32-bit unsigned numbers; shifts take b modulo 32, MUL the low 16 bits of b."""
+def alu(op: Alu, a: Any, b: Any) -> Any:
+    """Scalar operation of SYS on 32-bit unsigned numbers; shifts take b modulo 32, MUL the low 16 bits of b.
+
+    Args:
+        a, b: int, or int64 arrays of many runs.
+    """
     match op:
         case Alu.ADD:
             return (a + b) & MASK
@@ -374,6 +376,6 @@ def alu(op: Alu, a: int, b: int) -> int:
         case Alu.MUL:
             return a * (b & 0xFFFF) & MASK
         case Alu.MIN:
-            return min(a, b)
+            return a + (b - a) * (b < a)
         case Alu.MAX:
-            return max(a, b)
+            return a + (b - a) * (b > a)

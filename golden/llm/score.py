@@ -104,10 +104,15 @@ class Scorer:
             yield first, batch.convert(self.head.dense(rows) @ x)
 
     def _norm(self, x: np.ndarray, index: int) -> np.ndarray:
-        """RMSNorm with the weights of norm `index`."""
-        total = reduce_sum(batch.mul(x, x), self.params.sfu_lanes, batch.add)
-        mean = batch.add(batch.mul(total, np.float32(1 / len(x))), np.float32(self.model["norm_eps"]))
+        """RMSNorm or LayerNorm with the weights of norm `index`."""
+        if self.model["norm"] == "layer":
+            x = batch.sub(x, self._mean(x))
+        mean = batch.add(self._mean(batch.mul(x, x)), np.float32(self.model["norm_eps"]))
         return batch.mul(batch.mul(x, self._vectors("norms", np.array([index]), len(x))), functions.rsqrt(mean))
+
+    def _mean(self, x: np.ndarray) -> np.ndarray:
+        """float32 [T]: of every column."""
+        return batch.mul(reduce_sum(x, self.params.sfu_lanes, batch.add), np.float32(1 / len(x)))
 
     def _attention(self, layer: Mapping[str, ImageMatrix], x: np.ndarray, rope: np.ndarray) -> np.ndarray:
         """float32 [dim, T]: what attention adds to the residual stream."""
@@ -126,10 +131,14 @@ class Scorer:
         return _product(layer["o"], mixed)[: len(x)]
 
     def _feed_forward(self, layer: Mapping[str, ImageMatrix], x: np.ndarray) -> np.ndarray:
-        """float32 [dim, T]: what the SwiGLU block adds to the residual stream."""
+        """float32 [dim, T]: what the gated block adds to the residual stream."""
         gate, up = _product(layer["gate_up"], x)[: 2 * self.model["padded_ffn"]].reshape(2, -1, x.shape[1])
-        one = np.float32(1)
-        sigmoid = batch.recip(batch.add(batch.exp(batch.mul(gate, -one)), one))
+        if self.model["activation"] == "gelu":
+            u = batch.add(batch.mul(batch.mul(gate, gate), functions.GELU_CUBIC), functions.GELU_LINEAR)
+            falling = batch.exp(batch.mul(u, gate))
+        else:
+            falling = batch.exp(batch.mul(gate, np.float32(-1)))
+        sigmoid = batch.recip(batch.add(falling, np.float32(1)))
         return _product(layer["down"], batch.mul(batch.mul(sigmoid, gate), up))[: len(x)]
 
 

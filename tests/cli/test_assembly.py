@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.assembly import assemble, disassemble, image_of
+from compiler.models import TINY
 from golden.isa.formats import IsaError
 from golden.isa.llm import ISA
 from tests.golden.test_isa import instructions
@@ -69,3 +70,12 @@ def test_a_cut_image_is_refused(lacuna, tmp_path):
     code, _, stderr = lacuna("disasm", image)
     assert code == 2
     assert "33 bytes" in stderr
+
+
+def test_inspect_compares_with_unrolled_programs(lacuna_json, tmp_path):
+    assert lacuna_json("compile", TINY, "-o", tmp_path / "prog", "--context", "32")[0] == 0
+    code, record = lacuna_json("inspect", tmp_path / "prog")
+    assert code == 0
+    assert record["instruction_bytes"] == record["instructions"] * 32 == sum(record["opcodes"].values()) * 32
+    sizes = [record["unrolled"][name]["bytes"] for name in ("bucketed_merged", "bucketed", "per_length")]
+    assert record["instruction_bytes"] < sizes[0] <= sizes[1] < sizes[2]

@@ -5,6 +5,7 @@ import json
 import sys
 from types import ModuleType, SimpleNamespace
 
+import numpy as np
 import pytest
 
 from golden.params import LlmParams
@@ -51,11 +52,12 @@ def answers(monkeypatch):
         def report(self):
             return {**REPORT, "level": self.level, "macs": 9600 if self.level == "golden" else None}
 
-    session, container, compiler = ModuleType("sim.session"), ModuleType("compiler.program"), ModuleType("compiler.llm")
-    session.LlmSession, session.verify = Session, lambda *_: answers["verify"]
+    names = ("sim.session", "sim.verify", "compiler.program", "compiler.llm")
+    session, verifier, container, compiler = modules = [ModuleType(name) for name in names]
+    session.LlmSession, verifier.verify = Session, lambda *_: answers["verify"]
     container.Program = SimpleNamespace(load=lambda _: program)
     compiler.compile_model = lambda model, params, *, context: program
-    for module in (session, container, compiler):
+    for module in modules:
         monkeypatch.setitem(sys.modules, module.__name__, module)
     return answers
 
@@ -107,8 +109,11 @@ def test_products_are_counted_by_golden(answers, lacuna_json):
 
 def test_verify_names_the_difference(answers, lacuna, lacuna_json):
     assert lacuna("verify", "prog")[0] == 0
-    answers["verify"] = {"matches": False, "difference": {"token": 3, "golden": 1.5, "rtl": float("nan")}}
+    golden, rtl = {"raw": "0x3fc00000", "real": 1.5}, {"raw": "0x7fc00000", "real": np.nan}
+    difference = {"layer": 3, "golden": golden, "rtl": rtl}
+    answers["verify"] = {"matches": False, "difference": difference}
     code, stdout, _ = lacuna("verify", "prog")
     assert code == 1
-    assert "token: 3" in stdout
-    assert lacuna_json("verify", "prog")[1]["difference"]["rtl"] == "nan"
+    assert "layer: 3" in stdout
+    assert "golden: raw 0x3fc00000, real 1.5" in stdout
+    assert lacuna_json("verify", "prog")[1]["difference"]["rtl"]["real"] == "nan"

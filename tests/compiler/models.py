@@ -190,6 +190,14 @@ def write_huggingface(
     byte_bpe(config.vocab).save(str(folder / "tokenizer.json"))
 
 
+def write_olmo(folder: Path, config: LlamaConfig, weights: dict[str, np.ndarray]) -> None:
+    """Hugging Face folder of an OLMo with the tanh form of GELU; as `write_huggingface`."""
+    matrices = {name: values for name, values in weights.items() if values.ndim > 1}
+    settings = {"architectures": ["OlmoForCausalLM"], "model_type": "olmo", "clip_qkv": None, "rms_norm_eps": None,
+                "hidden_act": "gelu_pytorch_tanh"}
+    write_huggingface(folder, config, matrices, settings)
+
+
 def write_raw_safetensors(path: Path, tensors: dict[str, tuple[str, tuple[int, ...], bytes]]) -> None:
     """Safetensors by hand, for types NumPy lacks: name -> (type, shape, bytes)."""
     header, at = {}, 0

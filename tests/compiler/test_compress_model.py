@@ -138,8 +138,10 @@ def test_the_built_in_text_is_enough_for_a_calibration(tiny):
     assert len(tiny.tokenizer.encode(built_in_text())) > 16 * 1024
 
 
+@pytest.mark.parametrize("changes", [{}, {"norm": "layer", "activation": "gelu"}], ids=["llama", "olmo"])
 @pytest.mark.parametrize("alpha", [0, 0.5, 1])
-def test_smoothing_does_not_change_the_function(small, tokens, alpha):
+def test_smoothing_does_not_change_the_function(small, tokens, alpha, changes):
+    small = replace(small, config=replace(small.config, **changes))
     smoothed = smooth(small, alpha, [tokens[:24]])
     right, found = logits(small, tokens[:24]), logits(smoothed, tokens[:24])
     assert not np.array_equal(smoothed.tensors["layers.0.q"].dense(), small.tensors["layers.0.q"].dense())

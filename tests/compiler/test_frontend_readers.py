@@ -28,6 +28,7 @@ from tests.compiler.models import (
     write_huggingface,
     write_llama2c,
     write_llama2c_tokenizer,
+    write_olmo,
     write_raw_safetensors,
 )
 
@@ -244,6 +245,8 @@ def huggingface_logits(config: LlamaConfig, weights: dict[str, np.ndarray], toke
     """An independent forward pass in Hugging Face's conventions, loops where they are clearer."""
 
     def norm(x: np.ndarray, gain: np.ndarray) -> np.ndarray:
+        if config.norm == "layer":
+            return gain * (x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + config.norm_eps)
         return gain * x / np.sqrt((x**2).mean(1, keepdims=True) + config.norm_eps)
 
     w = {n: v.astype(np.float64) for n, v in weights.items()}
@@ -260,7 +263,11 @@ def huggingface_logits(config: LlamaConfig, weights: dict[str, np.ndarray], toke
         x = x + np.hstack(out) @ layer["o"].T
         h = norm(x, layer["ffn_norm"])
         g = h @ layer["gate"].T
-        x = x + (g / (1 + np.exp(-g)) * (h @ layer["up"].T)) @ layer["down"].T
+        if config.activation == "gelu":
+            g = g * 0.5 * (1 + np.tanh(np.sqrt(2 / np.pi) * (g + 0.044715 * g**3)))
+        else:
+            g = g / (1 + np.exp(-g))
+        x = x + (g * (h @ layer["up"].T)) @ layer["down"].T
     return norm(x, w["norm"]) @ w["head"].T
 
 
@@ -273,13 +280,29 @@ def test_rope_permutation_keeps_the_forward_pass(tmp_path):
     assert rope_pairs_from_halves(2, 4).tolist() == [0, 2, 1, 3, 4, 6, 5, 7]
 
 
+def test_olmo(tmp_path):
+    config = small_config(norm="layer", activation="gelu")
+    weights = random_weights(config)
+    write_olmo(tmp_path, config, weights)
+    weights |= {n: np.ones_like(w) for n, w in weights.items() if w.ndim == 1}
+    model = load_model(tmp_path)
+    assert model.config == config
+    ours, independent = logits(model, TOKENS), huggingface_logits(config, weights, TOKENS)
+    np.testing.assert_allclose(ours, independent, rtol=1e-9, atol=1e-9)
+    write_huggingface(tmp_path, config, weights, {"model_type": "olmo"})
+    with pytest.raises(UnsupportedModelError, match=r"attn_norm': the norms of an OLMo model have no weights"):
+        load_model(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"model_type": "qwen2"}, "model_type 'qwen2' is not supported"),
         ({"attention_bias": True}, "attention_bias: biases are not supported"),
         ({"mlp_bias": True}, "mlp_bias: biases are not supported"),
-        ({"hidden_act": "gelu"}, "hidden_act 'gelu'"),
+        ({"hidden_act": "gelu"}, "hidden_act 'gelu' is not supported.* write gelu_pytorch_tanh"),
+        ({"hidden_act": "relu"}, "hidden_act 'relu' is not supported; only silu, .*are$"),
+        ({"model_type": "olmo", "clip_qkv": 8.0}, "clip_qkv is not supported"),
         ({"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}, "RoPE scaling 'llama3'"),
         ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "RoPE scaling 'linear'"),
         ({"quantization_config": {"bits": 4}}, "quantization_config"),
@@ -408,6 +431,8 @@ def test_missing_files(tmp_path):
         ({"rope_theta": float("nan")}, "rope_theta must be a finite number above 0, got nan"),
         ({"norm_eps": 0}, "norm_eps must be a finite number above 0, got 0"),
         ({"tied_head": 1}, "tied_head must be a bool, got 1"),
+        ({"norm": "batch"}, "norm must be one of rms, layer, got 'batch'"),
+        ({"activation": "relu"}, "activation must be one of silu, gelu, got 'relu'"),
     ],
 )
 def test_config_rules(change, message):

@@ -11,7 +11,8 @@ from compiler.program import Program
 from golden.isa.llm import ISA
 from golden.params import LlmParams
 from sim.device import DeviceError, RtlDevice
-from sim.session import LlmSession, verify
+from sim.session import LlmSession
+from sim.verify import verify
 
 SHAPES = {
     "default": {},

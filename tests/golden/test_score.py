@@ -9,10 +9,11 @@ from compiler.llm import compile_model
 from compiler.llm.registers import DECODE
 from compiler.models import TINY
 from golden.llm import score
+from golden.llm.effects import written
 from golden.llm.executor import Executor
 from golden.llm.score import QUERIES, Scorer
 from golden.params import LlmParams
-from tests.compiler.models import random_weights, small_config, write_gguf
+from tests.compiler.models import random_weights, small_config, write_gguf, write_olmo
 
 SHAPES = {
     "two-columns": {"vmem_rows": 4096},
@@ -21,12 +22,17 @@ SHAPES = {
 CONTEXT = QUERIES + 16
 
 
-@pytest.fixture(scope="module", params=[*SHAPES, "grouped-queries"])
+@pytest.fixture(scope="module", params=[*SHAPES, "grouped-queries", "olmo"])
 def program(request, tmp_path_factory):
-    """The tiny model at two shapes, and one with several KV heads, 4-bit weights with minima and a head of its own."""
+    """The tiny model at two shapes, one with several KV heads, 4-bit weights with minima and a head of its own, and one
+    with LayerNorm and GELU."""
     if request.param in SHAPES:
         return compile_model(load_model(TINY), LlmParams(**SHAPES[request.param]), context=CONTEXT)
     path = tmp_path_factory.mktemp("model") / "small.gguf"
+    if request.param == "olmo":
+        config = small_config(context=CONTEXT)
+        write_olmo(path.parent, config, random_weights(config))
+        return compile_model(load_model(path.parent), LlmParams())
     config = small_config(dim=128, head_dim=32, context=CONTEXT)
     types = dict.fromkeys(("q", "k", "v", "o", "gate", "up", "down"), GGMLQuantizationType.Q4_1)
     write_gguf(path, config, random_weights(config), types)
@@ -47,11 +53,17 @@ def executed_logits(program, tokens):
     images = {port: image.copy() for port, image in program.images.items()}
     executor = Executor(LlmParams.from_dict(program.manifest["params"]), program.instructions, images)
     tiles = len(program.manifest["matrices"]["head"]["tiles"])
-    rows = []
+    rows, products = [], []
+
+    def keep(_pc, name, v):
+        if name == "MV":
+            (first, count), = written(executor.params, name, v).vectors
+            products.append(executor.vmem.reshape(-1)[first : first + count].copy())
+
+    executor.observe = keep
     for position, token in enumerate(tokens):
-        executor.history = []
+        products.clear()
         executor.run((token, position, DECODE))
-        products = [result for _, name, result in executor.history if name == "MV"]
         rows.append(np.concatenate(products[-tiles:])[: program.manifest["model"]["vocab"]])
     return np.stack(rows)
 
