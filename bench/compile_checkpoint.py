@@ -22,7 +22,6 @@ import numpy as np
 from compiler.frontend.gguf import LAYER_NAMES, NAMES
 from compiler.frontend.model import LlamaConfig
 from compiler.models.synthetic import PUBLISHED
-from golden.configs import LLM
 
 __all__ = ["compile_cost", "write_checkpoint"]
 
@@ -80,11 +79,9 @@ def compile_cost(shape: str, layers: int | None, context: int, folder: Path) -> 
     """Seconds and bytes of compiling such a file for the engine u280-core."""
     config = PUBLISHED[shape]
     config = replace(config, layers=layers or config.layers)
-    model, engine, program = folder / "random.gguf", folder / "engine.toml", folder / "program"
+    model, program = folder / "random.gguf", folder / "program"
     write_checkpoint(model, config)
-    lines = [f"{name} = {value}" for name, value in LLM["u280-core"].to_dict().items()]
-    engine.write_text("\n".join(["[engine]", *lines, ""]))
-    options = ["--config", engine, "--context", str(context)]
+    options = ["--config", "u280-core", "--context", str(context)]
     started = time.perf_counter()
     subprocess.run([sys.executable, "-m", "cli.main", "compile", model, "-o", program, *options], check=True,
                    stdout=subprocess.DEVNULL)

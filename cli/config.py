@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.output import Output
+from golden.configs import LLM
 from golden.params import LlmParams
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class ConfigError(ValueError):
 
 
 def load_config(path: Path | None) -> LlmParams:
-    """Parameters from `path`; the defaults for keys not given, and for no file at all.
+    """Parameters from `path`, a file or a name of `golden.configs.LLM`; the defaults for keys not given, and for None.
 
     Raises:
         ConfigError: no such file, not TOML, an unknown table or key, a value of wrong type or out of range.
@@ -61,10 +62,12 @@ def load_recipe(path: Path | None) -> "Recipe":
 
 def _table(path: Path, name: str, parameters: type) -> dict[str, Any]:
     """Table `name` of the file, empty where there is none; its keys are fields of the dataclass `parameters`."""
+    if str(path) in LLM:
+        return LLM[str(path)].to_dict() if name == "engine" else {}
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}; names: {', '.join(LLM)}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from None
     _check_keys(path, document, TABLES, "")
@@ -121,8 +124,9 @@ def _properties(parameters: type) -> dict[str, dict[str, Any]]:
 
 def add_config_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="TOML: engine parameters in [engine], the recipe in [compress]"
-    )
+        "--config", type=Path, metavar="FILE",
+        help=f"TOML: engine parameters in [engine], the recipe in [compress]; or one of {', '.join(LLM)}",
+    )  # fmt: skip
 
 
 def add_verbs(verbs, common: argparse.ArgumentParser) -> None:

@@ -6,6 +6,8 @@ import tomllib
 import pytest
 
 from cli.config import ConfigError, load_config, schema
+from cli.main import main
+from golden.configs import LLM
 from golden.params import LlmParams
 
 
@@ -76,3 +78,8 @@ def test_schema_has_every_parameter(lacuna, lacuna_json):
     assert {name: rule["default"] for name, rule in properties.items()} == LlmParams().to_dict()
     assert all(rule["description"] for rule in properties.values())
     assert json.loads(lacuna("config", "schema")[1]) == lacuna_json("config", "schema")[1]["schema"] == schema()
+
+
+def test_named_configuration(capsys):
+    assert main(["config", "show", "--config", "u280-core", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["engine"] == LLM["u280-core"].to_dict()
