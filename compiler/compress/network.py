@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["compress"]
 
-MATRICES = {"qkv": ("k", "v", "q"), "o": ("o",), "gate_up": ("gate", "up"), "down": ("down",)}
+MATRICES = {"qkv": ("k", "q", "v"), "o": ("o",), "gate_up": ("gate", "up"), "down": ("down",)}
 """Tensors of a layer that take the same input; the engine stacks them in this order (compiler.llm.weights)."""
 
 

@@ -54,16 +54,20 @@ class AttentionEmitter:
         self.arrived = 0
 
     def arrive(self, first: int, count: int) -> None:
-        """Turn and append the heads of k, v, q (below each other in `qkv`) that elements first .. first + count end."""
-        s, kv = self.shapes, self.config.kv_heads
-        until = min((first + count) // s.head, 2 * kv + self.config.heads)
-        for start, end, table in ((0, kv, 2), (kv, 2 * kv, None), (2 * kv, until, 0)):
+        """Turn and append the heads of k, q, v (below each other in `qkv`) that elements first .. first + count end.
+
+        v comes last, as the scores need not wait for it.
+        """
+        s, c = self.shapes, self.config
+        v = c.kv_heads + c.heads
+        until = min((first + count) // s.head, v + c.kv_heads)
+        for start, end, table in ((0, c.kv_heads, 2), (c.kv_heads, v, 0), (v, until, None)):
             heads = range(max(self.arrived, start), min(until, end))
             if heads and table is not None:
                 self._turn(heads.start * s.head, len(heads) * s.head, table)
-            if start < 2 * kv:
+            if table != 0:
                 for head in heads:
-                    self._append(head % kv, head >= kv)
+                    self._append(head - start, table is None)
         self.arrived = until
 
     def emit(self) -> None:
@@ -109,7 +113,8 @@ class AttentionEmitter:
         e, p, s, b = self.emitter, self.params, self.shapes, self.buffers
         image = 2 * head + int(value)
         first, blocks = b.kv_block[head % b.RING], s.head // BLOCK // p.ksplit
-        e.quantise(b.qkv + (int(value) * s.kv_size + head * s.head) // p.sfu_lanes, s.head, first, blocks,
+        at = head * s.head + int(value) * (s.kv_size + s.q_size)
+        e.quantise(b.qkv + at // p.sfu_lanes, s.head, first, blocks,
                    count=self.tokens, block_step=blocks, n=s.head, flat=1, slot=b.kv_slot, sd=b.kv_scale,
                    round_log2=p.ksplit.bit_length() - 1)
         scales = self._scale_row(head, value)
@@ -133,7 +138,7 @@ class AttentionEmitter:
         """Scores of a group: rows of K are tokens, each block of 16 inputs lies as rows below each other."""
         e, p, s, b = self.emitter, self.params, self.shapes, self.buffers
         block, slot = b.q_block[turn], b.q_slot[turn]
-        q, count = self._vectors(b.qkv + 2 * s.kv_size // p.sfu_lanes, group)
+        q, count = self._vectors(b.qkv + s.kv_size // p.sfu_lanes, group)
         e.quantise(q, s.head, block, s.k_blocks, count=count, **self._apart(s.k_blocks), n=s.head, slot=slot,
                    round_log2=(p.ksplit * s.k_blocks).bit_length() - 1)
         for i, head in enumerate(group):

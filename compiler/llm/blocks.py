@@ -16,7 +16,7 @@ __all__ = ["block_layouts"]
 
 
 def block_layouts(shapes: Shapes) -> dict[str, BlockLayout]:
-    """Blocks of `qkv` (k, v, q stacked), `o`, `gate_up`, `down` and `head`, for the rows and inputs without padding."""
+    """Blocks of `qkv` (k, q, v stacked), `o`, `gate_up`, `down` and `head`, for the rows and inputs without padding."""
     config, params = shapes.config, shapes.params
 
     def heads(count: int, first: int = 0) -> np.ndarray:
@@ -27,8 +27,8 @@ def block_layouts(shapes: Shapes) -> dict[str, BlockLayout]:
     ffn = np.arange(config.ffn_dim)
     qkv = [
         heads(config.kv_heads),
-        heads(config.kv_heads, shapes.kv_size),
-        heads(config.heads, 2 * shapes.kv_size),
+        heads(config.heads, shapes.kv_size),
+        heads(config.kv_heads, shapes.kv_size + shapes.q_size),
     ]
     places = {
         "qkv": (np.concatenate(qkv), shapes.qkv_size, x),

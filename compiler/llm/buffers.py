@@ -19,7 +19,7 @@ class Buffers:
     slots overlap.
 
     Attributes:
-        x, h: residual stream, branch. attn_norm, ffn_norm: weights. rope: tables of the positions. qkv: k, v, then q.
+        x, h: residual stream, branch. attn_norm, ffn_norm: weights. rope: tables of the positions. qkv: k, q, then v.
         turned: rotated halves. attn: attention's output. scores: ring. scales: of all K and V rows of a layer.
         ff, gate: feed-forward. logits: ring.
         x_block, kv_block, q_block, p_block: quantised vectors; the last three are rings.

@@ -125,6 +125,10 @@ class Emitter:
         self.floor, self.accesses = here, {}
         return here
 
+    def target(self, branch: int, instruction: int) -> None:
+        """Let instruction `branch` jump to another one."""
+        self.instructions[branch][1]["a"] = instruction
+
     def _pause(self) -> int:
         self.instructions.append(("VEC", {"n": 1}))
         return len(self.instructions) - 1

@@ -22,7 +22,7 @@ from .weights import WeightImages
 
 __all__ = ["PackedWeights", "fill_vectors", "pack_weights", "scale_groups"]
 
-STACKED = {"qkv": ("k", "v", "q"), "o": ("o",), "gate_up": ("gate", "up"), "down": ("down",)}
+STACKED = {"qkv": ("k", "q", "v"), "o": ("o",), "gate_up": ("gate", "up"), "down": ("down",)}
 """Tensors of a layer that are below each other in a matrix."""
 EMBEDDING_ROWS = 4096
 """Rows of the embedding that are worked on at a time."""
@@ -133,11 +133,10 @@ def _columns(weights: WeightImages) -> dict[str, np.ndarray]:
 def _rows(weights: WeightImages) -> dict[str, np.ndarray]:
     """Which row of a tensor stands at each row of its part of a matrix; -1: none."""
     s, c = weights.shapes, weights.shapes.config
-    kv = placed(s.kv_size, *_heads(s, c.kv_heads))
     return {
-        "k": kv,
-        "v": kv,
-        "q": placed(weights.qkv.outputs - 2 * s.kv_size, *_heads(s, c.heads)),
+        "k": placed(s.kv_size, *_heads(s, c.kv_heads)),
+        "q": placed(s.q_size, *_heads(s, c.heads)),
+        "v": placed(weights.qkv.outputs - s.kv_size - s.q_size, *_heads(s, c.kv_heads)),
         "o": placed(weights.o.outputs, (0, 0, c.dim)),
         "gate": placed(s.ffn, (0, 0, c.ffn_dim)),
         "up": placed(weights.gate_up.outputs - s.ffn, (0, 0, c.ffn_dim)),

@@ -45,8 +45,7 @@ class StepEmitter:
         """Words of a run with MODE = DECODE: token TOKEN at POSITION, then HALT."""
         e, v = self.emit, self.vectors
         e.alu(Alu.MUL, Register.ADDRESS, Register.TOKEN, v.embed_stride)
-        self._load(v.embed_at, Register.ADDRESS, self.buffers.x.first, self.config.dim)
-        self._layers()
+        self._layers(lambda _: self._load(v.embed_at, Register.ADDRESS, self.buffers.x.first, self.config.dim))
         e.anchor()
         self._head()
         e.add("HALT")
@@ -59,10 +58,13 @@ class StepEmitter:
         e.barrier()
         chunk = e.anchor()
         e.alu(Alu.SHL, Register.ADDRESS, Register.POSITION, 2)
-        for t in range(self.tokens):
-            e.add("LDG", writes=[e.span(b.x.first + t * b.x.stride, dim)], a=v.prompt_at + 4 * t, ra=Register.ADDRESS,
-                  b=b.x.first + t * b.x.stride, n=dim, table=v.embed_at, stride=v.embed_stride)
-        self._layers()
+
+        def embed(t: int) -> None:
+            row = b.x.first + t * b.x.stride
+            e.add("LDG", writes=[e.span(row, dim)], a=v.prompt_at + 4 * t, ra=Register.ADDRESS, b=row, n=dim,
+                  table=v.embed_at, stride=v.embed_stride)
+
+        self._layers(embed)
         e.alu(Alu.ADD, Register.POSITION, Register.POSITION, self.tokens)
         e.add("DBNZ", a=chunk, rd=Register.CHUNKS)
         e.anchor()
@@ -73,21 +75,32 @@ class StepEmitter:
         e.add("HALT")
         return e.words()
 
-    def _layers(self) -> None:
-        """x through all layers; ends behind a barrier."""
-        e, c, v = self.emit, self.config, self.vectors
-        e.alu(Alu.MUL, Register.ADDRESS, Register.POSITION, v.rope_stride)
-        self._load(v.rope_at, Register.ADDRESS, self.buffers.rope.first, 4 * self.shapes.head * self.tokens)
+    def _layers(self, embed: Callable[[int], None]) -> None:
+        """`embed(t)` loads x of token t, with an address in ADDRESS; x through all layers; ends behind a barrier.
+
+        The first norm begins while vectors are still loaded, and jumps over that of the loop.
+        """
+        e, c, v, b = self.emit, self.config, self.vectors, self.buffers
         e.alu(Alu.ADD, Register.LAYERS, 0, c.layers)
         for register in (Register.WEIGHTS, Register.NORMS, Register.CACHE, Register.SCALES):
             e.alu(Alu.ADD, register)
         self._load_attn_norm(0)
+        for t in range(self.tokens):
+            embed(t)
+            self._weigh(b.attn_norm, 0, c.dim, range(t, t + 1))
+        e.alu(Alu.MUL, Register.ADDRESS, Register.POSITION, v.rope_stride)
+        self._load(v.rope_at, Register.ADDRESS, b.rope.first, 4 * self.shapes.head * self.tokens)
         self._load_ffn_norm(0)
         self._load_scales(0)
         self.attention.emit_lengths()
-        self._weigh(self.buffers.attn_norm, 0, c.dim)
+        self._norm(b.attn_norm, self.tokens)
         e.barrier()
+        e.alu(Alu.ADD, Register.ADDRESS, 0, 2)
+        jump = e.add("DBNZ", rd=Register.ADDRESS)
         top = e.anchor()
+        self._norm(b.attn_norm, self.tokens)
+        e.barrier()
+        e.target(jump, e.anchor())
         self._layer()
         e.barrier()
         e.alu(Alu.ADD, Register.WEIGHTS, Register.WEIGHTS, self.weights.layer_bytes)
@@ -114,8 +127,8 @@ class StepEmitter:
         self._load(at, Register.SCALES, self.buffers.scales, rows * self.shapes.scale_row)
 
     def _layer(self) -> None:
+        """From behind the norm of `h`."""
         c, b, n = self.config, self.buffers, self.tokens
-        self._norm(b.attn_norm, n)
         self.attention.begin()
         self._product(self.weights.qkv, b.h, c.dim, b.qkv, self.attention.arrive)
         self.attention.emit()
@@ -127,11 +140,11 @@ class StepEmitter:
         self._load_scales(1)
         self._product(self.weights.down, b.gate, self.shapes.ffn, b.h, partial(self._add_branch, b.attn_norm))
 
-    def _weigh(self, weight: Rows, row: int, count: int) -> None:
-        """h = x * weight on `count` elements from `row` on, if that is what `_norm` starts from."""
+    def _weigh(self, weight: Rows, row: int, count: int, tokens: range) -> None:
+        """h = x * weight of `tokens` on `count` elements from `row` on, if that is what `_norm` starts from."""
         if self.config.norm == "rms":
-            h, x = self.buffers.h + row, self.buffers.x + row
-            self.emit.vec(h, x, count, count=self.tokens, binary=Binary.MUL, b=weight + row)
+            h, x = (rows + row + tokens.start * rows.stride for rows in (self.buffers.h, self.buffers.x))
+            self.emit.vec(h, x, count, count=len(tokens), binary=Binary.MUL, b=weight + row)
 
     def _norm(self, weight: Rows, n: int) -> None:
         """h = norm of x, of the first n tokens."""
@@ -144,7 +157,7 @@ class StepEmitter:
         row, count = first // e.lanes, min(count, self.config.dim - first)
         if count > 0:
             e.vec(b.x + row, b.x + row, count, count=n, binary=Binary.ADD, b=b.h + row)
-            self._weigh(weight, row, count)
+            self._weigh(weight, row, count, range(n))
 
     def _gate(self, first: int, count: int) -> None:
         """gate = activation(ff) on elements of ff's first half, gate *= ff on those of the second, as they come."""

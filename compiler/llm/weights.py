@@ -69,7 +69,7 @@ class WeightImages:
     Sizes of the matrices follow from the shapes; places are known after `place` or `assume`.
 
     Args:
-        groups: inputs that share a scale in `qkv` (k, v, q stacked), `o`, `gate_up`, `down` and `head`.
+        groups: inputs that share a scale in `qkv` (k, q, v stacked), `o`, `gate_up`, `down` and `head`.
 
     Attributes:
         qkv, o, gate_up, down, head: see `Matrix`.

@@ -120,11 +120,12 @@ class Scorer:
         heads, kv_heads = model["heads"], model["kv_heads"]
         qkv = _product(layer["qkv"], x)[: (heads + 2 * kv_heads) * head].reshape(-1, head, x.shape[1])
         cos_q, sin_q, cos_k, sin_k = rope.reshape(4, head, -1)
-        k = _rotate(qkv[:kv_heads], cos_k, sin_k)
-        q = batch.quantise(_rotate(qkv[2 * kv_heads :], cos_q, sin_q).swapaxes(0, 1)).values()
+        k, q, v = np.split(qkv, (kv_heads, kv_heads + heads))
+        k = _rotate(k, cos_k, sin_k)
+        q = batch.quantise(_rotate(q, cos_q, sin_q).swapaxes(0, 1)).values()
         shared = heads // kv_heads
         parts = [
-            _attend(q[:, h * shared : (h + 1) * shared], k[h], qkv[kv_heads + h], self.params.sfu_lanes)
+            _attend(q[:, h * shared : (h + 1) * shared], k[h], v[h], self.params.sfu_lanes)
             for h in range(kv_heads)
         ]
         mixed = np.concatenate(parts, 1).swapaxes(0, 1).reshape(heads * head, -1)
