@@ -23,7 +23,7 @@ def add_verbs(verbs, common: argparse.ArgumentParser) -> None:
     llm = engines.add_parser("llm", parents=[common], help="a decode step, or a prompt, of a model with random weights")
     llm.add_argument("--shape", choices=("llama2-7b", "smollm2-135m"), default="llama2-7b")
     llm.add_argument("--layers", type=positive, metavar="N", help="layers, besides the head; default: the shape's")
-    llm.add_argument("--context", type=positive, default=512, metavar="N", help="tokens of the cache; default 512")
+    llm.add_argument("--context", type=positive, metavar="N", help="tokens of the cache; default 512, or the prompt's")
     llm.add_argument("--prefill", type=positive, metavar="N", help="measure a prompt of N tokens, not a decode step")
     llm.add_argument("--sparsity", default=f"{BLOCK}:{BLOCK}", metavar="N:16", help="default 16:16, dense")
     llm.add_argument("--bits", type=positive, default=4, help="of a weight; default 4")
@@ -40,6 +40,7 @@ def add_verbs(verbs, common: argparse.ArgumentParser) -> None:
 def run_llm(args: argparse.Namespace, out: Output) -> int:
     params = LLM["u280-core"] if args.config is None else load_config(args.config)
     kept = _kept(args.sparsity)
+    args.context = args.context or args.prefill or 512
     described = {
         "engine": "llm", "shape": args.shape, "context": args.context, "bits": args.bits, "group": args.group,
         "sparsity": args.sparsity,

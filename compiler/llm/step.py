@@ -18,6 +18,9 @@ from .weights import Matrix, WeightImages
 
 __all__ = ["StepEmitter"]
 
+AHEAD = 2
+"""Tiles that the array has in its queue before anything that waits for a tile's results can fill another queue."""
+
 
 class StepEmitter:
     """Emission for `tokens` tokens at once, or for one whose attention works on `heads` heads at once.
@@ -172,19 +175,18 @@ class StepEmitter:
             e.vec(gate, gate, count, count=n, binary=Binary.MUL, b=b.ff + first // e.lanes)
 
     def _product(self, matrix: Matrix, source: Rows, elements: int, out: Rows,
-                 then: Callable[[int, int], None] | None = None) -> None:
-        """out = matrix * source; `then(first, count)` is emitted for each tile's elements once the next tile is."""
+                 then: Callable[[int, int], None]) -> None:
+        """out = matrix * source; `then(first, count)` is emitted for each tile's elements once AHEAD more tiles are."""
         self._quantise(matrix, source, elements, self.tokens)
-        first, ready = 0, []
+        ready: list[tuple[int, int]] = []
         for i, rows in enumerate(matrix.rows):
+            first = sum(ready[-1]) if ready else 0
             self._tile(matrix, i, out + first // self.emit.lanes, Register.WEIGHTS, self.tokens)
-            count = rows * self.params.row_groups
-            ready.append((first, count))
-            first += count
-            if then is not None and i:
-                then(*ready[i - 1])
-        if then is not None:
-            then(*ready[-1])
+            ready.append((first, rows * self.params.row_groups))
+            if i >= AHEAD:
+                then(*ready[i - AHEAD])
+        for tile in ready[-AHEAD:]:
+            then(*tile)
 
     def _quantise(self, matrix: Matrix, source: Rows, elements: int, count: int) -> None:
         e, p, b = self.emit, self.params, self.buffers
