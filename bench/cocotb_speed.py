@@ -1,0 +1,30 @@
+"""cocotb side of `bench.sim_speed`."""
+
+import json
+import time
+from pathlib import Path
+
+import cocotb
+
+from bench.sim_speed import IMAGE, PRODUCTS, PROGRAM, workload
+from golden.params import LlmParams
+from tests.hw.harness import parameters, start
+from tests.hw.shell.axi_top import HALTED, Engine
+
+
+@cocotb.test()
+async def products(dut):
+    """parameters: params, result (JSON file for [cycles, seconds])."""
+    options = parameters()
+    params = LlmParams.from_dict(options["params"])
+    engine = Engine(dut, params, image_bytes=IMAGE)
+    for ram in engine.rams.values():  # a line of log a burst would be counted too
+        ram.read_if.log.setLevel("WARNING")
+    await start(dut)
+    images, program, _ = workload(params)
+    await engine.prepare(images, len(program), PROGRAM)
+    await engine.write("argument_0", PRODUCTS["cocotb"])
+    began = time.perf_counter()
+    assert await engine.run() == HALTED
+    seconds = time.perf_counter() - began
+    Path(options["result"]).write_text(json.dumps([await engine.read("count_cycles"), seconds]))

@@ -1,0 +1,96 @@
+"""The engine's top between cocotbext-axi's models of memories and of a host."""
+
+import random
+import re
+
+from cocotb.triggers import RisingEdge
+from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam
+
+from golden.params import LlmParams
+from hw.fabric.dsp import TWIN
+from hw.llm.engine import RESULTS
+from hw.llm.mpe import MPU_MODULE
+from hw.llm.sequencer import ARGUMENTS
+from hw.shell.registers import COUNTERS, register_map
+from hw.shell.top import LLM_TOP
+from sim.verilog import llm_verilog
+from tests.hw.runner import run_cocotb
+
+__all__ = ["HALTED", "START", "Engine", "run_top"]
+
+HALTED = 0x100
+START = 1
+
+
+def run_top(params: LlmParams, test_module, *, parameters, optimise="-O0"):
+    """`run_cocotb` of the whole engine, as `axi_top`; `parameters` get `params`."""
+    sources = llm_verilog(params)
+    wrapper = with_all_signals(sources[f"{LLM_TOP}.v"], params.beat_bytes)
+    run_cocotb(
+        "\n".join([*sources.values(), wrapper]), top="axi_top", test_module=test_module, optimise=optimise,
+        parameters={"params": params.to_dict(), **parameters}, extra_sources=[TWIN], blocks=[MPU_MODULE],
+    )  # fmt: skip
+
+
+def with_all_signals(text, beat_bytes):
+    """`axi_top`: the engine's top with the AXI signals that it leaves at AXI's defaults and cocotbext-axi asks for."""
+    body = re.search(rf"module {LLM_TOP}\(.*?\);(.*?)endmodule", text, re.DOTALL)
+    ports = re.findall(r"^  (input|output) (\[\d+:0\] )?(\w+);$", body[1], re.MULTILINE)
+    size = (beat_bytes - 1).bit_length()
+    outputs = {"awid": (8, 0), "awsize": (3, size), "awburst": (2, 1), "arid": (8, 0), "arsize": (3, size),
+               "arburst": (2, 1)}  # fmt: skip
+    head, more = [f"{way} {width}{name}" for way, width, name in ports], []
+    for port in sorted({name.rpartition("_")[0] for _, _, name in ports if name.startswith("m_axi_")}):
+        head += [f"output [{width - 1}:0] {port}_{name}" for name, (width, _) in outputs.items()]
+        head += [f"input [7:0] {port}_{name}" for name in ("bid", "rid")]
+        more += [f"assign {port}_{name} = {width}'d{value};" for name, (width, value) in outputs.items()]
+    connections = ", ".join(f".{name}({name})" for *_, name in ports)
+    return "\n".join([f"module axi_top({', '.join(head)});", *more, f"{LLM_TOP} top({connections});", "endmodule", ""])
+
+
+class Engine:
+    """The design between its memories and a master for its registers; `stall`: chance of a pause on every channel."""
+
+    def __init__(self, dut, params, *, image_bytes, stall=0.0, seed=1):
+        self.dut = dut
+        self.bases = {**{f"w{c}": (3 + c) << 33 for c in range(params.channels)}, "v": 5 << 36}
+        registers = register_map(params.channels + 1, ARGUMENTS, RESULTS, COUNTERS)
+        self.offsets = {register.name: register.offset for register in registers}
+        self.rams = {port: AxiRam(AxiBus.from_prefix(dut, f"m_axi_{port}"), dut.clk, dut.rst, size=image_bytes)
+                     for port in self.bases}  # fmt: skip
+        self.control = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi_ctl"), dut.clk, dut.rst)
+        rng = random.Random(seed)
+
+        def pauses():
+            while True:
+                yield rng.random() < stall
+
+        for model in (*self.rams.values(), self.control):
+            channels = [getattr(model.write_if, f"{name}_channel") for name in ("aw", "w", "b")]
+            channels += [getattr(model.read_if, f"{name}_channel") for name in ("ar", "r")]
+            for channel in channels if stall else ():
+                channel.set_pause_generator(pauses())
+
+    async def write(self, name, value):
+        response = await self.control.write(self.offsets[name], (value & 0xFFFFFFFF).to_bytes(4, "little"))
+        return response.resp
+
+    async def read(self, name):
+        return int.from_bytes((await self.control.read(self.offsets[name], 4)).data, "little")
+
+    async def prepare(self, images, words, address):
+        """Images to the memories, length and place of the program to the registers."""
+        for port, image in images.items():
+            self.rams[port].write(0, image.tobytes())
+        await self.write("program_words", words)
+        await self.write("program_address", address)
+        for i, base in enumerate(self.bases.values()):
+            await self.write(f"base_{i}_low", base)
+            await self.write(f"base_{i}_high", base >> 32)
+
+    async def run(self):
+        """Start and wait; the status."""
+        await self.write("ap_ctrl", START)
+        while self.dut.ap_done_o.value == 0:
+            await RisingEdge(self.dut.clk)
+        return await self.read("status")
