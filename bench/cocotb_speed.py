@@ -19,7 +19,7 @@ async def products(dut):
     options = parameters()
     params = LlmParams.from_dict(options["params"])
     engine = Engine(dut, params, image_bytes=IMAGE)
-    logging.getLogger("cocotb").setLevel("WARNING")  # a line of log a burst would be counted too
+    logging.getLogger("cocotb.axi_top").setLevel("WARNING")  # a line of log a burst would be counted too
     await start(dut)
     images, program, _ = workload(params)
     await engine.prepare(images, len(program), PROGRAM)
