@@ -127,9 +127,8 @@ class AttentionEmitter:
                   a=self.weights.cache_at + place[head], ra=Register.CACHE, b=block, rn=Register.POSITION, n=t,
                   count=s.head, value=int(value), rows=s.v_rows if value else s.kv_rows,
                   blocks=s.v_blocks if value else s.k_blocks)
-        for t in range(self.tokens):
-            e.add("STV", [row], [], a=self.vectors.scales_at + image * self.vectors.scale_stride + 4 * t,
-                  ra=Register.ADDRESS, b=scales + t // p.sfu_lanes, rb=Register.SCALE_ROW, n=1)
+        e.add("STV", [row], [], a=self.vectors.scales_at + image * self.vectors.scale_stride, ra=Register.ADDRESS,
+              b=scales, rb=Register.SCALE_ROW, n=self.tokens)
 
     def _kv_head(self, head: int) -> int:
         return head // (self.config.heads // self.config.kv_heads)

@@ -193,9 +193,10 @@ class Executor:
         self._ldv({**v, "a": (v["table"] + number * v["stride"]) & MASK})
 
     def _stv(self, v: dict[str, int]) -> None:
-        single = v["n"] == 1
-        data = self._slice("v", v["a"], 4 * v["n"], 4 if single else 4 * self.params.sfu_lanes)
-        first = v["a"] // 4 % self.params.sfu_lanes if single else 0
+        first = v["a"] // 4 % self.params.sfu_lanes
+        if first and first + v["n"] > self.params.sfu_lanes:
+            raise ValueError(f"{v['n']} elements from element {first} of a row of memory on leave the row")
+        data = self._slice("v", v["a"], 4 * v["n"], 4)
         data[:] = self._vector(v["b"], first + v["n"])[first:].astype("<f4").view(np.uint8)
         self.trace.bytes_written += data.nbytes
 

@@ -21,7 +21,7 @@ class AnswerWatch(wiring.Component):
         finished: strobe: the oldest instruction's are answered. busy: some instruction waits.
     """
 
-    OUTSTANDING = 15
+    OUTSTANDING = 31
 
     def __init__(self, ports: int, depth: int):
         self.ports, self.depth = ports, depth

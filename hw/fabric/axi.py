@@ -108,7 +108,7 @@ class AxiReader(wiring.Component):
 class AxiWriter(wiring.Component):
     """Writes single beats with strobes; address and data leave independently.
 
-    Up to one beat every two cycles; at most 15 wait for their response.
+    Up to one beat every two cycles; at most PENDING wait for their response.
 
     Attributes:
         i: the beats. busy: responses are still to come. answered: strobe: one comes. error, clear: as in AxiReader.

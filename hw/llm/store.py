@@ -74,21 +74,23 @@ class StoreUnit(wiring.Component):
 
         row_bytes = p.sfu_lanes * 4
         copies = p.axi_bits // (p.sfu_lanes * 32)
-        single = held.n == 1
         address = Signal(ADDRESS_BITS)
         left = Signal(32)
         m.d.comb += [address.eq(self.base + held.a + index * row_bytes), left.eq(held.n - index * p.sfu_lanes)]
         low = (p.beat_bytes - 1).bit_length()
         lane_bytes = p.lane_bits // 8
-        words = Signal(p.sfu_lanes)
-        m.d.comb += words.eq(Cat(*(left > k for k in range(p.sfu_lanes))))
+        words, first = Signal(p.sfu_lanes), Signal((p.sfu_lanes - 1).bit_length())
+        m.d.comb += [
+            first.eq(address[2 : (row_bytes - 1).bit_length()]),
+            words.eq(Cat(*(left > k for k in range(p.sfu_lanes))) << first),
+        ]
         row = Signal(p.sfu_lanes * 32, reset_less=True)
         strobe_row = Cat(*(w.replicate(4) for w in words))
         strobe = Signal(p.beat_bytes)
         offset = address[:low]
         row_offset = Signal(low)
         m.d.comb += row_offset.eq(offset & ~(row_bytes - 1) & (p.beat_bytes - 1))
-        m.d.comb += strobe.eq(Mux(single, 0xF << (offset & (p.beat_bytes - 4)), strobe_row << row_offset))
+        m.d.comb += strobe.eq(strobe_row << row_offset)
         m.d.comb += [
             self.read_row.eq(held.b + index),
             self.vector.payload.address.eq(Cat(Signal(low, name="aligned"), address[low:])),
