@@ -132,7 +132,8 @@ ISA = InstructionSet(
             3,
             "ST",
             "Stores N binary32 numbers from vector row B to byte address A of the vector channel. If A is not a "
-            "multiple of a vector row, those N elements of row B that lie at A in its row of memory; they must not leave it.",
+            "multiple of a vector row, those N elements of row B that lie at A in its row of memory; they must not "
+            "leave it.",
             (),
         ),
         Format(
