@@ -15,7 +15,8 @@ import numpy as np
 
 from compiler.program import Program
 from golden.isa.llm import ISA
-from golden.llm.stream import BlockFormat, LaneMatrix, encode_lanes
+from golden.llm.encode import encode_lanes
+from golden.llm.stream import BlockFormat, LaneMatrix
 from golden.params import BLOCK, LlmParams
 from sim.device import RtlDevice
 from tests.hw.shell.axi_top import run_top

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from compiler.frontend.model import GroupQuant, Tensor, UnsupportedModelError
+from golden.llm.encode import encode_lanes
 from golden.llm.numerics import EX_MAX
-from golden.llm.stream import KEPT, LONGEST_RUN, WIDTHS, BlockFormat, LaneMatrix, TileHeader, encode_lanes
+from golden.llm.stream import KEPT, LONGEST_RUN, WIDTHS, BlockFormat, LaneMatrix, TileHeader
 from golden.params import BLOCK, LlmParams
 
 from .plan import tile_rows

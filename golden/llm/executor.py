@@ -15,9 +15,10 @@ from golden.isa.llm import ISA, QUEUES, SCALARS, SLOTS, Alu, Binary, Reduce, Sou
 from golden.params import BLOCK, LlmParams
 
 from . import vector
+from .decode import decode_lanes
 from .numerics import EX_MAX, QuantisedVector, convert, quantise
 from .repeat import check_independent, repetitions
-from .stream import TileHeader, decode_lanes, kv_offsets
+from .stream import TileHeader, kv_offsets
 
 __all__ = ["ExecutionError", "Executor", "Trace"]
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from golden.params import BLOCK, LlmParams
 
+from .decode import DecodedLanes, decode_lanes
 from .numerics import EX_MAX
-from .stream import DecodedLanes, decode_lanes
 
 __all__ = ["ImageMatrix", "read_matrix"]
 

@@ -7,8 +7,9 @@ from compiler.frontend import load_model
 from compiler.llm import compile_model
 from compiler.llm.pack import quantise_dense
 from compiler.models import TINY
+from golden.llm.encode import encode_lanes
 from golden.llm.matrix import read_matrix
-from golden.llm.stream import BlockFormat, LaneMatrix, TileHeader, encode_lanes
+from golden.llm.stream import BlockFormat, LaneMatrix, TileHeader
 from golden.params import LlmParams
 
 PARAMS = LlmParams()

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from golden.llm.stream import KEPT, WIDTHS, BlockFormat, decode_lanes, encode_lane, encode_lanes, kv_offsets
+from golden.llm.decode import decode_lanes
+from golden.llm.encode import encode_lane, encode_lanes
+from golden.llm.stream import KEPT, WIDTHS, BlockFormat, kv_offsets
 from golden.params import LlmParams
 from tests.hw.llm.lanes import random_lane
 

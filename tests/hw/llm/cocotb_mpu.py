@@ -6,7 +6,8 @@ import cocotb
 import numpy as np
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from golden.llm.stream import BlockFormat, encode_lanes
+from golden.llm.encode import encode_lanes
+from golden.llm.stream import BlockFormat
 from golden.params import BLOCK, LlmParams
 from hw.llm.feeder import ColumnFeeder
 from hw.llm.layouts import WAYS, fill_layout, inputs_layout, lane_layout, tile_layout

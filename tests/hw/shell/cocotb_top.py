@@ -8,8 +8,9 @@ from cocotb.triggers import ClockCycles, FallingEdge
 from cocotbext.axi import AxiResp
 
 from golden.isa.llm import ISA, Binary, Reduce, Unary
+from golden.llm.encode import encode_lanes
 from golden.llm.executor import Executor
-from golden.llm.stream import BlockFormat, encode_lanes
+from golden.llm.stream import BlockFormat
 from golden.params import LlmParams
 from hw.llm.engine import RESULTS
 from hw.llm.sequencer import ARGUMENTS, ERROR_CODES
