@@ -25,7 +25,7 @@ async def finished_when_answered(dut, rate):
 
     async def run():
         number = finished = cycle = since = 0  # since: the oldest closed instruction is the oldest, and answered
-        while finished < 300:
+        while finished < 100:
             sent = [p for p in PORTS if len(in_flight[p]) < AnswerWatch.OUTSTANDING and rng.random() < 0.3]
             answered = [p for p in PORTS if in_flight[p] and rng.random() < rate * (p + 1) / len(PORTS)]
             close = not sent and len(waiting) < ANSWERS["depth"] and rng.random() < 0.3
