@@ -73,7 +73,9 @@ class LoadUnit(wiring.Component):
         m.d.comb += [
             *(vectors.command.payload[name].eq(command[name]) for name in vector_load_layout().members),
             vectors.command.valid.eq(self.command.valid & ~command.lanes & self.command.ready),
-            self.command.ready.eq(Mux(command.lanes, free, ~handing & ~loading & (behind == 0))),
+            self.command.ready.eq(
+                Mux(command.lanes, free, ~handing & ~loading & (behind == 0) & vectors.command.ready)
+            ),
             self.finished.eq(Mux(loading, ~vectors.busy, handed | (behind != 0))),
             self.busy.eq(loading | handing | (behind != 0)),
             *(getattr(self, name).eq(getattr(vectors, name)) for name in ("write_valid", "write_elements", "write_row",

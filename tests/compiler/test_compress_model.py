@@ -16,7 +16,7 @@ from compiler.llm import compile_model
 from compiler.llm.blocks import block_layouts
 from compiler.llm.plan import Shapes
 from compiler.models import TINY
-from golden.llm import stream
+from golden.llm import decode
 from golden.llm.matrix import read_matrix
 from golden.params import BLOCK, LlmParams
 
@@ -174,7 +174,7 @@ def test_every_token_counts_the_same(small, tokens):
 def decoded(monkeypatch):
     """N of every block that is decoded, lane by lane; to be cleared before decoding."""
     found, under_way = [], []
-    block, alike = stream._decode_block, stream._decode_alike
+    block, alike = decode._decode_block, decode._decode_alike
 
     def decode_block(read, fmt, q):
         under_way.extend([fmt.kept] * len(q))
@@ -186,8 +186,8 @@ def decoded(monkeypatch):
         found.extend(under_way)
         return result
 
-    monkeypatch.setattr(stream, "_decode_block", decode_block)
-    monkeypatch.setattr(stream, "_decode_alike", decode_alike)
+    monkeypatch.setattr(decode, "_decode_block", decode_block)
+    monkeypatch.setattr(decode, "_decode_alike", decode_alike)
     return found
 
 
