@@ -23,17 +23,15 @@ from compiler.frontend.gguf import LAYER_NAMES, NAMES
 from compiler.frontend.model import LlamaConfig
 from compiler.models.synthetic import PUBLISHED
 
-__all__ = ["compile_cost", "write_checkpoint"]
+__all__ = ["add_shape", "compile_cost", "write_checkpoint"]
 
 Q4_0 = gguf.GGMLQuantizationType.Q4_0
 GROUP, BLOCK_BYTES = gguf.GGML_QUANT_SIZES[Q4_0]
 SCALES = (2.0**-9, 2.0**-7)
 
 
-def write_checkpoint(path: Path, config: LlamaConfig, seed: int = 1) -> None:
-    """GGUF with random Q4_0 matrices and norms of ones, tensor by tensor; the tokens are bytes and placeholders."""
-    writer = gguf.GGUFWriter(path, "llama")
-    writer.add_name("random weights")
+def add_shape(writer: gguf.GGUFWriter, config: LlamaConfig) -> None:
+    """The metadata that give a Llama's shape."""
     writer.add_block_count(config.layers)
     writer.add_context_length(config.context)
     writer.add_embedding_length(config.dim)
@@ -42,6 +40,14 @@ def write_checkpoint(path: Path, config: LlamaConfig, seed: int = 1) -> None:
     writer.add_head_count_kv(config.kv_heads)
     writer.add_layer_norm_rms_eps(config.norm_eps)
     writer.add_rope_freq_base(config.rope_theta)
+    writer.add_rope_dimension_count(config.head_dim)
+
+
+def write_checkpoint(path: Path, config: LlamaConfig, seed: int = 1) -> None:
+    """GGUF with random Q4_0 matrices and norms of ones, tensor by tensor; the tokens are bytes and placeholders."""
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_name("random weights")
+    add_shape(writer, config)
     special = ["<unk>", "<s>", "</s>"]
     tokens = [*special, *(f"<0x{i:02X}>" for i in range(256))]
     tokens += [f"token{i}" for i in range(config.vocab - len(tokens))]

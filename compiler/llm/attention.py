@@ -58,16 +58,21 @@ class AttentionEmitter:
 
         v comes last, as the scores need not wait for it.
         """
-        s, c = self.shapes, self.config
-        v = c.kv_heads + c.heads
-        until = min((first + count) // s.head, v + c.kv_heads)
-        for start, end, table in ((0, c.kv_heads, 2), (c.kv_heads, v, 0), (v, until, None)):
-            heads = range(max(self.arrived, start), min(until, end))
-            if heads and table is not None:
-                self._turn(heads.start * s.head, len(heads) * s.head, table)
-            if table != 0:
-                for head in heads:
-                    self._append(head - start, table is None)
+        s, kv = self.shapes, self.config.kv_heads
+        q, v, end = kv, kv + self.config.heads, 2 * kv + self.config.heads
+        until = min((first + count) // s.head, end)
+
+        def new(start: int, end: int) -> range:
+            return range(max(self.arrived, start), min(until, end))
+
+        if keys := new(0, q):
+            self._turn(keys.start * s.head, len(keys) * s.head, 2)
+        for head in keys:
+            self._append(head, False)
+        if queries := new(q, v):
+            self._turn(queries.start * s.head, len(queries) * s.head, 0)
+        for head in new(v, end):
+            self._append(head - v, True)
         self.arrived = until
 
     def emit(self) -> None:

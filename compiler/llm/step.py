@@ -1,5 +1,6 @@
 """A step of a Llama: some tokens in a row through all layers, and the arg-max behind the last one."""
 
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 
@@ -178,14 +179,14 @@ class StepEmitter:
                  then: Callable[[int, int], None]) -> None:
         """out = matrix * source; `then(first, count)` is emitted for each tile's elements once AHEAD more tiles are."""
         self._quantise(matrix, source, elements, self.tokens)
-        ready: list[tuple[int, int]] = []
+        first, late = 0, deque[tuple[int, int]]()
         for i, rows in enumerate(matrix.rows):
-            first = sum(ready[-1]) if ready else 0
             self._tile(matrix, i, out + first // self.emit.lanes, Register.WEIGHTS, self.tokens)
-            ready.append((first, rows * self.params.row_groups))
-            if i >= AHEAD:
-                then(*ready[i - AHEAD])
-        for tile in ready[-AHEAD:]:
+            late.append((first, rows * self.params.row_groups))
+            first += late[-1][1]
+            if len(late) > AHEAD:
+                then(*late.popleft())
+        for tile in late:
             then(*tile)
 
     def _quantise(self, matrix: Matrix, source: Rows, elements: int, count: int) -> None:

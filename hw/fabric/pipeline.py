@@ -23,6 +23,16 @@ def delay(m, value, cycles, name, *, enable=None):
     return value
 
 
+def strobes(m, strobe, cycles, name):
+    """[`strobe`, the same one cycle later, .. `cycles` later]: registers `<name>_<n>`, which a reset clears."""
+    stages = [strobe]
+    for cycle in range(cycles):
+        stage = Signal(name=f"{name}_{cycle}")
+        m.d.sync += stage.eq(stages[-1])
+        stages.append(stage)
+    return stages
+
+
 class Pipelined:
     """`delay` with module and clock enable bound: `p = Pipelined(m, self.ce); total = p.register(a + b, "total")`."""
 

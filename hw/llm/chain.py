@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.params import BLOCK
 from hw.fabric.dsp import Z_PCIN, Z_ZERO, M, dsp48e2
-from hw.fabric.pipeline import delay
+from hw.fabric.pipeline import delay, strobes
 
 from .layouts import PAIR, WAYS, fill_layout, pass_layout, product_layout
 
@@ -83,11 +83,7 @@ class CsdChain(wiring.Component):
                 product.first[vector].eq(nodes[0].sums[vector] + other),
                 product.second[vector].eq(nodes[1].sums[vector]),
             ]
-        valid = tags.valid
-        for i in range(self.LATENCY):
-            held = Signal(name=f"valid_{i}")
-            m.d.sync += held.eq(valid)
-            valid = held
+        valid = strobes(m, tags.valid, self.LATENCY, "valid")[-1]
         m.d.sync += product.tags.eq(whole)
         m.d.comb += [self.product.eq(product), self.product.tags.valid.eq(valid)]
         return m

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.llm.numerics import EX_MAX
 from golden.params import BLOCK, LlmParams
-from hw.fabric.pipeline import delay
+from hw.fabric.pipeline import delay, strobes
 from hw.fabric.ram import Ram
 
 from .layouts import PAIR, PARTIAL_BITS, WAYS, block_layout, fill_layout, inputs_layout, tile_layout
@@ -63,11 +63,7 @@ class ColumnFeeder(wiring.Component):
 
         group_mask = Signal(8)
         last_slot = filling & (slot + step == BLOCK)
-        ends = [last_slot]
-        for i in range(self.LATENCY):
-            end = Signal(name=f"end_{i}")
-            m.d.sync += end.eq(ends[-1])
-            ends.append(end)
+        ends = strobes(m, last_slot, self.LATENCY, "end")
         first_of_group, published_half = Signal(reset_less=True), delay(m, half, self.LATENCY, "half")
         m.d.comb += group_mask.eq((1 << self.tile.group_log2) - 1)
         with m.If(last_slot):

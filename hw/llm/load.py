@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from golden.params import LlmParams
 from hw.fabric.axi import ADDRESS_BITS, command_layout
 
-from .vector_load import VectorLoad, vector_load_layout
+from .vector_load import VectorLoad, vector_load_layout, vector_load_ports
 
 __all__ = ["LoadUnit", "load_layout"]
 
@@ -37,14 +37,7 @@ class LoadUnit(wiring.Component):
             "finished": Out(1),
             "channels": Out(stream.Signature(command_layout())).array(p.channels),
             "bases": In(ADDRESS_BITS).array(p.channels),
-            "vector": Out(stream.Signature(command_layout())),
-            "base": In(ADDRESS_BITS),
-            "words": In(stream.Signature(p.axi_bits)),
-            "write_valid": Out(1),
-            "write_elements": Out(p.sfu_lanes),
-            "write_row": Out(range(p.vmem_rows)),
-            "write_data": Out(p.sfu_lanes * 32),
-            "write_ready": In(1),
+            **vector_load_ports(p),
             "busy": Out(1),
         })
 

@@ -1,7 +1,5 @@
 """Read-out of a tile: columns added, sums rounded once to binary32, rows to the global buffer."""
 
-from itertools import pairwise
-
 from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -9,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from golden.isa.llm import SLOTS
 from golden.params import LlmParams
 from hw.fabric.float32 import IntToFloat
-from hw.fabric.pipeline import delay
+from hw.fabric.pipeline import delay, strobes
 
 from .layouts import ROW_BITS
 from .mpu import Mpu
@@ -73,8 +71,7 @@ class ReadOut(wiring.Component):
             self.out_vpu.eq(Mux(job.shared, token >> 1, lane)),
         ]
 
-        valids = [Signal(name=f"valid_{i}") for i in range(self.LATENCY)]
-        m.d.sync += [valids[0].eq(reading), *(b.eq(a) for a, b in pairwise(valids))]
+        valids = strobes(m, reading, self.LATENCY, "valid")
         step_late = delay(m, step, Mpu.READ_LATENCY, "step")
         exponent = Signal(signed(10), reset_less=True)
         m.d.sync += exponent.eq(self.exponents[(job.slot + token)[: (SLOTS - 1).bit_length()]] + job.exponent)
@@ -96,7 +93,7 @@ class ReadOut(wiring.Component):
         m.d.comb += [
             self.write_valid.eq(valids[-1]),
             self.write_row.eq(delay(m, at, self.LATENCY, "at")),
-            self.busy.eq(reading | Cat(*valids).any()),
+            self.busy.eq(Cat(*valids).any()),
         ]
 
         with m.If(reading):

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from golden.params import LlmParams
 from hw.fabric.axi import ADDRESS_BITS, command_layout
 
-__all__ = ["VectorLoad", "vector_load_layout"]
+__all__ = ["VectorLoad", "vector_load_layout", "vector_load_ports"]
 
 INDEX_BITS = 24
 STRIDE_STEP = 5
@@ -22,6 +22,20 @@ def vector_load_layout() -> data.StructLayout:
     })
 
 
+def vector_load_ports(params: LlmParams) -> dict[str, wiring.Member]:
+    """Of VectorLoad and of who passes them on: vector channel and global buffer."""
+    return {
+        "vector": Out(stream.Signature(command_layout())),
+        "base": In(ADDRESS_BITS),
+        "words": In(stream.Signature(params.axi_bits)),
+        "write_valid": Out(1),
+        "write_elements": Out(params.sfu_lanes),
+        "write_row": Out(range(params.vmem_rows)),
+        "write_data": Out(params.sfu_lanes * 32),
+        "write_ready": In(1),
+    }
+
+
 class VectorLoad(wiring.Component):
     """LDV is done when its rows are written. LDG reads the word that holds the row's number, then goes on as LDV.
 
@@ -33,18 +47,9 @@ class VectorLoad(wiring.Component):
     """
 
     def __init__(self, params: LlmParams):
-        self.params = p = params
+        self.params = params
         super().__init__({
-            "command": In(stream.Signature(vector_load_layout())),
-            "vector": Out(stream.Signature(command_layout())),
-            "base": In(ADDRESS_BITS),
-            "words": In(stream.Signature(p.axi_bits)),
-            "write_valid": Out(1),
-            "write_elements": Out(p.sfu_lanes),
-            "write_row": Out(range(p.vmem_rows)),
-            "write_data": Out(p.sfu_lanes * 32),
-            "write_ready": In(1),
-            "busy": Out(1),
+            "command": In(stream.Signature(vector_load_layout())), **vector_load_ports(params), "busy": Out(1),
         })
 
     def elaborate(self, platform):

@@ -5,6 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.params import LlmParams
+from hw.fabric.pipeline import strobes
 
 from .accumulator import Accumulator
 from .chain import CsdChain
@@ -63,11 +64,7 @@ class Vpu(wiring.Component):
             with m.If(self.inputs.valid & (self.inputs.half == half)):
                 m.d.sync += [shift[half].eq(self.inputs.shift), input_sum[half].eq(self.inputs.sum)]
         tags = self.passes.tags
-        block_read = tags.valid & tags.block_last
-        for i in range(READ_AHEAD):
-            late = Signal(name=f"block_read_{i}")
-            m.d.sync += late.eq(block_read)
-            block_read = late
+        block_read = strobes(m, tags.valid & tags.block_last, READ_AHEAD, "block_read")[-1]
         in_flight = Signal(range(CsdChain.LATENCY + 2))
         held = Signal(2)
         m.d.sync += [

