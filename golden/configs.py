@@ -7,7 +7,7 @@ __all__ = ["LLM"]
 LLM = {
     "u280-core": LlmParams(
         channels=8, axi_bits=512, planes=2, ksplit=1, mpu_vpus=4, acc_depth=16, sfu_lanes=16, vmem_rows=65536,
-        xbuf_blocks=1024, imem_words=8192, queue_depth=32, fifo_depth=64, buffer_words=4096,
+        xbuf_blocks=2048, imem_words=8192, queue_depth=32, fifo_depth=64, buffer_words=4096,
         burst_beats=16, outstanding=8,
     ),
 }

@@ -4,7 +4,7 @@ from golden.isa.llm import Alu, Binary, Reduce, Unary
 from golden.llm.numerics import EX_MAX
 from golden.params import BLOCK, LlmParams
 
-from .buffers import Buffers
+from .buffers import Buffers, Part
 from .emit import Emitter, Rows
 from .plan import Shapes
 from .product import multiply
@@ -20,7 +20,7 @@ assert (BLOCK * 127 * 127) << (EX_MAX + GROUP_LOG2) < 1 << 26
 
 
 class AttentionEmitter:
-    """Of `buffers.tokens` tokens in a row, from position POSITION on; each sees itself and what is before it.
+    """Of the tokens of a part, from position POSITION + `part.first` on; each sees itself and what is before it.
 
     The vectors that are worked on at once are one head of all tokens, or several heads of the only one: those that
     share a KV head, or neighbours where none is shared. Such groups are pipelined: while the array computes the scores
@@ -28,30 +28,22 @@ class AttentionEmitter:
     Softmax is normalised last: out = (sum of exp(s - max) * v_scale * v) / sum of exp(s - max).
     """
 
-    def __init__(self, emit: Emitter, params: LlmParams, shapes: Shapes, buffers: Buffers, weights: WeightImages,
-                 vectors: VectorImage) -> None:
-        self.emitter, self.params, self.shapes, self.buffers = emit, params, shapes, buffers
+    def __init__(self, emit: Emitter, params: LlmParams, shapes: Shapes, buffers: Buffers, part: Part,
+                 weights: WeightImages, vectors: VectorImage) -> None:
+        self.emitter, self.params, self.shapes, self.buffers, self.part = emit, params, shapes, buffers, part
         self.weights, self.vectors, self.config = weights, vectors, shapes.config
         self.tokens = buffers.tokens
 
-    def emit_lengths(self) -> None:
+    def _lengths(self) -> None:
         """Registers that follow from the position: LENGTH of the first token, the others as the last token needs."""
         e, p, s, more = self.emitter, self.params, self.shapes, self.tokens - 1
-        e.alu(Alu.ADD, Register.LENGTH, Register.POSITION, 1)
+        e.alu(Alu.ADD, Register.LENGTH, Register.POSITION, self.part.first + 1)
         e.alu(Alu.ADD, Register.K_ROWS, Register.LENGTH, more + p.row_groups - 1)
         e.alu(Alu.SHR, Register.K_ROWS, Register.K_ROWS, p.row_groups.bit_length() - 1)
         e.alu(Alu.MUL, Register.K_BEATS, Register.K_ROWS, s.bundle_beats)
         e.alu(Alu.ADD, Register.V_BLOCKS, Register.LENGTH, more + BLOCK * p.ksplit - 1)
         e.alu(Alu.SHR, Register.V_BLOCKS, Register.V_BLOCKS, (BLOCK * p.ksplit).bit_length() - 1)
         e.alu(Alu.MUL, Register.V_BEATS, Register.V_BLOCKS, s.v_rows * s.bundle_beats)
-        e.alu(Alu.SHR, Register.SCALE_ROW, Register.POSITION, p.sfu_lanes.bit_length() - 1)
-
-    def begin(self) -> None:
-        """Stands before the product that gives `qkv`."""
-        e = self.emitter
-        e.alu(Alu.SHL, Register.ADDRESS, Register.POSITION, 2)
-        e.alu(Alu.ADD, Register.ADDRESS, Register.ADDRESS, 0, Register.SCALES)
-        self.arrived = 0
 
     def arrive(self, first: int, count: int) -> None:
         """Turn and append the heads of k, q, v (below each other in `qkv`) that elements first .. first + count end.
@@ -65,6 +57,9 @@ class AttentionEmitter:
         def new(start: int, end: int) -> range:
             return range(max(self.arrived, start), min(until, end))
 
+        if first == 0:
+            self.arrived = 0
+        self._scales_place()
         if keys := new(0, q):
             self._turn(keys.start * s.head, len(keys) * s.head, 2)
         for head in keys:
@@ -77,6 +72,7 @@ class AttentionEmitter:
 
     def emit(self) -> None:
         """q and the cache to `attn`."""
+        self._lengths()
         groups = self._groups()
         for i in range(len(groups) + 2):
             if i < len(groups):
@@ -105,10 +101,18 @@ class AttentionEmitter:
     def _turn(self, first: int, elements: int, table: int) -> None:
         """Rotary embedding of all heads from element `first` of qkv on, by the tables `table` and `table + 1`."""
         e, b, head_rows, count = self.emitter, self.buffers, self.shapes.head // self.params.sfu_lanes, self.tokens
-        at, cos = b.qkv + first // e.lanes, b.rope + table * head_rows
+        at, cos = self.part.qkv + first // e.lanes, self.part.rope + table * head_rows
         e.vec(b.turned, at, elements, count=count, binary=Binary.SWAPMUL, b=cos + head_rows, period=head_rows)
         e.vec(at, at, elements, count=count, binary=Binary.MUL, b=cos, period=head_rows)
         e.vec(at, at, elements, count=count, binary=Binary.ADD, b=b.turned)
+
+    def _scales_place(self) -> None:
+        """Where the scales of the first token go: in memory, in ADDRESS, and the row of their row on the chip."""
+        e, at, row = self.emitter, Register.ADDRESS, Register.SCALE_ROW
+        e.alu(Alu.ADD, row, Register.POSITION, self.part.first)
+        e.alu(Alu.SHL, at, row, 2)
+        e.alu(Alu.ADD, at, at, 0, Register.SCALES)
+        e.alu(Alu.SHR, row, row, self.params.sfu_lanes.bit_length() - 1)
 
     def _scale_row(self, head: int, value: bool) -> int:
         return self.buffers.scales + (2 * head + int(value)) * self.shapes.scale_row // self.params.sfu_lanes
@@ -119,7 +123,7 @@ class AttentionEmitter:
         image = 2 * head + int(value)
         first, blocks = b.kv_block[head % b.RING], s.head // BLOCK // p.ksplit
         at = head * s.head + int(value) * (s.kv_size + s.q_size)
-        e.quantise(b.qkv + at // p.sfu_lanes, s.head, first, blocks,
+        e.quantise(self.part.qkv + at // p.sfu_lanes, s.head, first, blocks,
                    count=self.tokens, block_step=blocks, n=s.head, flat=1, slot=b.kv_slot, sd=b.kv_scale,
                    round_log2=p.ksplit.bit_length() - 1)
         scales = self._scale_row(head, value)
@@ -127,10 +131,11 @@ class AttentionEmitter:
         place = self.weights.v_at if value else self.weights.k_at
         for t in range(self.tokens):
             block = first + t * blocks
-            e.add("PUT", [], [row], a=scales, rn=Register.POSITION, n=t, sa=b.kv_scale + t)
+            position = {"rn": Register.POSITION, "n": self.part.first + t}
+            e.add("PUT", [], [row], a=scales, **position, sa=b.kv_scale + t)
             e.add("STK", [("xbuf", block, block + blocks)], [("cache", image, image + 1)],
-                  a=self.weights.cache_at + place[head], ra=Register.CACHE, b=block, rn=Register.POSITION, n=t,
-                  count=s.head, value=int(value), rows=s.v_rows if value else s.kv_rows,
+                  a=self.weights.cache_at + place[head], ra=Register.CACHE, b=block, **position, count=s.head,
+                  value=int(value), rows=s.v_rows if value else s.kv_rows,
                   blocks=s.v_blocks if value else s.k_blocks)
         e.add("STV", [row], [], a=self.vectors.scales_at + image * self.vectors.scale_stride, ra=Register.ADDRESS,
               b=scales, rb=Register.SCALE_ROW, n=self.tokens)
@@ -142,10 +147,10 @@ class AttentionEmitter:
         """Scores of a group: rows of K are tokens, each block of 16 inputs lies as rows below each other."""
         e, p, s, b = self.emitter, self.params, self.shapes, self.buffers
         block, slot = b.q_block[turn], b.q_slot[turn]
-        q, count = self._vectors(b.qkv + s.kv_size // p.sfu_lanes, group)
+        q, count = self._vectors(self.part.qkv + s.kv_size // p.sfu_lanes, group)
         e.quantise(q, s.head, block, s.k_blocks, count=count, **self._apart(s.k_blocks), n=s.head, slot=slot,
                    round_log2=(p.ksplit * s.k_blocks).bit_length() - 1)
-        for i, head in enumerate(group):
+        for i, head in enumerate(self._passes(group)):
             image = 2 * self._kv_head(head)
             at = self.weights.cache_at + self.weights.k_at[self._kv_head(head)]
             out = b.scores[turn] + i * b.scores[turn].stride
@@ -156,17 +161,23 @@ class AttentionEmitter:
                 for k in range(s.k_blocks):
                     part = tile * s.k_tile_beats + k * s.kv_rows * s.bundle_beats
                     e.add("LDW", [("cache", image, image + 1)], a=at + part * p.beat_bytes, ra=Register.CACHE, rn=beats)
-                self._multiply(i, out + tile * s.kv_tile // p.sfu_lanes, s.kv_tile, block, s.k_blocks, slot=slot,
+                self._multiply(i, count, out + tile * s.kv_tile // p.sfu_lanes, s.kv_tile, block, s.k_blocks, slot=slot,
                                rn=rows, grow=1, blocks=s.k_blocks)
 
-    def _apart(self, blocks: int) -> dict[str, int]:
-        """How the quantised vectors of a group lie: in the tokens' buffers, or behind each other."""
-        return {"token_step": 1} if self.tokens > 1 else {"block_step": blocks}
+    def _passes(self, group: range) -> range:
+        """Heads of a group for which the cache is read: the first alone, if the others have the same KV head."""
+        return group[:1] if self.buffers.together else group
 
-    def _multiply(self, i: int, out: Rows, outputs: int, block: int, each: int, *, slot: int, **fields: int) -> None:
-        """Rows of the cache times the vectors of head `i` of a group, `each` blocks long."""
+    def _apart(self, blocks: int) -> dict[str, int]:
+        """How the quantised vectors of a group lie: in the buffers of an MM's vectors, or behind each other."""
+        return {"token_step": 1} if self.buffers.together else {"block_step": blocks}
+
+    def _multiply(self, i: int, count: int, out: Rows, outputs: int, block: int, each: int, *, slot: int,
+                  **fields: int) -> None:
+        """Rows of the cache times all vectors of a group, or times vector `i`; `each` blocks long."""
+        count = count if self.buffers.together else 1
         first = block + i * each
-        multiply(self.emitter, out, outputs, ("xbuf", first, first + each), count=self.tokens, raw=1, slot=slot + i,
+        multiply(self.emitter, out, outputs, ("xbuf", first, first + each), count=count, raw=1, slot=slot + i,
                  group_log2=GROUP_LOG2, **fields)
 
     def _tile_length(self, tile: int) -> tuple[Register, Register]:
@@ -183,11 +194,10 @@ class AttentionEmitter:
         """Softmax without its division, then the sum of the values."""
         e, p, s, b = self.emitter, self.params, self.shapes, self.buffers
         scores, total, kv = b.scores[turn], b.total[turn], self._kv_head(group.start)
-        out, count = self._vectors(b.attn, group)
+        out, count = self._vectors(self.part.attn, group)
         step, more = int(self.tokens > 1), self.tokens - 1
         length = {"rn": Register.LENGTH, "n_step": step, "most": s.context, "count": count}
-        alone = self.tokens == 1 and self.config.heads == self.config.kv_heads
-        stride = 2 * s.scale_row // p.sfu_lanes if alone else 0
+        stride = 0 if b.together else 2 * s.scale_row // p.sfu_lanes
         k_scale, v_scale = (Rows(self._scale_row(kv, value), stride) for value in (False, True))
         e.vec(scores, scores, 0, **length, binary=Binary.MUL, b=k_scale, reduce=Reduce.MAX, to=b.maximum)
         e.vec(scores, scores, 0, **length, binary=Binary.SUB, scalar=b.maximum, unary=Unary.EXP, reduce=Reduce.SUM,
@@ -196,14 +206,14 @@ class AttentionEmitter:
         block, slot = b.p_block[turn], b.p_slot[turn]
         e.quantise(scores, s.context, block, s.v_blocks, count=count, **self._apart(s.v_blocks), rn=Register.LENGTH,
                    n_step=step, pad=more, slot=slot, round_log2=p.ksplit.bit_length() - 1)
-        for i, head in enumerate(group):
+        for i, head in enumerate(self._passes(group)):
             image = 2 * self._kv_head(head) + 1
             at = self.weights.cache_at + self.weights.v_at[self._kv_head(head)]
             e.add("LDW", [("cache", image, image + 1)], a=at, ra=Register.CACHE, rn=Register.V_BEATS)
-            self._multiply(i, out + i * out.stride if self.tokens == 1 else out, s.v_rows * p.row_groups, block,
-                           s.v_blocks, slot=slot, rn=Register.V_BLOCKS, rows=s.v_rows)
+            self._multiply(i, count, out + i * out.stride, s.v_rows * p.row_groups, block, s.v_blocks, slot=slot,
+                           rn=Register.V_BLOCKS, rows=s.v_rows)
         e.vec(None, None, 1, count=count, from_scalar=total, unary=Unary.RECIP, reduce=Reduce.MAX, to=total)
 
     def _normalise(self, group: range, turn: int) -> None:
-        out, count = self._vectors(self.buffers.attn, group)
+        out, count = self._vectors(self.part.attn, group)
         self.emitter.vec(out, out, self.shapes.head, count=count, binary=Binary.MUL, scalar=self.buffers.total[turn])

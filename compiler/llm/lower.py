@@ -1,6 +1,6 @@
 """Lowers a Llama to one instruction image that serves every position and context length."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
 from compiler.frontend.model import Model
@@ -22,7 +22,9 @@ from .weights import MATRICES, WeightImages
 __all__ = ["compile_model", "instructions_for"]
 
 MOST_AT_ONCE = 8
-"""Tokens of a prefill, or heads of a token, at once at most: each has scalars and exponent slots of its own, twice."""
+"""Tokens of a part of a prompt, or heads of a token, at once at most: each has scalars and exponent slots."""
+PARTS = 2
+"""Of a prompt's tokens: the array multiplies those of one while the vector unit works on those of the other."""
 
 
 def _words(shapes: Shapes, weights: WeightImages, vectors: VectorImage) -> tuple[list[int], StepEmitter]:
@@ -32,22 +34,31 @@ def _words(shapes: Shapes, weights: WeightImages, vectors: VectorImage) -> tuple
         DoesNotFitError: not even a single token fits, or the program does not.
     """
     params = shapes.params
+    tokens = min(params.tokens, MOST_AT_ONCE)
 
-    def largest(base: int, most: int, what: str) -> StepEmitter:
-        while True:
+    def fitting(base: int, sizes: list[dict[str, int]], emission: Callable[[StepEmitter], list[int]]):
+        """Words and emitter of the first of `sizes` that fits."""
+        for size in sizes:
             try:
-                return StepEmitter(params, shapes, weights, vectors, base, **{what: most})
+                emitter = StepEmitter(params, shapes, weights, vectors, base, **size)
+                words = emission(emitter)
+                require("imem_words (instructions)", base + len(words), params.imem_words, "raise imem_words")
+                return words, emitter
             except DoesNotFitError:
-                if most == 1:
+                if size is sizes[-1]:
                     raise
-                most //= 2
+        raise AssertionError("no sizes")
 
-    words = largest(1, MOST_AT_ONCE, "heads").decode()
-    prefill = largest(1 + len(words), min(params.tokens, MOST_AT_ONCE), "tokens")
+    heads = MOST_AT_ONCE if shapes.config.heads == shapes.config.kv_heads else tokens
+    words, _ = fitting(1, [{"heads": most} for most in _halves(heads)], StepEmitter.decode)
+    prompt = [{"parts": PARTS, "tokens": tokens}, *({"tokens": most} for most in _halves(tokens))]
+    prefill, emitter = fitting(1 + len(words), prompt, StepEmitter.prefill)
     dispatch = ISA.encode("DBNZ", {"rd": Register.MODE, "a": 1 + len(words)})
-    program = [dispatch, *words, *prefill.prefill()]
-    require("imem_words (instructions)", len(program), params.imem_words, "raise imem_words")
-    return program, prefill
+    return [dispatch, *words, *prefill], emitter
+
+
+def _halves(most: int) -> list[int]:
+    return [most >> i for i in range(most.bit_length())]
 
 
 def compile_model(model: Model, params: LlmParams, *, context: int | None = None) -> Program:
@@ -81,7 +92,7 @@ def compile_model(model: Model, params: LlmParams, *, context: int | None = None
         },
         "matrices": weights.manifest(),
         "vectors": vectors.manifest(),
-        "prefill": {"tokens": prefill.tokens, "row_stride": prefill.buffers.x.stride, "prompt_at": vectors.prompt_at},
+        "prefill": {"tokens": prefill.at_once, "row_stride": prefill.parts[0].x.stride, "prompt_at": vectors.prompt_at},
         "bytes": {
             "weights": weights.weight_bytes,
             "weights_used": packed.used_bytes,
@@ -111,4 +122,4 @@ def instructions_for(shapes: Shapes, *, groups: Mapping[str, int] | None = None,
     weights = WeightImages(shapes, groups or dict.fromkeys(MATRICES, GROUP))
     weights.assume(fmt or BlockFormat())
     words, prefill = _words(shapes, weights, VectorImage(shapes))
-    return words, prefill.tokens
+    return words, prefill.at_once

@@ -33,8 +33,8 @@ def placed(total: int, *pieces: tuple[int, int, int]) -> np.ndarray:
 class Allocator:
     """Hands out consecutive units; `used` tells how many."""
 
-    def __init__(self, step: int = 1) -> None:
-        self.step, self.used = step, 0
+    def __init__(self, step: int = 1, *, start: int = 0) -> None:
+        self.step, self.used = step, start
 
     def take(self, count: int) -> int:
         start = self.used

@@ -15,7 +15,7 @@ QUEUES = ("LD", "ST", "MV", "MISC", "SYS")
 the stream of weights, so they share a queue."""
 SCALARS = 32
 """Scalar registers of the vector unit."""
-SLOTS = 32
+SLOTS = 64
 """Exponent slots of quantised vectors."""
 
 
@@ -88,7 +88,7 @@ _TILE = (
     Field("scaled", 152, 1, "groups carry a 16-bit scale"),
     Field("minimum", 153, 1, "groups carry a signed 16-bit minimum"),
     Field("raw", 154, 1, "dense INT8 bytes without descriptors (KV cache)"),
-    Field("slot", 172, 5, "exponent slot of the vector"),
+    Field("slot", 172, 6, "exponent slot of the vector"),
     Field("beats", 192, 24, "memory words of the tile; what a lane did not use of them is dropped (0: none)"),
 )
 """A tile of a matrix, of MV and MM."""
@@ -212,12 +212,12 @@ ISA = InstructionSet(
                 Field("n_step", 135, 1, "elements added to N a repetition; `repeat` of them must not exceed `pad`"),
                 Field("repeat", 136, 4, "repetitions behind the first one"),
                 Field("pad", 140, 4, "elements of padding behind N"),
-                Field("slot", 144, 5, "exponent slot of the first repetition; the next one takes the next"),
                 Field("sd", 149, 5, "scalar register that gets 2**exponent if `flat`; the next one for the next"),
                 Field("token", 154, 4, "activation buffer: which of the vectors of an MM"),
                 Field("token_step", 158, 1, "added to `token` a repetition"),
                 Field("stride_a", 160, 12, "blocks added to A a repetition"),
                 Field("stride_b", 172, 12, "rows added to B a repetition"),
+                Field("slot", 184, 6, "exponent slot of the first repetition; the next one takes the next"),
             ),
         ),
         Format(
