@@ -40,8 +40,33 @@ class _Access:
         return self.first < end and first < self.end and (write or self.write)
 
 
+@dataclass(frozen=True)
+class _Vec:
+    """A VEC that may be under way. `length`: n, its register, and what is added to n from vector to vector."""
+
+    out: Rows | None
+    most: int
+    length: tuple[int, int, int]
+    count: int
+    scalars: frozenset[int]
+
+    def before(self, operand: Rows, other: "_Vec") -> bool:
+        """Whether `other` reads each row of `operand` no earlier than this one writes it, if it does."""
+        if self.out is None:
+            return True
+        ahead = self.out.first - operand.first
+        longer = other.length == self.length or (
+            self.length[1:] == other.length[1:] == (0, 0) and self.length[0] <= other.length[0]
+        )
+        return self.count == other.count and longer and ahead >= 0 and (
+            self.count == 1 or (self.out.stride == operand.stride and ahead < operand.stride)
+        )
+
+
 class Emitter:
     """Instruction list under construction.
+
+    VECs are chained to those before them where what they read allows it.
 
     A queue runs its instructions one after the other, so only dependences between queues need tokens: `add` looks up
     the last conflicting accesses and lets their instructions release what the new one waits for, unless an earlier
@@ -60,6 +85,7 @@ class Emitter:
         self.known = [[-1] * len(QUEUES) for _ in QUEUES]
         self.known_at: dict[int, list[int]] = {}
         self.last: dict[int, int] = {}
+        self.under_way: list[_Vec] = []
 
     def rows(self, elements: int) -> int:
         return -(-elements // self.lanes)
@@ -74,6 +100,8 @@ class Emitter:
     def add(self, name: str, reads: Sequence[Region] = (), writes: Sequence[Region] = (), **fields: int) -> int:
         """Append; returns the instruction's number."""
         here, queue = len(self.instructions), QUEUES.index(ISA.by_name(name).queue)
+        if queue == MISC and not fields.get("chained"):
+            self.under_way = []
         self.instructions.append((name, dict(fields)))
         touched = [(region, False) for region in reads] + [(region, True) for region in writes]
         if touched:
@@ -131,6 +159,7 @@ class Emitter:
 
     def _pause(self) -> int:
         self.instructions.append(("VEC", {"n": 1}))
+        self.under_way = []
         return len(self.instructions) - 1
 
     def alu(self, op: Alu, rd: int, ra: int = 0, b: int = 0, rb: int = 0) -> None:
@@ -167,28 +196,58 @@ class Emitter:
             "n": n, "rn": rn, "binary": binary, "unary": unary, "reduce": reduce, "repeat": count - 1,
             "n_step": n_step * steps,
         }
-        reads, writes, stepped = [], [], 0
-        if reduce:
-            fields["sd"], stepped = to, stepped | 4
-        if dst is not None:
-            fields |= {"a": dst.first, "store": 1, "stride_a": dst.stride * steps}
-            writes += self.spans(dst, most, count)
+        operands: list[tuple[Rows, int, bool]] = []
+        scalars: list[int] = []
+        if a is not None:
+            fields |= {"b": a.first, "stride_b": a.stride * steps}
+            operands.append((a, most, True))
         if b is not None:
             fields |= {"b_source": Source.VECTOR, "b_row": b.first, "period": period, "stride_c": b.stride * steps}
-            reads += self.spans(b, period * self.lanes or most, count)
-        if scalar is not None:
-            fields |= {"b_source": Source.SCALAR, "sb": scalar}
-            stepped |= 2
-        if immediate is not None:
-            fields |= {"b_source": Source.IMMEDIATE, "immediate": immediate}
+            operands.append((b, period * self.lanes or most, not period))
         if from_scalar is not None:
             fields |= {"a_source": Source.SCALAR, "sa": from_scalar}
-            stepped |= 1
-        else:
-            assert a is not None
-            fields |= {"b": a.first, "stride_b": a.stride * steps}
-            reads += self.spans(a, most, count)
-        self.add("VEC", reads, writes, scalar_step=stepped * steps, **fields)
+            scalars.append(from_scalar)
+        if scalar is not None:
+            fields |= {"b_source": Source.SCALAR, "sb": scalar}
+            scalars.append(scalar)
+        if immediate is not None:
+            fields |= {"b_source": Source.IMMEDIATE, "immediate": immediate}
+        if dst is not None:
+            fields |= {"a": dst.first, "store": 1, "stride_a": dst.stride * steps}
+        if reduce:
+            fields["sd"] = to
+        stepped = (from_scalar is not None) | (scalar is not None) << 1 | bool(reduce) << 2
+        results = range(to, to + count) if reduce else range(0)
+        this = _Vec(dst, most, (n, rn, n_step), count, frozenset(results))
+        chained = self._chains(this, operands, {first + t for first in scalars for t in range(count)})
+        reads = [span for rows, elements, _ in operands for span in self.spans(rows, elements, count)]
+        self.add("VEC", reads, self.spans(dst, most, count) if dst is not None else [], scalar_step=stepped * steps,
+                 chained=int(chained), **fields)
+        self.under_way.append(this)
+
+    def _chains(self, this: _Vec, operands: Sequence[tuple[Rows, int, bool]], scalars: set[int]) -> bool:
+        """Whether VEC `this` may start before those under way have finished.
+
+        Args:
+            operands: first row and stride, elements, and whether rows are read in the order of the results.
+            scalars: that it reads.
+        """
+        return bool(self.under_way) and all(
+            not earlier.scalars & scalars
+            and all(
+                (in_order and earlier.before(rows, this)) or not self._meet(earlier, rows, elements, this.count)
+                for rows, elements, in_order in operands
+            )
+            for earlier in self.under_way
+        )
+
+    def _meet(self, earlier: _Vec, rows: Rows, elements: int, count: int) -> bool:
+        """Whether an earlier VEC writes what is read of `rows`."""
+        written = self.spans(earlier.out, earlier.most, earlier.count) if earlier.out is not None else []
+        return any(
+            a < d and c < b
+            for _, a, b in written for _, c, d in self.spans(rows, elements, count)
+        )
 
     def quantise(self, source: Rows, elements: int, block: int, blocks: int, *, count: int, block_step: int = 0,
                  token_step: int = 0, **fields: int) -> None:

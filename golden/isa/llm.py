@@ -176,8 +176,11 @@ ISA = InstructionSet(
             "MISC",
             "u = f(a OP b) over the N > 0 elements of a repetition: vector row A gets u, a reduction goes to "
             "scalar `sd`. Repetition t = 0 .. `repeat` has rows, scalars and elements of its own; none reads what an "
-            "earlier one writes.",
+            "earlier one writes. Rows have positions: 0, 1, .. through all repetitions, of at least 8 each if "
+            "`chained` or a sum.",
             (
+                Field("chained", 28, 1, "start while VECs before it are under way: it reads none of their scalars, and "
+                      "a row that one of them writes at a position no earlier"),
                 Field("binary", 128, 3, ", ".join(f"{op.value} {op.name}" for op in Binary)),
                 Field("unary", 131, 2, ", ".join(f"{op.value} {op.name}" for op in Unary)),
                 Field("reduce", 133, 2, ", ".join(f"{op.value} {op.name}" for op in Reduce)),

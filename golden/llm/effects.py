@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from golden.isa.llm import SCALARS
 from golden.params import LlmParams
 
-from .repeat import repetitions
+from .positions import repetitions
 from .stream import kv_offsets
 
 __all__ = ["Written", "written"]

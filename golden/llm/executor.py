@@ -17,7 +17,7 @@ from golden.params import BLOCK, LlmParams
 from . import vector
 from .decode import decode_lanes
 from .numerics import EX_MAX, QuantisedVector, convert, quantise
-from .repeat import check_independent, repetitions
+from .positions import UnderWay, check_independent, repetitions
 from .stream import TileHeader, kv_offsets
 
 __all__ = ["ExecutionError", "Executor", "Trace"]
@@ -80,6 +80,7 @@ class Executor:
         self.shift = np.zeros((p.tokens, p.ksplit, p.xbuf_blocks), np.int64)
         self.exponents = [0] * SLOTS
         self.scalars = np.zeros(SCALARS, np.float32)
+        self.under_way = UnderWay(p.sfu_lanes)
         self.best: tuple[int, int] | None = None
         self.lanes: list[tuple[int, np.ndarray]] = []
         self.tiles: dict[tuple, _Tile] = {}
@@ -316,15 +317,16 @@ class Executor:
         parts = repetitions(v)
         if len(parts) > 1:
             check_independent(parts, self.params.sfu_lanes)
+        self.under_way.enter(parts)
         for r in parts:
             n = r["n"]
             a = self._operand(r["a_source"], r["b"], n, r["sa"], 0)
             b = self._operand(r["b_source"], r["b_row"], n, r["sb"], r["immediate"], r["period"])
             u = vector.unary(Unary(r["unary"]), vector.binary(Binary(r["binary"]), a, b))
-            if r["store"]:
-                self._whole(r["a"], n)[:] = u
             if r["reduce"]:
                 self.scalars[r["sd"]] = vector.reduce(Reduce(r["reduce"]), u[:n], self.params.sfu_lanes)
+            if r["store"]:  # u may be a view of rows that this changes
+                self._whole(r["a"], n)[:] = u
 
     def _qnt(self, v: dict[str, int]) -> None:
         p = self.params

@@ -23,12 +23,13 @@ def delay(m, value, cycles, name, *, enable=None):
     return value
 
 
-def strobes(m, strobe, cycles, name):
-    """[`strobe`, the same one cycle later, .. `cycles` later]: registers `<name>_<n>`, which a reset clears."""
+def strobes(m, strobe, cycles, name, *, enable=None):
+    """[`strobe`, the same one enabled cycle later, .. `cycles` later]: registers `<name>_<n>`, which a reset clears."""
     stages = [strobe]
     for cycle in range(cycles):
         stage = Signal(name=f"{name}_{cycle}")
-        m.d.sync += stage.eq(stages[-1])
+        with m.If(1 if enable is None else enable):
+            m.d.sync += stage.eq(stages[-1])
         stages.append(stage)
     return stages
 

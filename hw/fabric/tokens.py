@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["FinishWatch", "TokenQueue", "TokenTable"]
+__all__ = ["FinishOrder", "TokenQueue", "TokenTable"]
 
 
 class TokenTable(wiring.Component):
@@ -93,19 +93,45 @@ class TokenQueue(wiring.Component):
         return m
 
 
-class FinishWatch(wiring.Component):
-    """`finished` of a unit that does one instruction at a time: it is not busy, a cycle or more after it took one."""
+class FinishOrder(wiring.Component):
+    """Which instruction of a unit is the next to finish: reports in order what gets through out of order.
 
-    def __init__(self):
-        super().__init__({"taken": In(1), "busy": In(1), "finished": Out(1)})
+    Args:
+        kinds: of instructions; those of a kind get through in order.
+        depth: instructions under way at most.
+
+    Attributes:
+        taken, kind: strobe: an instruction starts. through: a strobe for each kind: its oldest one is through, a cycle
+            or more after it was taken.
+        finished: strobe, a cycle or more after `through`: the oldest of all is through. busy: others are under way, or
+            it is not. room: one more may start.
+    """
+
+    def __init__(self, kinds: int, depth: int):
+        self.kinds, self.depth = kinds, depth
+        super().__init__({
+            "taken": In(1),
+            "kind": In(range(kinds)),
+            "through": In(kinds),
+            "finished": Out(1),
+            "busy": Out(1),
+            "room": Out(1),
+        })
 
     def elaborate(self, platform):
         m = Module()
-        running, settled = Signal(), Signal()
-        m.d.comb += self.finished.eq(settled & ~self.busy)
-        m.d.sync += settled.eq(running & ~self.finished)
-        with m.If(self.finished):
-            m.d.sync += running.eq(0)
-        with m.If(self.taken):
-            m.d.sync += running.eq(1)
+        m.submodules.order = order = SyncFIFO(width=len(self.kind), depth=self.depth)
+        waiting = [Signal(range(self.depth + 1), name=f"waiting_{kind}") for kind in range(self.kinds)]
+        m.d.comb += [
+            order.w_data.eq(self.kind),
+            order.w_en.eq(self.taken),
+            order.r_en.eq(self.finished),
+            self.room.eq(order.w_rdy),
+            self.busy.eq(order.r_rdy & ~(self.finished & (order.level == 1))),
+        ]
+        for kind, count in enumerate(waiting):
+            oldest = order.r_rdy & (order.r_data == kind) & (count != 0)
+            m.d.sync += count.eq(count + self.through[kind] - oldest)
+            with m.If(oldest):
+                m.d.comb += self.finished.eq(1)
         return m

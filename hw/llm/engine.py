@@ -8,7 +8,7 @@ from golden.isa.llm import ISA, QUEUES
 from golden.params import LlmParams
 from hw.fabric.axi import ADDRESS_BITS, AxiReader, AxiWriter, axi_read, axi_write
 from hw.fabric.isa_layout import instruction_layout
-from hw.fabric.tokens import FinishWatch, TokenQueue, TokenTable
+from hw.fabric.tokens import TokenQueue, TokenTable
 from hw.shell.registers import COUNTERS
 
 from .load import LoadUnit
@@ -25,8 +25,8 @@ RESULTS = 1
 """Result words: the arg-max."""
 WATCHDOG_LOG2 = 17
 """A run in which 2**17 cycles long nothing is read from memory and no instruction is dispatched has failed."""
-OVERLAP = {"LD": LoadUnit.OVERLAP, "ST": StoreUnit.OVERLAP, "MV": 2}
-"""Units that start an instruction before the one before has finished: how many they work on."""
+OVERLAP = {"LD": LoadUnit.OVERLAP, "ST": StoreUnit.OVERLAP, "MV": 2, "MISC": VectorUnit.OVERLAP}
+"""How many instructions a unit works on at once."""
 VECTOR_OPERATIONS = {"VEC": Operation.VEC, "QNT": Operation.QNT, "AMX": Operation.AMX, "PUT": Operation.PUT}
 
 
@@ -158,7 +158,7 @@ class LlmEngine(wiring.Component):
     def _queues(self, m, sequencer, tokens, units):
         heads = {}
         for q, name in enumerate(QUEUES[:-1]):
-            queue = TokenQueue(ISA.bits, len(QUEUES), self.params.queue_depth, OVERLAP.get(name, 1))
+            queue = TokenQueue(ISA.bits, len(QUEUES), self.params.queue_depth, OVERLAP[name])
             m.submodules[f"queue_{name.lower()}"] = queue
             wiring.connect(m, sequencer.queues[q], queue.i)
             head = Signal(instruction_layout(ISA, next(f.name for f in ISA.formats if f.queue == name)), name=name)
@@ -171,15 +171,8 @@ class LlmEngine(wiring.Component):
                 tokens.release[q].eq(queue.give),
                 units[name].command.valid.eq(queue.go),
                 queue.accept.eq(units[name].command.ready),
+                queue.finished.eq(units[name].finished),
             ]
-            if name in OVERLAP:
-                m.d.comb += queue.finished.eq(units[name].finished)
-            else:
-                m.submodules[f"watch_{name.lower()}"] = watch = FinishWatch()
-                m.d.comb += [
-                    watch.taken.eq(queue.go & queue.accept), watch.busy.eq(units[name].busy),
-                    queue.finished.eq(watch.finished),
-                ]
             heads[name] = queue
         m.d.comb += self.busy.eq(Cat(*(units[name].busy for name in heads)))
         sys = len(QUEUES) - 1
@@ -249,7 +242,7 @@ class LlmEngine(wiring.Component):
                 m.d.sync += self.counters[i].eq(self.counters[i] + 1)
 
     def _global_buffer(self, m, buffer, load, store, mpe, vector):
-        """The array writes first (it cannot wait), then the vector unit, then loads; stores read when it is idle."""
+        """The array writes first (it cannot wait), then the vector unit, then loads; stores read when that does not."""
         grant = Signal()
         m.d.comb += [
             vector.write_ready.eq(~mpe.write_valid),
@@ -257,7 +250,7 @@ class LlmEngine(wiring.Component):
             buffer.a_row.eq(vector.a_row),
             buffer.a_read.eq(vector.read),
             vector.a_data.eq(buffer.a_data),
-            grant.eq(~vector.busy),
+            grant.eq(~vector.reading),
             store.read_grant.eq(grant),
             store.read_data.eq(buffer.b_data),
             buffer.b_row.eq(vector.b_row),

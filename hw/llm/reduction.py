@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from golden.llm.vector import PARTIALS
 from golden.params import LlmParams
 from hw.fabric.float32 import FloatAdd
-from hw.fabric.pipeline import delay
+from hw.fabric.pipeline import delay, strobes
 
 __all__ = ["MaximumFold", "SumFold"]
 
@@ -64,7 +64,7 @@ class SumFold(wiring.Component):
             level = [add(f"tree_{depth}_{i // 2}", level[i], level[i + 1]) for i in range(0, len(level), 2)]
             depth += 1
         tree = depth * FloatAdd.LATENCY
-        last = self._strobe(m, self.valid & self.last, tree + FloatAdd.LATENCY, "last")
+        last = strobes(m, self.valid & self.last, tree + FloatAdd.LATENCY, "last", enable=self.ce)[-1]
         opens = late(self.opens, tree, "opens")
         tag = late(Cat(self.valid & self.closes, self.partial), tree + FloatAdd.LATENCY, "tag")
         ring = Signal(32)
@@ -90,16 +90,9 @@ class SumFold(wiring.Component):
         half = add("quarters", late(quarter, 1, "quarter"), quarter)
         m.d.comb += [
             self.total.eq(add("halves", late(half, 2, "half"), half)),
-            self.done.eq(self._strobe(m, last, 1 + 3 + 3 * FloatAdd.LATENCY, "done")),
+            self.done.eq(strobes(m, last, 1 + 3 + 3 * FloatAdd.LATENCY, "done", enable=self.ce)[-1]),
         ]
         return m
-
-    def _strobe(self, m, value, cycles, name):
-        """`value`, `cycles` enabled cycles later, 0 after reset."""
-        shift = Signal(cycles, name=f"{name}_shift")
-        with m.If(self.ce):
-            m.d.sync += shift.eq(Cat(value, shift[:-1]))
-        return shift[-1]
 
 
 class MaximumFold(wiring.Component):

@@ -22,7 +22,8 @@ class VectorLane(wiring.Component):
     have changed places before.
 
     Attributes:
-        binary, unary: constant while elements are under way.
+        subtract: with a and b. t_binary, t_unary: of the element that leaves the binary stage. function: the result u
+            is the one that leaves the function stage.
     """
 
     BINARY = FloatAdd.LATENCY
@@ -31,21 +32,24 @@ class VectorLane(wiring.Component):
     def __init__(self):
         super().__init__({
             "ce": In(1),
-            "binary": In(3),
-            "unary": In(2),
             "a": In(32),
             "b": In(32),
+            "subtract": In(1),
+            "t_binary": In(3),
+            "t_unary": In(2),
+            "function": In(1),
             "u": Out(32),
         })
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.add, m.submodules.mul = add, mul = FloatAdd(), FloatMul()
-        m.submodules.function = function = FunctionUnit()
+        m.submodules.function_unit = function = FunctionUnit()
         t = Signal(32)
+        passed = delay(m, self.a, self.BINARY, "pass", enable=self.ce)
         m.d.comb += [
             add.a.eq(self.a),
-            add.b.eq(Cat(self.b[:31], self.b[31] ^ (self.binary == Binary.SUB))),
+            add.b.eq(Cat(self.b[:31], self.b[31] ^ self.subtract)),
             add.ce.eq(self.ce),
             mul.a.eq(self.a),
             mul.b.eq(self.b),
@@ -53,14 +57,14 @@ class VectorLane(wiring.Component):
             t.eq(delay(m, mul.o, self.BINARY - FloatMul.LATENCY, "product", enable=self.ce)),
             function.x.eq(t),
             function.ce.eq(self.ce),
-            self.u.eq(Mux(self.unary == Unary.NONE, t, function.o)),
+            self.u.eq(Mux(self.function, function.o, t)),
         ]
-        with m.Switch(self.binary):
+        with m.Switch(self.t_binary):
             with m.Case(Binary.PASS):
-                m.d.comb += t.eq(delay(m, self.a, self.BINARY, "pass", enable=self.ce))
+                m.d.comb += t.eq(passed)
             with m.Case(Binary.ADD, Binary.SUB):
                 m.d.comb += t.eq(add.o)
-        with m.Switch(self.unary):
+        with m.Switch(self.t_unary):
             for op, code in FUNCTIONS.items():
                 with m.Case(op):
                     m.d.comb += function.op.eq(code)

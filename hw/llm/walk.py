@@ -16,7 +16,8 @@ __all__ = ["RowWalk", "tag_layout"]
 def tag_layout(params: LlmParams) -> data.StructLayout:
     """What goes with a row through the pipeline.
 
-    live: its elements that count. row: where it is written, if `real`: not one of the rows of +0 behind a short sum.
+    live: its elements that count. row: where it is written, if `real`: not one of the rows of +0 that fill up a short
+    repetition.
     first, last: of its repetition. final: last of the instruction. opens, closes, ends, partial: see SumFold.
     """
     return data.StructLayout(
@@ -38,7 +39,7 @@ def tag_layout(params: LlmParams) -> data.StructLayout:
 class RowWalk(wiring.Component):
     """One row an enabled cycle from the cycle after `start`, repetition after repetition.
 
-    Sums take at least PARTIALS cycles a repetition.
+    Sums and chained instructions take at least PARTIALS cycles a repetition.
 
     Attributes:
         start: strobe; `command`: the instruction in that cycle, `i`: the same in all later ones.
@@ -74,12 +75,12 @@ class RowWalk(wiring.Component):
         base_a, base_b, base_c = (Signal(address, name=f"base_{x}", reset_less=True) for x in "abc")
         done = Signal(4, reset_less=True)
         whole, rows, slots = Signal.like(at), Signal.like(at), Signal.like(at)
-        ends, final, is_sum = Signal(), Signal(), Signal()
+        ends, final, filled = Signal(), Signal(), Signal()
         m.d.comb += [
-            is_sum.eq(i.reduce == Reduce.SUM),
+            filled.eq((i.reduce == Reduce.SUM) | i.chained),
             whole.eq(n >> lane_bits),
             rows.eq(whole + n[:lane_bits].any()),
-            slots.eq(Mux(is_sum & (rows < PARTIALS), PARTIALS, rows)),
+            slots.eq(Mux(filled & (rows < PARTIALS), PARTIALS, rows)),
             ends.eq(at + 1 >= slots),
             final.eq(ends & (done == i.repeat)),
             self.row_a.eq(base_b + at),

@@ -7,7 +7,7 @@ import cocotb
 from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge
 
 from hw.fabric.tokens import TokenTable
-from tests.hw.fabric.fabric_bench import QUEUES
+from tests.hw.fabric.fabric_bench import ORDER, QUEUES
 from tests.hw.harness import StreamSource, start, watchdog
 
 MASKS = 1 << QUEUES
@@ -22,7 +22,7 @@ def idle_inputs(dut):
     for queue in ("one", "two"):
         inputs |= {f"{queue}__{name}": 0 for name in ("wait", "release", "available", "accept", "finished")}
         inputs |= {f"{queue}__i__valid": 0}
-    return inputs | {"watch__taken": 0, "watch__busy": 0}
+    return inputs | {"order__taken": 0, "order__kind": 0, "order__through": 0}
 
 
 @cocotb.test()
@@ -164,21 +164,28 @@ async def overlapping_queue_starts_before_the_end(dut):
 
 
 @cocotb.test()
-async def finish_watch(dut):
-    """One strobe an instruction, however long the unit is busy, at least a cycle after it was taken."""
+async def finish_order(dut):
+    """Kinds overtake each other; the strobes come in the order of the starts, at once when the oldest is through."""
     await start(dut, inputs=idle_inputs(dut))
     rng = random.Random(2)
-    for busy in [0, 0, 1, 2, 5, *(rng.randrange(6) for _ in range(30))]:
-        dut.watch__taken.value = 1
+    under_way, through, left, late = deque(), [0] * ORDER["kinds"], 200, 0
+    while left or under_way:
+        take = left > 0 and len(under_way) < ORDER["depth"] and rng.random() < 0.5
+        kind = rng.randrange(ORDER["kinds"])
+        dut.order__taken.value, dut.order__kind.value = int(take), kind
+        strobes = [rng.random() < 0.2 and under_way.count(k) > through[k] for k in range(ORDER["kinds"])]
+        dut.order__through.value = sum(int(strobe) << k for k, strobe in enumerate(strobes))
         await FallingEdge(dut.clk)
-        assert dut.watch__finished.value == 0
+        oldest_is_through = bool(under_way) and through[under_way[0]] > 0
+        assert dut.order__finished.value == int(oldest_is_through)
+        assert dut.order__busy.value == int(len(under_way) > oldest_is_through)
+        assert dut.order__room.value == int(len(under_way) < ORDER["depth"])
+        late += any(through) and not oldest_is_through
         await RisingEdge(dut.clk)
-        dut.watch__taken.value = 0
-        seen = []
-        for cycle in range(busy + 5):
-            dut.watch__busy.value = int(cycle < busy)
-            await FallingEdge(dut.clk)
-            if dut.watch__finished.value == 1:
-                seen.append(cycle)
-            await RisingEdge(dut.clk)
-        assert seen == [max(1, busy)], f"busy for {busy} cycles: finished in {seen}"
+        if oldest_is_through:
+            through[under_way.popleft()] -= 1
+        if take:
+            under_way.append(kind)
+            left -= 1
+        through = [count + strobe for count, strobe in zip(through, strobes, strict=True)]
+    assert late > 20, "some were through before the oldest"

@@ -1,5 +1,6 @@
 """Vector instructions on the RTL against the golden executor: memory, scalars and, without stalls, cycles."""
 
+import copy
 import random
 
 import cocotb
@@ -7,8 +8,10 @@ import numpy as np
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from golden import float32 as f32
-from golden.isa.llm import Binary, Reduce, Source, Unary
+from golden.isa.llm import SCALARS, SLOTS, Binary, Reduce, Source, Unary
 from golden.llm.executor import Executor
+from golden.llm.positions import UnderWay, check_independent
+from golden.llm.positions import repetitions as golden_repetitions
 from golden.params import BLOCK, LlmParams
 from hw.llm.vector import Operation, vector_layout
 from tests.hw.harness import parameters, reset, start, watchdog
@@ -55,48 +58,79 @@ class Bench:
             await RisingEdge(self.dut.clk)
 
     async def run(self, name, **fields):
-        """On both; asserts the unit's busy cycles if nothing competes for the write port."""
-        fields = {k: int(v) for k, v in fields.items()}
-        command = {"operation": NAMES[name], **fields}
-        self.dut.command__payload.value = vector_layout(self.p).const(command).as_value().value
-        self.dut.command__valid.value = 1
-        competitor = cocotb.start_soon(self.compete()) if self.stall else None
+        await self.run_all([(name, fields)])
+
+    async def run_all(self, commands):
+        """On both, one behind the other; asserts busy cycles if nothing competes for the write port."""
+        layout = vector_layout(self.p)
+        commands = [
+            (name, dict.fromkeys(layout.members, 0) | {"operation": NAMES[name]} | {k: int(fields[k]) for k in fields})
+            for name, fields in commands
+        ]
         await RisingEdge(self.dut.clk)
-        self.dut.command__valid.value = 0
-        busy = 0
-        while True:
+        competitor = cocotb.start_soon(self.compete()) if self.stall else None
+        sender = cocotb.start_soon(self.send([layout.const(v).as_value().value for _, v in commands]))
+        await RisingEdge(self.dut.clk)
+        busy = finished = 0
+        while finished < len(commands):
             await FallingEdge(self.dut.clk)
-            if self.dut.busy.value == 0:
-                break
             assert self.dut.illegal.value == 0
-            busy += 1
+            finished += int(self.dut.finished.value)
+            busy += int(self.dut.busy.value)
+        assert sender.done()
+        assert self.dut.busy.value == 0
         if competitor:
             competitor.cancel()
         self.dut.array_valid.value = 0
         await RisingEdge(self.dut.clk)
-        values = {**dict.fromkeys(vector_layout(self.p).members, 0), **fields}
-        getattr(self.golden, f"_{name.lower()}")(values)
+        for name, v in commands:
+            getattr(self.golden, f"_{name.lower()}")(v)
         if not self.stall:
-            assert busy == self.cycles(name, values), f"cycles of {name} {fields}"
+            assert busy == self.cycles(commands), f"cycles of {commands}"
 
-    def cycles(self, name, v):
-        """The formulas of VectorUnit's docstring."""
+    async def send(self, commands):
+        for command in commands:
+            self.dut.command__payload.value, self.dut.command__valid.value = command, 1
+            while True:
+                await FallingEdge(self.dut.clk)
+                if self.dut.command__ready.value == 1:
+                    break
+            await RisingEdge(self.dut.clk)
+            self.dut.command__valid.value = 0
+
+    def cycles(self, commands):
+        """Busy with `commands`, one or chained VECs of which only the last one reduces: VectorUnit's docstring."""
         lanes = self.p.sfu_lanes
         depth = lanes.bit_length() - 1
+        start, earlier = 0, None
+        for _, v in commands:
+            if earlier is not None:
+                rows = sum(self.slots(earlier))
+                own_way = rows + 15 if earlier["unary"] and not v["unary"] else rows + 1
+                start += max(own_way, 25 if earlier["unary"] else 10)
+            earlier = v
+        name, v = commands[-1]
         if name == "PUT":
-            return 1
+            return start + 1
         if name == "QNT":
             step = 1 << v["round_log2"]
             needed = -(-(v["n"] + v["pad"]) // BLOCK)
             blocks = -(-needed // step) * step
-            return (v["repeat"] + 2) * blocks * BLOCK // lanes + 5
-        rows = [-(-(v["n"] + t * v["n_step"]) // lanes) for t in range(v["repeat"] + 1)]
+            return start + (v["repeat"] + 2) * blocks * BLOCK // lanes + 5
+        slots = self.slots(v)
+        rows = sum(slots)
         if name == "AMX":
-            return sum(rows) + 2 + depth
+            return start + rows + 2 + depth
         function = 15 if v["unary"] else 0
-        if v["reduce"] == Reduce.SUM:
-            return sum(max(k, 8) for k in rows) + 45 + 8 * depth + function
-        return sum(rows) + (10 + depth if v["reduce"] else 9) + function
+        if v["reduce"] == Reduce.MAX:
+            last = -(-(v["n"] + v["repeat"] * v["n_step"]) // lanes)
+            return start + rows - slots[-1] + last + 10 + depth + function
+        return start + rows + (45 + 8 * depth if v["reduce"] else 9) + function
+
+    def slots(self, v):
+        """Cycles that the rows of each repetition take."""
+        rows = [-(-(v["n"] + t * v["n_step"]) // self.p.sfu_lanes) for t in range(v["repeat"] + 1)]
+        return [max(8, k) for k in rows] if v["chained"] or v["reduce"] == Reduce.SUM else rows
 
     async def row(self, row):
         self.dut.peek.value, self.dut.peek_row.value = 1, row
@@ -200,7 +234,57 @@ async def repetitions(bench, rng):
         await bench.run("VEC", n=1, repeat=count - 1, a_source=Source.SCALAR, sa=5, unary=Unary.RECIP, sd=21,
                         scalar_step=5, reduce=Reduce(int(rng.integers(1, 3))))  # fmt: skip
         for index in range(21, 21 + count):
-            await bench.compare_scalar(index % 32, where)
+            await bench.compare_scalar(index % SCALARS, where)
+
+
+def random_vec(rng, layout, lanes, rows, count):
+    """A VEC on three vectors of each repetition, of which two overlap."""
+    v = dict.fromkeys(layout.members, 0)
+    v |= {name: int(rng.choice([0, 50, 100, 102])) for name in ("a", "b", "b_row")}
+    v |= {"store": 1, "n": rows * lanes - int(rng.integers(3)), "repeat": count - 1, "sb": 3, "scalar_step": 6}
+    v |= {"binary": int(rng.choice(list(Binary))), "unary": int(rng.choice([0, 0, *Unary]))}
+    v |= {"b_source": int(rng.choice(list(Source))), "immediate": 0x3F000000, "sd": int(rng.integers(8, 24))}
+    return v | dict.fromkeys(("stride_a", "stride_b", "stride_c"), 12)
+
+
+def with_next(under_way, v):
+    """`under_way` and VEC `v`, None if golden forbids it."""
+    after = copy.deepcopy(under_way)
+    try:
+        check_independent(golden_repetitions(v), after.lanes)
+        after.enter(golden_repetitions(v))
+    except ValueError:
+        return None
+    return after
+
+
+async def chains(bench, rng, reductions):
+    """Random VECs, chained where golden allows it; `reductions`: any may reduce, else none but the last one, so that
+    the cycles are known."""
+    lanes, layout, chained = bench.p.sfu_lanes, vector_layout(bench.p), 0
+    for _ in range(60):
+        await bench.fill(0, numbers(rng, 120 * lanes))
+        count, rows = int(rng.integers(1, 5)), int(rng.integers(1, 13))
+        commands, under_way = [], UnderWay(lanes)
+        while len(commands) < 6:
+            v = random_vec(rng, layout, lanes, rows, count) | {"chained": int(bool(commands))}
+            if reductions:
+                v["reduce"] = int(rng.choice([0, 0, *Reduce]))
+            after = with_next(under_way, v)
+            if after is None and reductions:
+                v["chained"] = 0
+                after = with_next(under_way, v)
+            if after is not None:
+                commands.append(("VEC", v))
+                under_way, chained = after, chained + v["chained"]
+        if not reductions:
+            commands[-1][1]["reduce"] = int(rng.choice(list(Reduce)))
+        where = f"chain x {count}: {commands}"
+        await bench.run_all(commands)
+        await bench.compare(0, 160, where)
+        for index in range(3, 28):
+            await bench.compare_scalar(index, where)
+    assert chained > 150
 
 
 async def negative_zero(bench):
@@ -226,8 +310,9 @@ async def quantisations(bench, rng):
             for group_log2, round_log2 in ((0, 1), (1, 2)):
                 await quantise(bench, n=n, flat=flat, group_log2=group_log2, round_log2=round_log2, slot=5, sd=6)
         steps = {"repeat": int(rng.integers(1, 5)), "n_step": int(rng.integers(2)), "pad": int(rng.integers(4, 8))}
-        await quantise(bench, n=n, stride_a=9, stride_b=3, slot=30, sd=29, flat=1, token=11, token_step=1, **steps)
-        await quantise(bench, n=n, stride_a=11, stride_b=1, slot=2, round_log2=1, token=3, **steps)
+        steps |= {"slot": SLOTS - 2}
+        await quantise(bench, n=n, stride_a=9, stride_b=3, sd=29, flat=1, token=11, token_step=1, **steps)
+        await quantise(bench, n=n, stride_a=11, stride_b=1, round_log2=1, token=3, **steps)
 
 
 async def quantise(bench, **fields):
@@ -246,10 +331,10 @@ async def quantise(bench, **fields):
         assert shift == bench.golden.shift[token, column, block], f"{where}: column {column} block {block}"
     exponents = int(bench.dut.exponents.value)
     for t in range(repeat + 1):
-        slot = (fields["slot"] + t) % 32
+        slot = (fields["slot"] + t) % SLOTS
         assert exponents >> 10 * slot & 0x3FF == bench.golden.exponents[slot] & 0x3FF, f"{where}: slot {slot}"
         if fields.get("flat"):
-            await bench.compare_scalar((fields["sd"] + t) % 32, where)
+            await bench.compare_scalar((fields["sd"] + t) % SCALARS, where)
 
 
 INPUTS = {"command__valid": 0, "array_valid": 0, "peek": 0, "array_row": 0, "array_data": 0, "peek_row": 0}
@@ -282,4 +367,7 @@ async def vector_unit(dut):
         await watchdog(instructions(bench, rng), 200_000)
         await watchdog(repetitions(bench, rng), 200_000)
         await watchdog(negative_zero(bench), 10_000)
+        await watchdog(chains(bench, rng, False), 200_000)
+        bench.stall = max(stall, 0.01)
+        await watchdog(chains(bench, rng, True), 400_000)
         bench.watcher.cancel()

@@ -23,7 +23,8 @@ class VectorBench(wiring.Component):
             "array_valid": In(1), "array_row": In(row), "array_data": In(width),
             "peek_row": In(row), "peek_data": Out(width), "peek": In(1),
             "x_valid": Out(p.ksplit), "x_block": Out(range(p.xbuf_blocks)), "x_data": Out(block_layout()),
-            "x_token": Out(4), "exponents": Out(10 * SLOTS), "best": Out(32), "busy": Out(1), "illegal": Out(1),
+            "x_token": Out(4), "exponents": Out(10 * SLOTS), "best": Out(32),
+            "busy": Out(1), "illegal": Out(1), "finished": Out(1),
         })
 
     def elaborate(self, platform):
@@ -41,7 +42,7 @@ class VectorBench(wiring.Component):
             self.x_valid.eq(unit.x_valid), self.x_block.eq(unit.x_block), self.x_data.eq(unit.x_data),
             self.x_token.eq(unit.x_token),
             self.exponents.eq(unit.exponents), self.best.eq(unit.best), self.busy.eq(unit.busy),
-            self.illegal.eq(unit.illegal),
+            self.illegal.eq(unit.illegal), self.finished.eq(unit.finished),
         ]
         with m.If(self.array_valid):
             m.d.comb += [
