@@ -48,7 +48,8 @@ class AttentionEmitter:
     def arrive(self, first: int, count: int) -> None:
         """Turn and append the heads of k, q, v (below each other in `qkv`) that elements first .. first + count end.
 
-        v comes last, as the scores need not wait for it.
+        v comes last, as the scores need not wait for it; what of it comes with the last elements is left to `emit` if
+        nothing else keeps the array busy.
         """
         s, kv = self.shapes, self.config.kv_heads
         q, v, end = kv, kv + self.config.heads, 2 * kv + self.config.heads
@@ -66,8 +67,9 @@ class AttentionEmitter:
             self._append(head, False)
         if queries := new(q, v):
             self._turn(queries.start * s.head, len(queries) * s.head, 0)
-        for head in new(v, end):
-            self._append(head - v, True)
+        self.left = new(v, end)
+        if until < end or len(self.buffers.parts) > 1:
+            self._append_values()
         self.arrived = until
 
     def emit(self) -> None:
@@ -77,10 +79,19 @@ class AttentionEmitter:
         for i in range(len(groups) + 2):
             if i < len(groups):
                 self._scores(groups[i], i % self.buffers.RING)
+            if i == 0:
+                self._append_values()
             if 0 < i <= len(groups):
                 self._values(groups[i - 1], (i - 1) % self.buffers.RING)
             if i > 1:
                 self._normalise(groups[i - 2], (i - 2) % self.buffers.RING)
+
+    def _append_values(self) -> None:
+        """Of the heads that are left."""
+        self._scales_place()
+        for head in self.left:
+            self._append(head - self.config.kv_heads - self.config.heads, True)
+        self.left = range(0)
 
     def _groups(self) -> list[range]:
         """Query heads by group."""
