@@ -132,7 +132,7 @@ class AttentionEmitter:
         """Quantise new rows of K or V and write them to the cache in place, their scales to memory and to the chip."""
         e, p, s, b = self.emitter, self.params, self.shapes, self.buffers
         image = 2 * head + int(value)
-        first, blocks = b.kv_block[head % b.RING], s.head // BLOCK // p.ksplit
+        first, blocks = b.kv_block[image % len(b.kv_block)], s.head // BLOCK // p.ksplit
         at = head * s.head + int(value) * (s.kv_size + s.q_size)
         e.quantise(self.part.qkv + at // p.sfu_lanes, s.head, first, blocks,
                    count=self.tokens, block_step=blocks, n=s.head, flat=1, slot=b.kv_slot, sd=b.kv_scale,

@@ -12,6 +12,10 @@ from .plan import Allocator, Shapes, ceil_to
 __all__ = ["Buffers", "Part"]
 
 
+KV_VECTORS = 8
+"""New rows of K and V that wait for the cache at once: their writes take longer than making them."""
+
+
 @dataclass(frozen=True)
 class Part:
     """Tokens in a row that the array multiplies at once, and their vectors.
@@ -85,7 +89,8 @@ class Buffers:
 
         heads_apart = 1 if self.together else heads
         self.q_block = [blocks.take(s.k_blocks * heads_apart) for _ in ring]
-        self.kv_block = [blocks.take(s.head // BLOCK // params.ksplit * tokens) for _ in ring]
+        kv_ring = range(max(self.RING, KV_VECTORS // tokens))
+        self.kv_block = [blocks.take(s.head // BLOCK // params.ksplit * tokens) for _ in kv_ring]
         self.p_block = [blocks.take(s.v_blocks * heads_apart) for _ in ring]
         self.q_slot = [slots.take(count) for _ in ring]
         self.p_slot = [slots.take(count) for _ in ring]
