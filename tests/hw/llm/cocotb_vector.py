@@ -89,7 +89,7 @@ class Bench:
             step = 1 << v["round_log2"]
             needed = -(-(v["n"] + v["pad"]) // BLOCK)
             blocks = -(-needed // step) * step
-            return (v["repeat"] + 2) * blocks * BLOCK // lanes + 5
+            return (v["repeat"] + 2) * blocks * BLOCK // lanes + 7
         rows = [-(-(v["n"] + t * v["n_step"]) // lanes) for t in range(v["repeat"] + 1)]
         if name == "AMX":
             return sum(rows) + 2 + depth
