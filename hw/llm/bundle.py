@@ -1,26 +1,35 @@
 """Assembles bundles from bit planes or raw bytes: the dequantiser's datapath."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+from itertools import product
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from golden.llm.stream import WIDTHS
 from golden.params import BLOCK, LlmParams
 
 __all__ = ["BundleAssembler"]
 
+INDEX_PLANES = 4
+
 
 class BundleAssembler(wiring.Component):
-    """Shifts the planes of a beat into 16 slots, `planes` a cycle, and says when a bundle is complete.
+    """Shifts the planes of a beat into 16 slots, `planes` a cycle; a beat a cycle, LATENCY 1.
 
-    A beat may end one bundle and begin the next (odd widths); it never ends two.
-    Latency 0 (the completed bundle is combinational at the beat that completes it), one beat a cycle.
+    A beat may end one bundle and begin the next (odd widths); it never ends two. The plane that then belongs to the
+    next bundle is shifted in with the others: the bundle lies one bit too high, and the next one's planes come late.
 
     Attributes:
         beat, take: the lane's beat and the strobe that consumes it.
         begin: strobe: the next beat starts a bundle (no planes are held).
-        width: bits of a value; signed_values; indexed: four index planes come first; raw: bytes instead of planes.
-        complete: this beat completes a bundle; weights, index: the bundle.
+        width: bits of a value; signed_values; indexed: four index planes come first; raw: bytes instead of planes, as
+            many as planes of width 8.
+        ends: the next beat completes a bundle.
+        weights, index: the bundle, in the cycle behind its last beat and until `take`; `high`: `weights` one bit up.
     """
+
+    LATENCY = 1
 
     def __init__(self, params: LlmParams):
         self.params = params
@@ -32,68 +41,52 @@ class BundleAssembler(wiring.Component):
             "signed_values": In(1),
             "indexed": In(1),
             "raw": In(1),
-            "complete": Out(1),
+            "ends": Out(1),
             "weights": Out(data.ArrayLayout(signed(8), BLOCK)),
             "index": Out(data.ArrayLayout(unsigned(4), BLOCK)),
+            "high": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
         planes = self.params.planes
-        raw_beats = 8 // planes
+        beats_left, first_left = Signal(4), Signal(4)  # behind the next beat; at the start of a bundle
+        number = Signal(INDEX_PLANES // planes + 1, init=1)  # of the next beat in its bundle, one-hot; then 0
+        late, shared = Signal(), Signal()  # a plane of this bundle came with the one before; the last beat has one
+        in_index, first = Signal(), Signal()
+        m.d.comb += [
+            in_index.eq(self.indexed & number[:-1].any()),
+            first.eq(Mux(self.indexed, number[-1], number[0])),
+            shared.eq(self.width[0] & ~late if planes == 2 else 0),
+        ]
+        with m.Switch(Cat(self.width, self.indexed, shared & ~self.begin)):
+            for width, indexed, came in product(WIDTHS, (0, 1), (0, 1)):
+                with m.Case(width | indexed << 4 | came << 5):
+                    m.d.comb += first_left.eq((width + INDEX_PLANES * indexed - came - 1) // planes)
+        with m.If(self.take):
+            m.d.sync += [beats_left.eq(beats_left - 1), self.ends.eq(beats_left == 1), number.eq(number << 1)]
+            with m.If(self.ends):
+                m.d.sync += [late.eq(shared), self.high.eq(shared)]
+        with m.If(self.begin):
+            m.d.sync += late.eq(0)
+        with m.If(self.begin | (self.take & self.ends)):
+            m.d.sync += [beats_left.eq(first_left), self.ends.eq(first_left == 0), number.eq(1)]
 
         weights = Signal(BLOCK * 8, reset_less=True)
-        index = Signal(BLOCK * 4, reset_less=True)
-        left = Signal(range(13))
-        total = Signal(range(13))
-        m.d.comb += total.eq(Mux(self.raw, raw_beats, self.width + Mux(self.indexed, 4, 0)))
-
-        def step(name: str, w: Value, ix: Value, remaining: Value, plane: Value) -> tuple[Value, Value]:
-            in_index, first = Signal(name=f"{name}_in_index"), Signal(name=f"{name}_first")
-            m.d.comb += [in_index.eq(remaining > self.width), first.eq(remaining == self.width)]
-            new_w, new_ix = [], []
-            for slot in range(BLOCK):
-                bit, old, old_ix = plane[slot], w.word_select(slot, 8), ix.word_select(slot, 4)
-                fill = Cat(bit, (bit & self.signed_values).replicate(7))
-                new_w.append(Mux(in_index, old, Mux(first, fill, Cat(bit, old[:7]))))
-                new_ix.append(Mux(in_index, Cat(bit, old_ix[:3]), old_ix))
-            stepped_w, stepped_ix = Signal(BLOCK * 8, name=f"{name}_weights"), Signal(BLOCK * 4, name=f"{name}_index")
-            m.d.comb += [stepped_w.eq(Cat(*new_w)), stepped_ix.eq(Cat(*new_ix))]
-            return stepped_w, stepped_ix
-
-        done_weights = Signal(BLOCK * 8)
-        done_index = Signal(BLOCK * 4)
-        next_weights = Signal(BLOCK * 8)
-        next_index = Signal(BLOCK * 4)
-        next_left = Signal(range(13))
-        w1, ix1 = step("first_plane", weights, index, left, self.beat[:BLOCK])
-        if planes == 1:
-            m.d.comb += [
-                self.complete.eq(left == 1),
-                Cat(done_weights, done_index).eq(Cat(w1, ix1)),
-                Cat(next_weights, next_index).eq(Cat(w1, ix1)),
-                next_left.eq(left - 1),
-            ]
-        else:
-            straddle = left == 1
-            w2, ix2 = step("second_plane", w1, ix1, Mux(straddle, total, left - 1), self.beat[BLOCK:])
-            m.d.comb += [
-                self.complete.eq(left <= 2),
-                Cat(done_weights, done_index).eq(Mux(straddle, Cat(w1, ix1), Cat(w2, ix2))),
-                Cat(next_weights, next_index).eq(Cat(w2, ix2)),
-                next_left.eq(Mux(straddle, total - 1, left - 2)),
-            ]
-        with m.If(self.raw):
-            shifted = Cat(weights, self.beat)[self.params.lane_bits :]
-            m.d.comb += [
-                self.complete.eq(left == 1),
-                Cat(done_weights, next_weights).eq(shifted.replicate(2)),
-                next_left.eq(left - 1),
-            ]
+        index = Signal(BLOCK * INDEX_PLANES, reset_less=True)
+        shifted, next_index = [], []
+        for slot in range(BLOCK):
+            new = Cat(*(self.beat[BLOCK * plane + slot] for plane in reversed(range(planes))))
+            old, old_index = weights.word_select(slot, 8), index.word_select(slot, INDEX_PLANES)
+            top = Signal(name=f"top_{slot}")  # the most significant plane, if `first`
+            m.d.comb += top.eq(Mux(late, old[0], new[-1]))
+            sign = (top & self.signed_values).replicate(7 - planes)
+            opened = Cat(new, Mux(late, top, sign[0]), sign)
+            shifted.append(Mux(first, opened, Cat(new, old[: 8 - planes])))
+            next_index.append(Cat(Mux(late, Cat(new, old[0])[1:], new), old_index[: INDEX_PLANES - planes]))
         with m.If(self.take):
-            m.d.sync += [weights.eq(next_weights), index.eq(next_index)]
-            m.d.sync += left.eq(Mux(next_left == 0, total, next_left))
-        with m.If(self.begin):
-            m.d.sync += left.eq(total)
-        m.d.comb += [self.weights.as_value().eq(done_weights), self.index.as_value().eq(done_index)]
+            m.d.sync += weights.eq(Mux(self.raw, Cat(weights, self.beat)[self.params.lane_bits :], Cat(*shifted)))
+            with m.If(in_index):
+                m.d.sync += index.eq(Cat(*next_index))
+        m.d.comb += [self.weights.as_value().eq(weights), self.index.as_value().eq(index)]
         return m

@@ -1,6 +1,6 @@
 """The dequantiser: turns a lane's packed stream into passes of a chain (format: golden/llm/stream.py)."""
 
-from amaranth.hdl import Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -17,8 +17,8 @@ __all__ = ["LaneDecoder"]
 class LaneDecoder(wiring.Component):
     """Walks a tile: blocks of 16 inputs, inside them blocks of 16 rows, inside them bundles.
 
-    One beat a cycle while passes keep up; it runs ahead by a bundle. A block's passes leave only when its inputs are in
-    the sparse MUXes (`filled`), and a scale group is read when at most one waits for the accumulator (`group_free`).
+    One beat a cycle while passes keep up; it runs ahead by two bundles. A block's passes leave only when its inputs are
+    in the sparse MUXes (`filled`), and a scale group is read when at most one waits for the accumulator (`group_free`).
 
     Attributes:
         lane: the packed stream, ready/valid.
@@ -65,31 +65,29 @@ class LaneDecoder(wiring.Component):
             issue.filled.eq(self.filled), issue.start.eq(self.start), asm.beat.eq(self.lane.payload),
         ]
 
-        kb, base, run = Signal(10), Signal(7), Signal(9)
+        kb, last_kb, run = Signal(10), Signal(10), Signal(9)
         half, bank, rank_kind = Signal(), Signal(), Signal()
         kept, width, sign = Signal(3), Signal(3), Signal()
-        first, word = Signal(5), Signal(ROW_BITS + 1)
+        word = Signal(ROW_BITS)
         groups = Signal(2)
         bitmap_bank = Signal()
 
         tile = self.tile
-        rows_here = Signal(5)
-        m.d.comb += rows_here.eq(Mux(tile.rows - base > BLOCK, BLOCK, (tile.rows - base)[:5]))
-        last_rows = base + BLOCK >= tile.rows
-        last_block = kb + 1 == tile.blocks
-        group_mask = Signal(8)
-        m.d.comb += group_mask.eq((1 << tile.group_log2) - 1)
-        group_end = ((kb + 1) & group_mask) == 0
+        last_row = Signal(ROW_BITS)  # of the tile
+        row_block, last_rows = Signal(ROW_BITS - 4), Signal()
+        first, here = Signal(4), Signal(4)  # row of the next bundle, last row, both in the block of rows
+        m.d.comb += here.eq(Mux(last_rows, last_row[:4], BLOCK - 1))
+        last_block = kb == last_kb
+        group_end = (kb[:8] | (0xFF << tile.group_log2))[:8].all()
 
-        bundle = Signal(bundle_layout())
         m.d.comb += [
-            asm.width.eq(Mux(tile.raw, 8, self._table(m, width, WIDTHS))),
-            asm.signed_values.eq(sign | tile.raw),
-            asm.indexed.eq(~tile.raw & ((kept == KEPT.index(1)) | (kept == KEPT.index(2)) | (kept == KEPT.index(4)))),
+            asm.width.eq(self._table(m, width, WIDTHS)),
+            asm.signed_values.eq(sign),
+            asm.indexed.eq((kept == KEPT.index(1)) | (kept == KEPT.index(2)) | (kept == KEPT.index(4))),
             asm.raw.eq(tile.raw),
         ]
         is12 = kept == KEPT.index(12)
-        size_log2 = Signal(3)
+        size_log2, within = Signal(3), Signal(4)  # within: rows of a bundle behind its first
         with m.Switch(kept):
             for code, n in enumerate(KEPT):
                 if n not in (0, 12):
@@ -97,30 +95,43 @@ class LaneDecoder(wiring.Component):
                         m.d.comb += size_log2.eq(n.bit_length() - 1)
             with m.Case(KEPT.index(12)):
                 m.d.comb += size_log2.eq(Mux(rank_kind, 2, 3))
-        per_bundle = Signal(5)
-        m.d.comb += per_bundle.eq(BLOCK >> size_log2)
-        left_rows = Signal(5)
-        m.d.comb += left_rows.eq(rows_here - first)
-        kind_last = left_rows <= per_bundle
+        m.d.comb += within.eq((BLOCK - 1) >> size_log2)
+        kind_last = (first | within) == (here | within)
         rows_last = kind_last & ~(is12 & ~rank_kind)
+
+        bundle = Signal(bundle_layout(), reset_less=True)
+        full, room = Signal(), Signal()  # the assembler holds a bundle, `bundle` says what it is
+        ended, empty = Signal(), Signal()
+        block_last = (rows_last | empty) & last_rows
         m.d.comb += [
-            bundle.weights.eq(asm.weights),
-            bundle.index.eq(asm.index),
-            bundle.size_log2.eq(size_log2),
-            bundle.bitmap.eq(is12 | (kept == KEPT.index(8))),
-            bundle.tail.eq(is12 & rank_kind),
-            bundle.bitmap_bank.eq(bitmap_bank),
-            bundle.row.eq(base + first),
-            bundle.count.eq(Mux(kind_last, left_rows, per_bundle)),
-            bundle.half.eq(half),
-            bundle.bank.eq(bank),
-            bundle.block_last.eq(rows_last & last_rows),
-            bundle.group_last.eq(rows_last & last_rows & (group_end | last_block)),
-            bundle.tile_last.eq(rows_last & last_rows & last_block),
+            room.eq(~full | issue.bundle.ready),
+            issue.bundle.valid.eq(full),
             issue.bundle.payload.eq(bundle),
+            issue.bundle.payload.weights.eq(asm.weights),
+            issue.bundle.payload.index.eq(asm.index),
+            issue.bundle.payload.high.eq(asm.high),
         ]
+        with m.If(issue.bundle.ready):
+            m.d.sync += full.eq(0)
+        with m.If(ended | empty):
+            m.d.sync += [
+                full.eq(1),
+                bundle.empty.eq(empty),
+                bundle.size_log2.eq(size_log2),
+                bundle.bitmap.eq(is12 | (kept == KEPT.index(8))),
+                bundle.tail.eq(is12 & rank_kind),
+                bundle.bitmap_bank.eq(bitmap_bank),
+                bundle.row.eq(Cat(first, row_block)),
+                bundle.more.eq(Mux(kind_last, here, ~0) & within),
+                bundle.half.eq(half),
+                bundle.bank.eq(bank),
+                bundle.block_last.eq(block_last),
+                bundle.group_last.eq(block_last & (group_end | last_block)),
+                bundle.tile_last.eq(block_last & last_block),
+            ]
 
         next_kept, next_width, next_run = self.lane.payload[:3], self.lane.payload[3:6], self.lane.payload[7:16]
+        illegal = ~kept.matches(*range(len(KEPT))) | ~width.matches(*range(len(WIDTHS))) | (run == 0)
         m.d.comb += [
             issue.bitmap_data.eq(self.lane.payload),
             issue.bitmap_word.eq(word),
@@ -135,7 +146,7 @@ class LaneDecoder(wiring.Component):
         with m.If(self.lane.valid & self.lane.ready):
             m.d.sync += taken.eq(taken + 1)
         m.d.comb += self.busy.eq(1)
-        side_words = (tile.rows + planes - 1) >> (planes - 1)
+        side_last = word == last_row >> (planes - 1)
 
         def take_side():
             m.d.comb += [
@@ -167,11 +178,12 @@ class LaneDecoder(wiring.Component):
 
         def leave_rows():
             """After the last bundle of a block of rows."""
-            m.d.sync += base.eq(base + BLOCK)
+            next_row_block = Mux(last_rows, 0, row_block + 1)[: len(row_block)]
+            m.d.sync += [row_block.eq(next_row_block), last_rows.eq(next_row_block == last_row[4:])]
             with m.If(~last_rows):
                 enter_rows()
             with m.Else():
-                m.d.sync += [base.eq(0), kb.eq(kb + 1), half.eq(~half), word.eq(0)]
+                m.d.sync += [kb.eq(kb + 1), half.eq(~half), word.eq(0)]
                 with m.If(last_block):
                     m.next = "FINISH"
                 with m.Elif(group_end):
@@ -182,13 +194,14 @@ class LaneDecoder(wiring.Component):
 
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += self.busy.eq(issue.busy)
-                m.d.sync += [kb.eq(0), base.eq(0), run.eq(0), half.eq(0), bank.eq(0), word.eq(0)]
-                m.d.sync += taken.eq(0)
+                m.d.comb += self.busy.eq(issue.busy | full)
+                m.d.sync += [kb.eq(0), run.eq(0), half.eq(0), bank.eq(0), word.eq(0), taken.eq(0)]
+                m.d.sync += [last_kb.eq(tile.blocks - 1), last_row.eq(tile.rows - 1)]
+                m.d.sync += [row_block.eq(0), last_rows.eq(tile.rows <= BLOCK)]
                 with m.If(self.start):
                     m.d.sync += [self.error.eq(0), groups.eq(0)]
                     m.d.sync += [self.header.eq(tile.raw), self.exponent.eq(0), self.min_shift.eq(0)]
-                    m.d.sync += [kept.eq(KEPT.index(16)), sign.eq(1)]
+                    m.d.sync += [kept.eq(KEPT.index(16)), width.eq(WIDTHS.index(8)), sign.eq(1)]
                     m.next = "HEADER"
                     with m.If(tile.raw):
                         m.next = "GROUP"
@@ -211,7 +224,7 @@ class LaneDecoder(wiring.Component):
                 take_side()
                 with m.If(self.side.valid):
                     m.d.sync += word.eq(word + 1)
-                    with m.If(word + 1 == side_words):
+                    with m.If(side_last):
                         m.d.sync += word.eq(0)
                         m.next = "BLOCK"
                         with m.If(tile.minimum):
@@ -221,7 +234,7 @@ class LaneDecoder(wiring.Component):
                 m.d.comb += self.side.minimum.eq(1)
                 with m.If(self.side.valid):
                     m.d.sync += word.eq(word + 1)
-                    with m.If(word + 1 == side_words):
+                    with m.If(side_last):
                         m.next = "BLOCK"
             with m.State("BLOCK"):
                 enter_rows()
@@ -229,15 +242,10 @@ class LaneDecoder(wiring.Component):
                 m.d.comb += self.lane.ready.eq(1)
                 with m.If(self.lane.valid):
                     m.d.sync += [kept.eq(next_kept), width.eq(next_width), sign.eq(self.lane.payload[6])]
-                    m.d.sync += run.eq(next_run - 1)
+                    m.d.sync += run.eq(next_run)
+                    m.next = "BEGIN"
                     with m.If((self.lane.payload[:7] == SKIP) & (next_run != 0)):
-                        m.d.sync += run.eq(next_run)
                         m.next = "SKIP"
-                    with m.Elif((next_kept >= len(KEPT)) | (next_width >= len(WIDTHS)) | (next_run == 0)):
-                        m.d.sync += self.error.eq(1)
-                        m.next = "IDLE"
-                    with m.Else():
-                        m.next = "BEGIN"
             with m.State("SKIP"):
                 m.d.comb += self.lane.ready.eq(1)
                 with m.If(self.lane.valid):
@@ -245,35 +253,35 @@ class LaneDecoder(wiring.Component):
                     with m.If(run == 1):
                         m.next = "DESCRIPTOR"
             with m.State("BEGIN"):
-                enter_kind(kept, run)
+                enter_kind(kept, run - 1)
+                with m.If(illegal):
+                    m.d.sync += self.error.eq(1)
+                    m.next = "IDLE"
             with m.State("BITMAP"):
-                m.d.comb += [self.lane.ready.eq(1), issue.bitmap_valid.eq(self.lane.valid)]
-                with m.If(self.lane.valid):
+                m.d.comb += [self.lane.ready.eq(room), issue.bitmap_valid.eq(self.lane.valid & room)]
+                with m.If(issue.bitmap_valid):
                     m.d.sync += word.eq(word + 1)
-                    with m.If(((word + 1) << (planes - 1)) >= rows_here):
+                    with m.If(word[:4] == here >> (planes - 1)):
                         m.next = "PLANES"
             with m.State("PLANES"):
                 m.d.comb += [
-                    asm.take.eq(self.lane.valid & self.lane.ready),
-                    self.lane.ready.eq(~asm.complete | issue.bundle.ready),
-                    issue.bundle.valid.eq(self.lane.valid & asm.complete),
+                    self.lane.ready.eq(room),
+                    asm.take.eq(self.lane.valid & room),
+                    ended.eq(asm.take & asm.ends),
                 ]
-                with m.If(asm.take & asm.complete):
-                    m.d.sync += first.eq(first + per_bundle)
+                with m.If(ended):
+                    m.d.sync += first.eq((first | within) + 1)
                     with m.If(kind_last):
                         m.d.sync += [first.eq(0), rank_kind.eq(1)]
                     with m.If(rows_last):
                         leave_rows()
             with m.State("EMPTY"):
-                m.d.comb += issue.bundle.valid.eq(last_rows)
-                m.d.comb += [bundle.weights.as_value().eq(0), bundle.count.eq(1)]
-                m.d.comb += [bundle.block_last.eq(1), bundle.group_last.eq(group_end | last_block)]
-                m.d.comb += bundle.tile_last.eq(last_block)
-                with m.If(~last_rows | issue.bundle.ready):
+                m.d.comb += empty.eq(last_rows & room)
+                with m.If(~last_rows | room):
                     leave_rows()
             with m.State("FINISH"):
                 m.d.comb += self.lane.ready.eq(taken < tile.beats)
-                with m.If(~issue.busy & (taken >= tile.beats)):
+                with m.If(~full & ~issue.busy & (taken >= tile.beats)):
                     m.next = "IDLE"
         return m
 

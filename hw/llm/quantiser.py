@@ -1,27 +1,31 @@
 """Quantiser: binary32 rows to INT8 blocks of 16 with power-of-two scales (golden/llm/numerics.py)."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from functools import reduce
+from itertools import combinations
+from operator import or_
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from golden.llm.numerics import EX_MAX
 from golden.params import BLOCK, LlmParams
-from hw.fabric.pipeline import delay
+from hw.fabric.pipeline import delay, strobes
 
 from .layouts import block_layout
 from .operation import vector_layout
 
 __all__ = ["Quantiser"]
 
-OUT = 3
+OUT = 4
 """Cycles from a row's read of the second pass to its block."""
 
 
 class Quantiser(wiring.Component):
     """Two passes over a vector: exponents through port a, then values through port b while a reads the next repetition.
 
-    R repetitions of k rows (of all blocks, padding included): (R + 1) k + 5 cycles.
+    R repetitions of k rows (of all blocks, padding included): (R + 1) k + 7 cycles.
 
     Attributes:
         start: strobe; command: the instruction in that cycle, `i`: the same in all later ones.
@@ -57,31 +61,29 @@ class Quantiser(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        count, mask = Signal(range(2 * self.blocks * BLOCK)), Signal(8)
-        rows = Signal(range(2 * self.blocks << self.sub_bits))
-        m.d.comb += [
-            count.eq(self.i.n + self.i.pad + BLOCK - 1),
-            mask.eq((1 << self.i.round_log2) - 1),
-            rows.eq((((count >> 4) + mask) >> self.i.round_log2) << self.i.round_log2 << self.sub_bits),
-        ]
+        last_element, last_row = Signal(range(2 * self.blocks * BLOCK)), Signal(range(2 * self.blocks << self.sub_bits))
+        whole = ~(~0 << self.command.round_log2)  # that many blocks more may be needed
+        m.d.comb += last_element.eq(self.command.n + self.command.pad - 1)
+        with m.If(self.start):
+            m.d.sync += last_row.eq(Cat(Const((1 << self.sub_bits) - 1, self.sub_bits), (last_element >> 4) | whole))
         m.submodules.maxima = maxima = Memory(shape=8, depth=2 * self.blocks, init=[])
-        begin = self._scan(m, rows, maxima.write_port())
-        self._convert(m, rows, maxima.read_port(), begin)
+        begin = self._scan(m, last_row, maxima.write_port())
+        self._convert(m, last_row, maxima.read_port(), begin)
         return m
 
-    def _pass(self, m, rows, name, begin):
-        """A walk over `rows` rows from the cycle after `begin`: (valid, row number, live lanes, last row, base row, t).
+    def _pass(self, m, last_row, name, begin):
+        """A walk over the rows from the cycle after `begin`: (valid, row number, live lanes, last row, base row, t).
 
         The base row and t change when the last row of repetition t has been read.
         """
         p = self.params
         lane_bits = p.sfu_lanes.bit_length() - 1
         valid, last = Signal(name=f"{name}_valid"), Signal(name=f"{name}_last")
-        at = Signal.like(rows, name=f"{name}_at", reset_less=True)
+        at = Signal.like(last_row, name=f"{name}_at", reset_less=True)
         base = Signal(range(p.vmem_rows), name=f"{name}_base", reset_less=True)
         n = Signal(range(2 * self.blocks * BLOCK), name=f"{name}_n", reset_less=True)
         t = Signal(4, name=f"{name}_t", reset_less=True)
-        m.d.comb += last.eq(valid & (at + 1 == rows))
+        m.d.comb += last.eq(valid & (at == last_row))
         whole = n >> lane_bits
         live = Cat(*((at < whole) | ((at == whole) & (k < n[:lane_bits])) for k in range(p.sfu_lanes)))
         with m.If(valid):
@@ -100,65 +102,60 @@ class Quantiser(wiring.Component):
             m.d.sync += [at.eq(0), t.eq(0), n.eq(self.command.n), base.eq(self.command.b)]
         return valid, at, live, last, base, t
 
-    def _scan(self, m, rows, maxima):
+    def _scan(self, m, last_row, maxima):
         """First pass; returns the strobe that a second pass may begin in the next cycle."""
         again = Signal()
-        valid, at, live, last, base, t = self._pass(m, rows, "scan", self.start | again)
+        valid, at, live, last, base, t = self._pass(m, last_row, "scan", self.start | again)
         m.d.comb += [self.a_row.eq(base + at), again.eq(last & (t != self.i.repeat))]
 
-        # s1: the row has been read
+        # s1, s2: the row has been read, its largest exponent is looked for
         s1_live = delay(m, live, 1, "scan_live")
-        level = [
-            Mux(s1_live[k], self.a_data.word_select(k, 32)[23:31], 0) for k in range(self.params.sfu_lanes)
+        lanes = [(self.a_data.word_select(k, 32)[23:31], s1_live[k]) for k in range(self.params.sfu_lanes)]
+        groups = [lanes[first : first + 4] for first in range(0, len(lanes), 4)]
+        largest_four = [
+            (delay(m, self._largest(m, four, f"largest_{k}"), 1, f"s2_{k}"), delay(m, four[0][1], 1, f"s2_live_{k}"))
+            for k, four in enumerate(groups)
         ]
-        while len(level) > 1:
-            merged = []
-            for a, b in zip(level[::2], level[1::2], strict=True):
-                big = Signal(8, name=f"largest_{len(level)}_{len(merged)}")
-                m.d.comb += big.eq(Mux(a > b, a, b))
-                merged.append(big)
-            level = merged
 
-        # s2: largest exponent of the row, of the block, of the vector
-        s2_valid = Signal(2)
-        m.d.sync += s2_valid.eq(Cat(valid, s2_valid[0]))
-        s2 = delay(m, level[0], 1, "s2_largest")
-        s2_at, s2_last, s2_bank = (
-            delay(m, value, 2, f"s2_{name}") for name, value in (("at", at), ("last", last), ("bank", t[0]))
+        # s3: largest exponent of the row, of the block, of the vector
+        s3 = delay(m, Mux(largest_four[0][1], self._largest(m, largest_four, "largest_of_row"), 0), 1, "s3_largest")
+        s3_valid = strobes(m, valid, 3, "scan_valid")[-1]
+        s3_at, s3_last, s3_bank = (
+            delay(m, value, 3, f"s3_{name}") for name, value in (("at", at), ("last", last), ("bank", t[0]))
         )
         running, largest = Signal(8, reset_less=True), Signal(8, reset_less=True)
         of_block, of_vector = Signal(8), Signal(8)
         m.d.comb += [
-            of_block.eq(Mux(self._opens_block(s2_at) | (s2 > running), s2, running)),
-            of_vector.eq(Mux((s2_at == 0) | (s2 > largest), s2, largest)),
-            maxima.en.eq(s2_valid[1] & self._ends_block(s2_at)),
-            maxima.addr.eq(Cat((s2_at >> self.sub_bits)[: (self.blocks - 1).bit_length()], s2_bank)),
+            of_block.eq(Mux(self._opens_block(s3_at) | (s3 > running), s3, running)),
+            of_vector.eq(Mux((s3_at == 0) | (s3 > largest), s3, largest)),
+            maxima.en.eq(s3_valid & self._ends_block(s3_at)),
+            maxima.addr.eq(Cat((s3_at >> self.sub_bits)[: (self.blocks - 1).bit_length()], s3_bank)),
             maxima.data.eq(of_block),
         ]
-        with m.If(s2_valid[1]):
+        with m.If(s3_valid):
             m.d.sync += [running.eq(of_block), largest.eq(of_vector)]
-        begin = s2_valid[1] & s2_last
+        begin = s3_valid & s3_last
         m.d.sync += self.scanned.eq(begin)
         with m.If(begin):
             m.d.sync += self.biased.eq(of_vector)
         m.d.comb += self.exponent.eq(self.biased - (133 + EX_MAX))
         return begin
 
-    def _convert(self, m, rows, maxima, begin):
+    def _convert(self, m, last_row, maxima, begin):
         """Second pass."""
         p = self.params
         lanes, sub_bits = p.sfu_lanes, self.sub_bits
-        valid, at, live, last, base, t = self._pass(m, rows, "convert", begin)
-        number, turn = at >> sub_bits, Signal.like(rows)
+        valid, at, live, last, base, t = self._pass(m, last_row, "convert", begin)
+        number, in_column = at >> sub_bits, Signal.like(last_row)
         column_bits = p.ksplit.bit_length() - 1
         first_block, block = Signal(range(p.xbuf_blocks), reset_less=True), Signal(range(p.xbuf_blocks))
-        group_mask, token = Signal(8), Signal(4, reset_less=True)
+        above, token = Signal.like(last_row), Signal(4, reset_less=True)  # above: what of a number counts groups
         m.d.comb += [
             self.b_row.eq(base + at),
             maxima.addr.eq(Cat(number[: (self.blocks - 1).bit_length()], t[0])),
-            group_mask.eq((1 << self.i.group_log2) - 1),
-            turn.eq(number >> self.i.group_log2),
-            block.eq(first_block + ((turn >> column_bits) << self.i.group_log2) + (number & group_mask)),
+            above.eq(~0 << self.i.group_log2),
+            in_column.eq(((number >> column_bits) & above) | (number & ~above)),
+            block.eq(first_block + in_column),
         ]
         with m.If(self.start):
             m.d.sync += [first_block.eq(self.command.a), token.eq(self.command.token)]
@@ -167,47 +164,46 @@ class Quantiser(wiring.Component):
 
         # s1: row and its block's largest exponent have been read
         s1_live = delay(m, live, 1, "convert_live")
-        emax, below, shift = Signal(8, reset_less=True), Signal(8), Signal(3)
+        emax, floor = Signal(8, reset_less=True), Signal(8, reset_less=True)
+        below, near, shift, top = Signal(8), Signal(), Signal(3), Signal(8)  # top: exponent that becomes 64 .. 127
         with m.If(self.scanned):
-            m.d.sync += emax.eq(self.biased)
-        m.d.comb += below.eq(emax - maxima.data)
+            m.d.sync += [emax.eq(self.biased), floor.eq(self.biased - EX_MAX)]
+        m.d.comb += [below.eq(emax - maxima.data), near.eq(below < EX_MAX)]
         with m.If(self.i.flat):
-            m.d.comb += shift.eq(EX_MAX)
-        with m.Elif(below < EX_MAX):
-            m.d.comb += shift.eq(EX_MAX - below)
+            m.d.comb += [shift.eq(EX_MAX), top.eq(emax)]
+        with m.Elif(near):
+            m.d.comb += [shift.eq(EX_MAX - below[:3]), top.eq(maxima.data)]
+        with m.Else():
+            m.d.comb += top.eq(floor)
+        s2_top = delay(m, top, 1, "s2_top")
         values = []
         for k in range(lanes):
             word = self.b_data.word_select(k, 32)
-            right, amount = Signal(9, name=f"right_{k}"), Signal(5, name=f"amount_{k}", reset_less=True)
-            m.d.comb += right.eq(17 + emax - EX_MAX + shift - word[23:31])
-            m.d.sync += amount.eq(Mux(right > 31, 31, right))
-            significand = Mux(s1_live[k] & word[23:31].any(), Cat(word[:23], 1), 0)[:24]
-            s2_significand, s2_sign = delay(m, significand, 1, f"significand_{k}"), delay(m, word[31], 1, f"sign_{k}")
-            values.append(self._rounded(m, k, s2_significand, amount, s2_sign))
+            s2_word = delay(m, word, 1, f"s2_word_{k}")
+            s2_zero = delay(m, ~(s1_live[k] & word[23:31].any()), 1, f"s2_zero_{k}")
+            values.append(self._rounded(m, k, s2_word, s2_zero, s2_top))
 
-        # s3: values are rounded
-        out_valid, out_last = Signal(OUT), Signal(OUT)
-        m.d.sync += [
-            out_valid.eq(Cat(valid & self._ends_block(at), out_valid[:-1])),
-            out_last.eq(Cat(last & (t == self.i.repeat), out_last[:-1])),
-        ]
+        # s4: values are rounded
+        out_valid = strobes(m, valid & self._ends_block(at), OUT, "out_valid")[-1]
+        out_last = strobes(m, last & (t == self.i.repeat), OUT, "out_last")[-1]
         collected = Signal(data.ArrayLayout(signed(8), BLOCK), reset_less=True)
         whole = Signal(data.ArrayLayout(signed(8), BLOCK))
         m.d.comb += whole.eq(collected)
-        s3_sub = delay(m, at[:sub_bits], OUT, "s3_sub") if sub_bits else None
+        s4_sub = delay(m, at[:sub_bits], OUT, "s4_sub") if sub_bits else None
         for part in range(1 << sub_bits):
-            with m.If((s3_sub == part) if sub_bits else 1):
+            with m.If((s4_sub == part) if sub_bits else 1):
                 m.d.comb += [whole[part * lanes + k].eq(values[k]) for k in range(lanes)]
         m.d.sync += collected.eq(whole)
-        column = delay(m, turn[:column_bits], OUT, "column") if column_bits else 0
-        with m.If(out_valid[-1]):
+        turn = (number >> self.i.group_log2)[:column_bits]
+        column = delay(m, turn, OUT, "column") if column_bits else 0
+        with m.If(out_valid):
             m.d.comb += self.x_valid.eq(1 << column)
         m.d.comb += [
             self.x_data.q.eq(whole),
             self.x_data.shift.eq(delay(m, shift, OUT - 1, "shift")),
             self.x_block.eq(delay(m, block, OUT, "block")),
             self.x_token.eq(delay(m, token, OUT, "token")),
-            self.done.eq(out_last[-1]),
+            self.done.eq(out_last),
         ]
 
     def _opens_block(self, at):
@@ -217,20 +213,36 @@ class Quantiser(wiring.Component):
         return at[: self.sub_bits].all() if self.sub_bits else 1
 
     @staticmethod
-    def _rounded(m, k, significand, amount, sign):
-        """signed(8) a cycle later: significand >> amount, to nearest even, at most 127."""
-        below_half = Signal(5, name=f"below_half_{k}")
-        whole, up = Signal(8, name=f"whole_{k}"), Signal(9, name=f"up_{k}")
-        half, rest = Signal(name=f"half_{k}"), Signal(name=f"rest_{k}")
-        magnitude = Signal(7, name=f"magnitude_{k}")
-        value = Signal(signed(8), name=f"value_{k}", reset_less=True)
+    def _largest(m, values, name):
+        """Largest exponent of (exponent, live); behind one that is not live there is none."""
+        wins = [[] for _ in values]
+        for (i, (a, _)), (j, (b, b_live)) in combinations(enumerate(values), 2):
+            first = Signal(name=f"{name}_is_{i}_not_{j}")
+            m.d.comb += first.eq((a >= b) | ~b_live)
+            wins[i].append(first)
+            wins[j].append(~first)
+        chosen = [Mux(Cat(*win).all(), exponent, 0) for (exponent, _), win in zip(values, wins, strict=True)]
+        result = Signal(8, name=name)
+        m.d.comb += result.eq(reduce(or_, chosen))
+        return result
+
+    @staticmethod
+    def _rounded(m, k, word, zero, top):
+        """signed(8), two cycles later: significand >> 17 + (top - exponent), to nearest even, at most 127."""
+        distance = Signal(8, name=f"distance_{k}")
+        significand, kept = Cat(word[:23], 1), Signal(8, name=f"kept_{k}")  # kept: seven bits and the half
         m.d.comb += [
-            below_half.eq(amount - 1),
-            whole.eq(significand >> amount),
-            half.eq((significand >> below_half)[0]),
-            rest.eq((significand & ((1 << below_half) - 1)[:24]).any()),
-            up.eq(whole + (half & (rest | whole[0]))),
-            magnitude.eq(Mux(up > 127, 127, up)),
+            distance.eq(top - word[23:31]),
+            kept.eq(significand[16:] >> distance[:3]),
         ]
-        m.d.sync += value.eq(Mux(sign, -magnitude, magnitude))
+        lost = significand[16:23] & ~(0x7F << distance[:3])
+
+        # the half of a significand that is further away lies above it: rounds to zero
+        s3_far = delay(m, zero | distance[3:].any(), 1, f"far_{k}")
+        s3_kept, s3_sign = delay(m, kept, 1, f"kept_{k}"), delay(m, word[31], 1, f"sign_{k}")
+        s3_rest = delay(m, significand[:16].any() | lost.any(), 1, f"rest_{k}")
+        half, whole = s3_kept[0], s3_kept[1:]
+        up = half & (s3_rest | whole[0]) & ~whole.all()
+        value = Signal(signed(8), name=f"value_{k}", reset_less=True)
+        m.d.sync += value.eq(Mux(s3_far, 0, Cat(whole ^ s3_sign.replicate(7), s3_sign) + (up ^ s3_sign)))
         return value

@@ -73,9 +73,11 @@ class ReadOut(wiring.Component):
 
         valids = strobes(m, reading, self.LATENCY, "valid")
         step_late = delay(m, step, Mpu.READ_LATENCY, "step")
+        slot = delay(m, (job.slot + token)[: (SLOTS - 1).bit_length()], 1, "slot")
+        of_vector = delay(m, self.exponents[slot], 1, "of_vector")
         exponent = Signal(signed(10), reset_less=True)
-        m.d.sync += exponent.eq(self.exponents[(job.slot + token)[: (SLOTS - 1).bit_length()]] + job.exponent)
-        exponent_late = delay(m, exponent, Mpu.READ_LATENCY, "exponent")
+        m.d.sync += exponent.eq(of_vector + job.exponent)
+        exponent_late = delay(m, exponent, Mpu.READ_LATENCY - 2, "exponent")
         for k in range(p.sfu_lanes):
             total = Signal(signed(48), name=f"total_{k}", reset_less=True)
             with m.Switch(step_late):
@@ -96,20 +98,22 @@ class ReadOut(wiring.Component):
             self.busy.eq(Cat(*valids).any()),
         ]
 
+        next_base, last_token, last_row = Signal.like(base), Signal.like(token), Signal.like(row)
+        m.d.comb += next_base.eq(base + job.stride)
         with m.If(reading):
             m.d.sync += [step.eq(step + 1), at.eq(at + 1)]
             with m.If(step == steps - 1):
                 m.d.sync += [step.eq(0), lane.eq(lane + 1)]
                 with m.If(lane == p.mpu_vpus - 1):
                     m.d.sync += [lane.eq(0), row.eq(row + 1)]
-                    with m.If(row + 1 == job.rows):
-                        next_base = (base + job.stride)[: len(base)]
+                    with m.If(row == last_row):
                         m.d.sync += [row.eq(0), token.eq(token + 1), base.eq(next_base), at.eq(next_base)]
-                        with m.If(token + 1 == job.tokens):
+                        with m.If(token == last_token):
                             m.d.sync += reading.eq(0)
         with m.If(self.start):
             m.d.sync += [
                 job.eq(self.job), base.eq(self.job.row), at.eq(self.job.row), reading.eq(1),
+                last_row.eq(self.job.rows - 1), last_token.eq(self.job.tokens - 1),
                 token.eq(0), row.eq(0), lane.eq(0), step.eq(0),
             ]
         return m

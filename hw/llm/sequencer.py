@@ -20,7 +20,7 @@ REGISTERS = 16
 
 
 class Sequencer(wiring.Component):
-    """Three cycles an instruction, four after a jump.
+    """Three cycles an instruction, four after a jump. A register is written while the next instruction is fetched.
 
     Attributes:
         start, words, arguments: strobe, program length in instructions (0: what is there runs), initial registers.
@@ -86,27 +86,35 @@ class Sequencer(wiring.Component):
             *(queue.payload.eq(resolved) for queue in self.queues),
         ]
 
-        operand = Signal(32)
-        m.d.comb += operand.eq(inst.b + rb)
-        result = Signal(32)
-        shifts = operand[:5]
+        is_alu, is_dbnz, is_halt = (inst.opcode == ISA.by_name(name).opcode for name in ("ALU", "DBNZ", "HALT"))
+        first, second, counter = Signal(32, reset_less=True), resolved[64:96], Signal(32, reset_less=True)
+        total, product, shifted = (Signal(32, name=n, reset_less=True) for n in ("total", "product", "shifted"))
+        less, writing, result = Signal(reset_less=True), Signal(), Signal(32)
+        m.d.sync += [
+            first.eq(ra),
+            counter.eq(register(inst.rd) - 1),
+            total.eq(Mux(inst.alu == Alu.ADD, first + second, first - second)),
+            product.eq(first * second[:16]),
+            shifted.eq(Mux(inst.alu == Alu.SHL, first << second[:5], first >> second[:5])),
+            less.eq(first < second),
+            writing.eq(0),
+        ]
         with m.Switch(inst.alu):
             for op, value in (
-                (Alu.ADD, ra + operand), (Alu.SUB, ra - operand), (Alu.SHL, ra << shifts), (Alu.SHR, ra >> shifts),
-                (Alu.AND, ra & operand), (Alu.MUL, ra * operand[:16]), (Alu.MIN, Mux(ra < operand, ra, operand)),
-                (Alu.MAX, Mux(ra < operand, operand, ra)),
+                (Alu.ADD, total), (Alu.SUB, total), (Alu.SHL, shifted), (Alu.SHR, shifted), (Alu.AND, first & second),
+                (Alu.MUL, product), (Alu.MIN, Mux(less, first, second)), (Alu.MAX, Mux(less, second, first)),
             ):
                 with m.Case(op):
                     m.d.comb += result.eq(value)
-
-        def set_register(select, value):
-            with m.Switch(select):
+        with m.If(is_dbnz):
+            m.d.comb += result.eq(counter)
+        with m.If(writing):
+            with m.Switch(inst.rd):
                 for n, reg in enumerate(registers, 1):
                     with m.Case(n):
-                        m.d.sync += reg.eq(value)
+                        m.d.sync += reg.eq(result)
 
         queue_of = {fmt.opcode: QUEUES.index(fmt.queue) for fmt in ISA.formats}
-        counter = register(inst.rd)
         sys_ready = (inst.wait & ~self.available) == 0
 
         with m.FSM():
@@ -160,14 +168,11 @@ class Sequencer(wiring.Component):
                         with m.If(sys_ready):
                             m.d.comb += [self.take.eq(inst.wait), self.give.eq(inst.release)]
                             m.next = "FETCH"
-                            with m.If(inst.opcode == ISA.by_name("ALU").opcode):
-                                set_register(inst.rd, result)
-                            with m.Elif(inst.opcode == ISA.by_name("DBNZ").opcode):
-                                set_register(inst.rd, counter - 1)
-                                with m.If(counter != 1):
-                                    m.d.sync += pc.eq(resolved_a)
-                                    m.next = "READ"
-                            with m.Elif(inst.opcode == ISA.by_name("HALT").opcode):
+                            m.d.sync += writing.eq(is_alu | is_dbnz)
+                            with m.If(is_dbnz & (counter != 0)):
+                                m.d.sync += pc.eq(resolved_a)
+                                m.next = "READ"
+                            with m.If(is_halt):
                                 m.next = "DRAIN"
                     with m.Default():
                         m.d.sync += self.illegal.eq(1)

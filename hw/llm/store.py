@@ -1,6 +1,6 @@
 """ST unit: vectors to memory, and the KV cache's in-place append."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -22,12 +22,12 @@ def store_layout(params: LlmParams) -> data.StructLayout:
 
 
 class StoreUnit(wiring.Component):
-    """STV writes a row a beat, every 3 cycles. STK writes what of a block of 16 lies in a beat: 2 cycles, 3 the first.
+    """STV writes a row a beat, every 3 cycles. STK writes what of a block of 16 lies in a beat: 2 cycles, 3 a block's
+    first, 4 the instruction's.
 
     For K that is a lane's bytes (a block lies in one lane), for V a byte of up to 16 lanes (golden: `kv_offsets`).
-    `rows` and `blocks` are powers of two (their logarithms are taken from the highest set bit), `count` is a multiple
-    of 16. N = 0, or `count` = 0, stores nothing. An instruction has finished when all its writes are answered; the next
-    one writes meanwhile.
+    `rows` and `blocks` are powers of two, `count` is a multiple of 16. N = 0, or `count` = 0, stores nothing. An
+    instruction has finished when all its writes are answered; the next one writes meanwhile.
 
     Attributes:
         finished: strobe: the oldest instruction has. busy: there is one.
@@ -61,8 +61,10 @@ class StoreUnit(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         p = self.params
-        held = Signal(store_layout(p), reset_less=True)
-        index = Signal(32)
+        held = Signal(store_layout(p), reset_less=True)  # a, b, n, count: of what is left
+        index = Signal(max(p.row_groups, p.ksplit * BLOCK).bit_length() - 1, reset_less=True)  # STK: of the element
+        bundle = Signal(28, reset_less=True)
+        data, strobes = Signal(p.axi_bits, reset_less=True), Signal(p.beat_bytes, reset_less=True)
         m.submodules.watch = watch = AnswerWatch(p.channels + 1, self.OVERLAP - 1)
         writers = [*self.channels, self.vector]
         m.d.comb += [
@@ -70,173 +72,160 @@ class StoreUnit(wiring.Component):
             watch.sent.eq(Cat(*(writer.valid & writer.ready for writer in writers))),
             watch.answered.eq(self.answered),
             self.finished.eq(watch.finished),
+            self.read_row.eq(held.b),
+            self.peek_block.eq(held.b),
+            *(writer.payload.data.eq(data) for writer in writers),
+            *(writer.payload.strobe.eq(strobes) for writer in writers),
         ]
-
-        row_bytes = p.sfu_lanes * 4
-        copies = p.axi_bits // (p.sfu_lanes * 32)
-        address = Signal(ADDRESS_BITS)
-        left = Signal(32)
-        m.d.comb += [address.eq(self.base + held.a + index * row_bytes), left.eq(held.n - index * p.sfu_lanes)]
+        row_strobes, last_row = self._row(m, held)
+        row_mask = Signal(7, reset_less=True)
+        m.d.sync += row_mask.eq(held.rows - 1)
+        shifted_once, shifted_twice, jump = self._first_bundle(m, held, bundle, row_mask)
+        offset, channel = self._place(held, index, bundle)
+        cache_data, cache_strobes = self._beat(m, held, index, offset)
+        through, block_ends, columns_end, rows_end = self._progress(held, index)
+        row_last = (bundle[:7] | ~row_mask).all()
         low = (p.beat_bytes - 1).bit_length()
-        lane_bytes = p.lane_bits // 8
-        words, first = Signal(p.sfu_lanes), Signal((p.sfu_lanes - 1).bit_length())
-        m.d.comb += [
-            first.eq(address[2 : (row_bytes - 1).bit_length()]),
-            words.eq(Cat(*(left > k for k in range(p.sfu_lanes))) << first),
-        ]
-        row = Signal(p.sfu_lanes * 32, reset_less=True)
-        strobe_row = Cat(*(w.replicate(4) for w in words))
-        strobe = Signal(p.beat_bytes)
-        offset = address[:low]
-        row_offset = Signal(low)
-        m.d.comb += row_offset.eq(offset & ~(row_bytes - 1) & (p.beat_bytes - 1))
-        m.d.comb += strobe.eq(strobe_row << row_offset)
-        m.d.comb += [
-            self.read_row.eq(held.b + index),
-            self.vector.payload.address.eq(Cat(Signal(low, name="aligned"), address[low:])),
-            self.vector.payload.data.eq(row.replicate(copies)),
-            self.vector.payload.strobe.eq(strobe),
-        ]
-
-        element = self._element_address(m, held, index)
-        data, strobes = Signal(p.axi_bits, reset_less=True), Signal(p.beat_bytes, reset_less=True)
-        target = Signal(32, reset_less=True)
-        channel = Signal(range(max(2, p.channels)), reset_less=True)
-        column = Signal(range(max(2, p.ksplit)))
-        source_block = index >> 4
-        column_bits = p.ksplit.bit_length() - 1
-        m.d.comb += [
-            column.eq(source_block[:column_bits] if column_bits else 0),
-            self.peek_block.eq(held.b + (source_block >> column_bits)),
-        ]
-        block = Signal(block_layout())
-        with m.Switch(column):
-            for c in range(p.ksplit):
-                with m.Case(c):
-                    m.d.comb += block.eq(self.peek_data[c])
+        target, port = Signal(32, reset_less=True), Signal(range(max(2, p.channels)), reset_less=True)
         for c, stream_out in enumerate(self.channels):
-            m.d.comb += [
-                stream_out.payload.address.eq(self.bases[c] + Cat(Signal(low, name=f"zero_{c}"), target[low:])),
-                stream_out.payload.data.eq(data),
-                stream_out.payload.strobe.eq(strobes),
-            ]
-        spread, word, step = self._beat(m, held, block, index)
-        at = element[0][:low]
+            m.d.comb += stream_out.payload.address.eq(self.bases[c] + Cat(Const(0, low), target[low:]))
         accepted = Signal()
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += [self.command.ready.eq(1), self.busy.eq(watch.busy)]
-                m.d.sync += index.eq(0)
                 with m.If(self.command.valid):
                     m.d.sync += held.eq(self.command.payload)
                     m.next = "CLOSE"
                     with m.If(self.command.payload.cache & (self.command.payload.count != 0)):
-                        m.next = "PEEK"
+                        m.next = "SHIFT"
                     with m.If(~self.command.payload.cache & (self.command.payload.n != 0)):
                         m.next = "READ"
             with m.State("READ"):
                 with m.If(self.read_grant):
                     m.next = "CAPTURE"
             with m.State("CAPTURE"):
-                m.d.sync += row.eq(self.read_data)
+                m.d.sync += [data.eq(self.read_data.replicate(p.axi_bits // len(self.read_data))),
+                             strobes.eq(row_strobes)]
                 m.next = "WRITE"
             with m.State("WRITE"):
                 m.d.comb += self.vector.valid.eq(1)
                 with m.If(self.vector.ready):
-                    m.d.sync += index.eq(index + 1)
+                    m.d.sync += [held.a.eq(held.a + p.sfu_lanes * 4), held.b.eq(held.b + 1),
+                                 held.n.eq(held.n - p.sfu_lanes)]
                     m.next = "READ"
-                    with m.If(left <= p.sfu_lanes):
+                    with m.If(last_row):
                         m.next = "CLOSE"
+            with m.State("SHIFT"):
+                m.d.sync += [index.eq(0), bundle.eq(shifted_once)]
+                m.next = "PLACE"
+            with m.State("PLACE"):
+                m.d.sync += bundle.eq(shifted_twice)
+                m.next = "SPREAD"
             with m.State("PEEK"):
                 m.next = "SPREAD"
             with m.State("SPREAD"):
-                m.d.sync += [
-                    data.eq(Mux(held.value, spread, word)),
-                    strobes.eq(Mux(held.value, self._lanes_strobe() << at, ((1 << lane_bytes) - 1) << at)),
-                    target.eq(held.a + element[0]),
-                    channel.eq(element[1]),
-                ]
+                m.d.sync += [data.eq(cache_data), strobes.eq(cache_strobes), target.eq(held.a + offset),
+                             port.eq(channel)]
                 m.next = "PUT"
             with m.State("PUT"):
                 for c, stream_out in enumerate(self.channels):
-                    with m.If(channel == c):
+                    with m.If(port == c):
                         m.d.comb += [stream_out.valid.eq(1), accepted.eq(stream_out.ready)]
                 with m.If(accepted):
-                    next_index = (index + step)[: len(index)]
-                    m.d.sync += index.eq(next_index)
+                    m.d.sync += index.eq(through + 1)
                     m.next = "SPREAD"
-                    with m.If(next_index[:4] == 0):
+                    with m.If(block_ends):
+                        m.d.sync += held.count.eq(held.count - BLOCK)
                         m.next = "PEEK"
-                    with m.If(next_index == held.count):
-                        m.next = "CLOSE"
+                        with m.If(held.count[4:] == 1):
+                            m.next = "CLOSE"
+                    with m.If(columns_end):
+                        m.d.sync += held.b.eq(held.b + 1)
+                    with m.If(Mux(held.value, rows_end, columns_end)):
+                        m.d.sync += bundle.eq(bundle + Mux(held.value, Mux(row_last, jump, 1), held.rows))
             with m.State("CLOSE"):
                 m.d.comb += watch.close.eq(watch.room)
                 with m.If(watch.room):
                     m.next = "IDLE"
         return m
 
+    def _row(self, m, held):
+        """(strobes, whether it is the last) of STV's row, a cycle after `held`."""
+        p = self.params
+        row_bytes, low = p.sfu_lanes * 4, (p.beat_bytes - 1).bit_length()
+        address = Signal(ADDRESS_BITS)
+        live, last = Signal(p.sfu_lanes, reset_less=True), Signal(reset_less=True)
+        place, words = Signal(low, reset_less=True), Signal(p.sfu_lanes)
+        m.d.comb += [
+            address.eq(self.base + held.a),
+            self.vector.payload.address.eq(Cat(Const(0, low), address[low:])),
+            words.eq(live << place[2 : (row_bytes - 1).bit_length()]),
+        ]
+        m.d.sync += [
+            place.eq(address),
+            live.eq(Cat(*(held.n > k for k in range(p.sfu_lanes)))),
+            last.eq(held.n <= p.sfu_lanes),
+        ]
+        return Cat(*(word.replicate(4) for word in words)) << (place & ~(row_bytes - 1))[:low], last
+
+    def _first_bundle(self, m, held, bundle, row_mask):
+        """STK's first bundle in two steps, and how far the first row of the next tile lies behind a tile's last row.
+
+        In a lane the bundle is `(chain_row // rows * blocks + block) * rows + chain_row % rows`.
+        """
+        p = self.params
+        rows_log2, shift = self._log2(held.rows), Signal(4, reset_less=True)
+        jump, row_in = Signal(16, reset_less=True), Signal(7)
+        block, chain_row = held.n >> 3 + p.ksplit.bit_length(), held.n >> p.row_groups.bit_length() - 1
+        m.d.comb += row_in.eq(Mux(held.value, 0, chain_row & row_mask))
+        m.d.sync += [
+            shift.eq(rows_log2 + Mux(held.value, 0, self._log2(held.blocks))),
+            jump.eq((held.blocks << rows_log2) - held.rows + 1),
+        ]
+        return Mux(held.value, block, chain_row >> rows_log2), bundle << shift | row_in, jump
+
+    def _place(self, held, index, bundle):
+        """(byte offset in the image, channel) of STK's element: golden.llm.stream.kv_offsets."""
+        p = self.params
+        group = Mux(held.value, index, held.n)[: p.row_groups.bit_length() - 1]
+        place = Mux(held.value, held.n, index)[: 3 + p.ksplit.bit_length()]
+        byte, lane = Cat(place[:4], bundle), Cat(group, place[4:])
+        lane_shift, lanes_log2 = (p.lane_bits // 8).bit_length() - 1, p.lanes_per_channel.bit_length() - 1
+        return Cat(byte[:lane_shift], lane[:lanes_log2], byte[lane_shift:]), lane[lanes_log2:]
+
     @property
     def _lanes_a_beat(self):
         """Elements of a V block that lie in one beat: one a lane."""
         return min(BLOCK, self.params.lanes_per_channel, self.params.row_groups)
 
-    def _lanes_strobe(self):
-        return sum(1 << (lane * self.params.lane_bits // 8) for lane in range(self._lanes_a_beat))
-
-    def _beat(self, m, held, block, index):
-        """(data for V, data for K, elements in a beat) from element `index` of the block on."""
-        p, values = self.params, block.q.as_value()
-        lane_bytes, lanes = p.lane_bits // 8, self._lanes_a_beat
-        within, step = index[:4], Signal(5)
-        bytes_v = values.word_select(within[lanes.bit_length() - 1 :], 8 * lanes) if lanes < BLOCK else values
-        word = values.word_select(within[lane_bytes.bit_length() - 1 :], p.lane_bits)
-        bytes_of_lanes = [bytes_v.word_select(lane % lanes, 8) for lane in range(p.lanes_per_channel)]
-        spread = Cat(*(byte.replicate(lane_bytes) for byte in bytes_of_lanes))
-        m.d.comb += step.eq(Mux(held.value, lanes, lane_bytes))
-        return spread, word.replicate(p.lanes_per_channel), step
-
-    def _element_address(self, m, held, index):
-        """(byte offset in the image, channel) of element `index`: golden.llm.stream.kv_offsets, combinational."""
+    def _progress(self, held, index):
+        """Index of the beat's last element of STK; it is the last of a block, of a block of every column, of a row of
+        every row group."""
         p = self.params
-        row, inp = Mux(held.value, index, held.n), Mux(held.value, held.n, index)
-        group_bits = p.row_groups.bit_length() - 1
-        column_bits = p.ksplit.bit_length() - 1
-        group, chain_row = row[:group_bits], Signal(32)
-        block, local, column = Signal(32), Signal(32), Signal(max(1, column_bits))
-        rows_log2, blocks_log2 = self._log2(m, held.rows, "rows"), self._log2(m, held.blocks, "blocks")
-        m.d.comb += [
-            chain_row.eq(row >> group_bits),
-            block.eq(inp >> 4),
-            column.eq(block[:column_bits] if column_bits else 0),
-            local.eq(block >> column_bits),
-        ]
-        tile, row_in, block_in = Signal(32), Signal(32), Signal(32)
-        m.d.comb += [
-            tile.eq((chain_row >> rows_log2) + (local >> blocks_log2)),
-            row_in.eq(chain_row & (held.rows - 1)[:7]),
-            block_in.eq(local & (held.blocks - 1)[:10]),
-        ]
-        bundle, byte = Signal(32), Signal(32)
-        m.d.comb += [
-            bundle.eq((((tile << blocks_log2) + block_in) << rows_log2) + row_in),
-            byte.eq((bundle << 4) + inp[:4]),
-        ]
-        lane_bytes = p.lane_bits // 8
-        lane_shift = lane_bytes.bit_length() - 1
-        lane = Cat(group, column[:column_bits]) if column_bits else group
-        channel_lane_bits = p.lanes_per_channel.bit_length() - 1
-        offset = (
-            ((byte >> lane_shift) << (p.beat_bytes.bit_length() - 1))
-            + (lane[:channel_lane_bits] << lane_shift)
-            + byte[:lane_shift]
+        through = index | Mux(held.value, self._lanes_a_beat - 1, p.lane_bits // 8 - 1)
+        return through, *(through[: count.bit_length() - 1].all() for count in (BLOCK, BLOCK * p.ksplit, p.row_groups))
+
+    def _beat(self, m, held, index, offset):
+        """(data, strobes) of STK's beat from element `index` on."""
+        p = self.params
+        lane_bytes, lanes = p.lane_bits // 8, self._lanes_a_beat
+        block = Signal(BLOCK * 8)
+        with m.Switch(index[4 : 3 + p.ksplit.bit_length()]):
+            for c in range(p.ksplit):
+                with m.Case(c):
+                    m.d.comb += block.eq(self.peek_data[c].q)
+        of_lanes = block.word_select(index[lanes.bit_length() - 1 : 4], 8 * lanes) if lanes < BLOCK else block
+        bytes_of_lanes = [of_lanes.word_select(lane % lanes, 8) for lane in range(p.lanes_per_channel)]
+        spread = Cat(*(byte.replicate(lane_bytes) for byte in bytes_of_lanes))
+        word = block.word_select(index[lane_bytes.bit_length() - 1 : 4], p.lane_bits)
+        first_bytes = sum(1 << lane * lane_bytes for lane in range(lanes))
+        return (
+            Mux(held.value, spread, word.replicate(p.lanes_per_channel)),
+            Mux(held.value, first_bytes, (1 << lane_bytes) - 1) << offset[: (p.beat_bytes - 1).bit_length()],
         )
-        assert BLOCK == 16
-        return offset, lane[channel_lane_bits:] if p.channels > 1 else 0
 
     @staticmethod
-    def _log2(m, value, name):
-        result = Signal(4, name=f"{name}_log2")
-        for bit in range(len(value)):
-            with m.If(value[bit]):
-                m.d.comb += result.eq(bit)
-        return result
+    def _log2(value):
+        """Of a power of two."""
+        bits = range((len(value) - 1).bit_length())
+        return Cat(*(Cat(*(value[n] for n in range(len(value)) if n >> bit & 1)).any() for bit in bits))

@@ -42,7 +42,7 @@ class VectorUnit(wiring.Component):
     | VEC, MAX | K + 10 + L |
     | VEC, SUM | K + 45 + 8 L; repetitions below 8 rows count 8 |
     | VEC with a function | 15 more |
-    | QNT | (R + 1) k + 5, k = rows of the blocks of one of R repetitions |
+    | QNT | (R + 1) k + 7, k = rows of the blocks of one of R repetitions |
     | AMX | K + 2 + L |
     | PUT | 1 |
 

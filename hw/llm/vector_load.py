@@ -59,7 +59,7 @@ class VectorLoad(wiring.Component):
         m.d.comb += self.busy.eq(1)
         beat_shift = p.beat_bytes.bit_length() - 1
         rows_a_beat = p.axi_bits // (p.sfu_lanes * 32)
-        row, rows = Signal(32), Signal(32)
+        left, last_row = Signal(32, reset_less=True), Signal(reset_less=True)  # rows behind the next one
         index, offset = Signal(INDEX_BITS, reset_less=True), Signal(32, reset_less=True)
         words = self.words.payload
         m.d.sync += [
@@ -70,22 +70,20 @@ class VectorLoad(wiring.Component):
         word = Signal(p.axi_bits, reset_less=True)
         have = Signal()
         m.d.comb += [
-            rows.eq((held.n + p.sfu_lanes - 1) >> (p.sfu_lanes.bit_length() - 1)),
             self.vector.payload.address.eq(self.base + held.a),
             self.vector.payload.beats.eq(((held.n << 2) + p.beat_bytes - 1) >> beat_shift),
-            self.write_row.eq(held.b + row),
+            self.write_row.eq(held.b),
             self.write_data.eq(word.word_select(part, p.sfu_lanes * 32) if rows_a_beat > 1 else word),
         ]
         written = self.write_valid & self.write_ready
-        last_row = row + 1 == rows
         behind = held.n[: p.sfu_lanes.bit_length() - 1]
-        m.d.comb += self.write_elements.eq(Mux(last_row & (behind != 0), (1 << behind) - 1, ~0))
+        m.d.comb += self.write_elements.eq(Mux(last_row & (behind != 0), ~(~0 << behind), ~0))
         last_part = Mux(last_row, 1, part == rows_a_beat - 1)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += [self.command.ready.eq(1), self.busy.eq(0)]
                 with m.If(self.command.valid):
-                    m.d.sync += [held.eq(self.command.payload), row.eq(0), part.eq(0), have.eq(0)]
+                    m.d.sync += [held.eq(self.command.payload), part.eq(0), have.eq(0)]
                     with m.If(self.command.payload.n != 0):
                         m.next = "VECTOR"
                         with m.If(self.command.payload.gather):
@@ -109,12 +107,16 @@ class VectorLoad(wiring.Component):
                 m.next = "VECTOR"
             with m.State("VECTOR"):
                 m.d.comb += self.vector.valid.eq(1)
+                m.d.sync += [
+                    left.eq((held.n - 1) >> (p.sfu_lanes.bit_length() - 1)),
+                    last_row.eq(held.n <= p.sfu_lanes),
+                ]
                 with m.If(self.vector.ready):
                     m.next = "ROWS"
             with m.State("ROWS"):
                 m.d.comb += [self.write_valid.eq(have), self.words.ready.eq(~have | (written & last_part & ~last_row))]
                 with m.If(written):
-                    m.d.sync += [row.eq(row + 1), part.eq(part + 1)]
+                    m.d.sync += [held.b.eq(held.b + 1), part.eq(part + 1), left.eq(left - 1), last_row.eq(left == 1)]
                     with m.If(last_part):
                         m.d.sync += [have.eq(0), part.eq(0)]
                     with m.If(last_row):

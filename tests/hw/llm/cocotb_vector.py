@@ -116,7 +116,7 @@ class Bench:
             step = 1 << v["round_log2"]
             needed = -(-(v["n"] + v["pad"]) // BLOCK)
             blocks = -(-needed // step) * step
-            return start + (v["repeat"] + 2) * blocks * BLOCK // lanes + 5
+            return start + (v["repeat"] + 2) * blocks * BLOCK // lanes + 7
         slots = self.slots(v)
         rows = sum(slots)
         if name == "AMX":
