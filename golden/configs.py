@@ -1,15 +1,18 @@
 """Named engine configurations."""
 
+from dataclasses import replace
+
 from golden.params import LlmParams
 
 __all__ = ["LLM"]
 
-LLM = {
-    "u280-core": LlmParams(
-        channels=8, axi_bits=512, planes=2, ksplit=1, mpu_vpus=4, acc_depth=16, sfu_lanes=16, vmem_rows=65536,
-        xbuf_blocks=2048, imem_words=8192, queue_depth=32, fifo_depth=64, buffer_words=4096,
-        burst_beats=16, outstanding=8,
-    ),
-}
+_U280_CORE = LlmParams(
+    channels=8, axi_bits=512, planes=2, ksplit=1, mpu_vpus=4, acc_depth=16, sfu_lanes=16, vmem_rows=65536,
+    xbuf_blocks=2048, imem_words=8192, queue_depth=32, fifo_depth=64, buffer_words=4096,
+    burst_beats=16, outstanding=8,
+)
+
+LLM = {"u280-core": _U280_CORE, "u280-core-2col": replace(_U280_CORE, ksplit=2)}
 """LLM engine: u280-core is one of three computing cores on a U280, with the array and the channels of FlightLLM's: 128
-VPUs of 16 DSPs, eight weight channels of 512 bits and one for vectors and instructions."""
+VPUs of 16 DSPs, eight weight channels of 512 bits and one for vectors and instructions. u280-core-2col deals the inputs
+of a matrix to two columns of chains: for models whose vectors are short."""
