@@ -91,6 +91,7 @@ def run_asm(args: argparse.Namespace, out: Output) -> int:
 
 
 def run_inspect(args: argparse.Namespace, out: Output) -> int:
+    from compiler.llm.prompt import PromptPlan
     from compiler.llm.unroll import unrolled
     from compiler.program import Program
 
@@ -102,7 +103,7 @@ def run_inspect(args: argparse.Namespace, out: Output) -> int:
         "instructions": len(words),
         "instruction_bytes": len(words) * WORD_BYTES,
         "unrolled": unrolled(
-            LlmParams.from_dict(manifest["params"]), words, manifest["model"]["context"], manifest["prefill"]["tokens"]
+            LlmParams.from_dict(manifest["params"]), words, manifest["model"]["context"], PromptPlan.of(manifest)
         ),
         "opcodes": dict(Counter(fmt.name for fmt in formats).most_common()),
         "queues": dict(Counter(fmt.queue for fmt in formats).most_common()),

@@ -75,11 +75,11 @@ def instructions(args: argparse.Namespace, params: LlmParams, kept: int) -> dict
 
     config = PUBLISHED[args.shape]
     shapes = Shapes(replace(config, layers=args.layers or config.layers), params, args.context)
-    words, tokens = instructions_for(shapes, fmt=BlockFormat(kept, args.bits))
+    words, plan = instructions_for(shapes, fmt=BlockFormat(kept, args.bits))
     return {
         "instructions": len(words),
         "instruction_bytes": len(words) * ISA.bits // 8,
-        "unrolled": unrolled(params, words, args.context, tokens),
+        "unrolled": unrolled(params, words, args.context, plan),
     }
 
 

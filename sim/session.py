@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from compiler.llm.registers import DECODE, PREFILL
+from compiler.llm.prompt import PromptPlan
+from compiler.llm.registers import DECODE
 from compiler.program import Program
 from golden.params import LlmParams
 
@@ -110,10 +111,9 @@ class LlmSession:
 
 def prompt_run(program: Program, tokens: Sequence[int]) -> tuple[bytes, tuple[int, int, int]]:
     """What goes to the prompt table, padded to whole chunks, and the arguments of the run that reads it."""
-    place = program.manifest["prefill"]
-    chunks, last = -(-len(tokens) // place["tokens"]), (len(tokens) - 1) % place["tokens"]
-    padded = array("I", [*tokens, *[0] * (chunks * place["tokens"] - len(tokens))])
-    return padded.tobytes(), (chunks, 0, PREFILL + last * place["row_stride"])
+    plan, count = PromptPlan.of(program.manifest), len(tokens)
+    padded = array("I", [*tokens, *[0] * (plan.padded(count) - count)])
+    return padded.tobytes(), plan.arguments(count)
 
 
 def golden_run(

@@ -14,6 +14,7 @@ from .capacity import DoesNotFitError, require
 from .fill import fill_vectors, pack_weights, scale_groups
 from .pack import GROUP
 from .plan import Shapes
+from .prompt import PromptPlan
 from .registers import Register
 from .step import StepEmitter
 from .vectors import VectorImage
@@ -92,7 +93,7 @@ def compile_model(model: Model, params: LlmParams, *, context: int | None = None
         },
         "matrices": weights.manifest(),
         "vectors": vectors.manifest(),
-        "prefill": {"tokens": prefill.at_once, "row_stride": prefill.parts[0].x.stride, "prompt_at": vectors.prompt_at},
+        "prefill": prefill.plan().to_dict(),
         "bytes": {
             "weights": weights.weight_bytes,
             "weights_used": packed.used_bytes,
@@ -106,8 +107,8 @@ def compile_model(model: Model, params: LlmParams, *, context: int | None = None
 
 
 def instructions_for(shapes: Shapes, *, groups: Mapping[str, int] | None = None,
-                     fmt: BlockFormat | None = None) -> tuple[list[int], int]:
-    """Instruction words for a model of such shapes, without its weights, and tokens of a prompt that they take at once.
+                     fmt: BlockFormat | None = None) -> tuple[list[int], PromptPlan]:
+    """Instruction words for a model of such shapes, without its weights, and how they take a prompt.
 
     Only places and sizes of the tiles depend on the weights: their words are those of `compile_model` if all weights
     have the format `fmt` (default: dense, 8 bits). The number of instructions is always that of `compile_model`.
@@ -122,4 +123,4 @@ def instructions_for(shapes: Shapes, *, groups: Mapping[str, int] | None = None,
     weights = WeightImages(shapes, groups or dict.fromkeys(MATRICES, GROUP))
     weights.assume(fmt or BlockFormat())
     words, prefill = _words(shapes, weights, VectorImage(shapes))
-    return words, prefill.at_once
+    return words, prefill.plan()

@@ -2,14 +2,17 @@
 
 from enum import IntEnum
 
-__all__ = ["DECODE", "PREFILL", "Register"]
+__all__ = ["DECODE", "PREFILL", "WHOLE", "Register"]
 
 DECODE, PREFILL = 1, 2
 """MODE of a run: one token; a prompt, where the vector row of the last token (in its chunk) is added."""
+WHOLE = 1 << 24
+"""Added to MODE where a prompt ends with a whole chunk."""
 
 
 class Register(IntEnum):
-    """The first three are arguments: decode: token to read, its position, MODE; prefill: chunks, position 0, MODE."""
+    """The first three are arguments: decode: token to read, its position, MODE; prefill: whole chunks + 1, position 0,
+    MODE."""
 
     TOKEN = 1
     CHUNKS = 1

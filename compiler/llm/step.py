@@ -1,7 +1,7 @@
 """A step of a Llama: some tokens in a row through all layers, and the arg-max behind the last one."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,7 +14,8 @@ from .composites import activate, normalise
 from .emit import Emitter, Rows
 from .plan import Shapes
 from .product import multiply
-from .registers import Register
+from .prompt import PromptPlan
+from .registers import WHOLE, Register
 from .vectors import VectorImage
 from .weights import Matrix, WeightImages
 
@@ -67,29 +68,32 @@ class StepEmitter:
         """Words of a run with MODE = DECODE: token TOKEN at POSITION, then HALT."""
         e, v, x = self.emit, self.vectors, self.parts[0].x
         e.alu(Alu.MUL, Register.ADDRESS, Register.TOKEN, v.embed_stride)
-        self._layers(lambda _: self._load(v.embed_at, Register.ADDRESS, x.first, self.config.dim))
+        self._layers(self.parts, lambda _: self._load(v.embed_at, Register.ADDRESS, x.first, self.config.dim))
         e.anchor()
         self._head()
         e.add("HALT")
         return e.words()
 
     def prefill(self) -> list[int]:
-        """Words of a run with MODE = PREFILL + the last token's row: CHUNKS times `at_once` tokens of the prompt."""
-        e, v, x, dim = self.emit, self.vectors, self.parts[0].x, self.config.dim
+        """Words of a run that reads a prompt: CHUNKS - 1 times the tokens of all parts; then, if there are several
+        parts and MODE is not WHOLE, those of the first."""
+        e, x, dim = self.emit, self.parts[0].x, self.config.dim
         e.alu(Alu.SUB, Register.MODE, Register.MODE, 1)
         e.barrier()
-        chunk = e.anchor()
-        e.alu(Alu.SHL, Register.ADDRESS, Register.POSITION, 2)
-
-        def embed(t: int) -> None:
-            row = x.first + t * x.stride
-            e.add("LDG", writes=[e.span(row, dim)], a=v.prompt_at + 4 * t, ra=Register.ADDRESS, b=row, n=dim,
-                  table=v.embed_at, stride=v.embed_stride)
-
-        self._layers(embed)
-        e.alu(Alu.ADD, Register.POSITION, Register.POSITION, self.at_once)
+        to_test = self._jump()
+        chunk = self._chunk(self.parts)
+        e.target(to_test, e.anchor())
         e.add("DBNZ", a=chunk, rd=Register.CHUNKS)
-        e.anchor()
+        to_end = []
+        if len(self.parts) > 1:
+            e.alu(Alu.SHR, Register.ADDRESS, Register.MODE, WHOLE.bit_length() - 1)
+            e.alu(Alu.ADD, Register.ADDRESS, Register.ADDRESS, 1)
+            to_end.append(e.add("DBNZ", rd=Register.ADDRESS))
+            self._chunk(self.parts[:1])
+        end = e.anchor()
+        for branch in to_end:
+            e.target(branch, end)
+        e.alu(Alu.AND, Register.MODE, Register.MODE, WHOLE - 1)
         e.add("VEC", e.spans(x, dim, self.at_once), [e.span(x.first, dim)], a=x.first, b=x.first, rb=Register.MODE,
               n=dim, store=1)
         first = self.parts[0].one()
@@ -99,24 +103,54 @@ class StepEmitter:
         e.add("HALT")
         return e.words()
 
-    def _layers(self, embed: Callable[[int], None]) -> None:
+    def plan(self) -> PromptPlan:
+        """How `prefill` takes a prompt."""
+        first, *others = self.parts
+        return PromptPlan(self.at_once, first.tokens if others else 0, first.x.stride, self.vectors.prompt_at)
+
+    def _jump(self) -> int:
+        """A branch that is always taken; its number, for `Emitter.target`."""
+        self.emit.alu(Alu.ADD, Register.ADDRESS, 0, 2)
+        return self.emit.add("DBNZ", rd=Register.ADDRESS)
+
+    def _chunk(self, parts: Sequence[Part]) -> int:
+        """The next tokens of a prompt, as many as `parts` take, through all layers; behind a barrier, as it ends.
+
+        Returns:
+            Its first instruction.
+        """
+        e, v, x, dim = self.emit, self.vectors, parts[0].x, self.config.dim
+        top = e.anchor()
+        e.alu(Alu.SHL, Register.ADDRESS, Register.POSITION, 2)
+
+        def embed(t: int) -> None:
+            row = x.first + t * x.stride
+            e.add("LDG", writes=[e.span(row, dim)], a=v.prompt_at + 4 * t, ra=Register.ADDRESS, b=row, n=dim,
+                  table=v.embed_at, stride=v.embed_stride)
+
+        self._layers(parts, embed)
+        e.alu(Alu.ADD, Register.POSITION, Register.POSITION, sum(part.tokens for part in parts))
+        return top
+
+    def _layers(self, parts: Sequence[Part], embed: Callable[[int], None]) -> None:
         """`embed(t)` loads x of token t, with an address in ADDRESS; x through all layers; ends behind a barrier.
 
         Every part but the first begins a layer with its norm, behind the first tiles of the part before it. The first
         part ends a layer with the norm of the next one.
         """
         e, c, v, b = self.emit, self.config, self.vectors, self.buffers
-        first, *others = self.parts
+        first, *others = parts
         e.alu(Alu.ADD, Register.LAYERS, 0, c.layers)
         for register in (Register.WEIGHTS, Register.NORMS, Register.CACHE, Register.SCALES):
             e.alu(Alu.ADD, register)
         self._load_attn_norm(0)
-        for part in self.parts:
+        for part in parts:
             for t in range(part.tokens):
                 embed(part.first + t)
                 self._weigh(part.one(t), b.attn_norm, 0, c.dim)
         e.alu(Alu.MUL, Register.ADDRESS, Register.POSITION, v.rope_stride)
-        self._load(v.rope_at, Register.ADDRESS, first.rope.first, 4 * self.shapes.head * self.at_once)
+        tables = 4 * self.shapes.head * sum(part.tokens for part in parts)
+        self._load(v.rope_at, Register.ADDRESS, first.rope.first, tables)
         self._load_ffn_norm(0)
         self._load_scales(0)
         self._normalised(first, b.attn_norm, self.weights.qkv)
@@ -124,7 +158,7 @@ class StepEmitter:
         top = e.anchor()
         for part in others:
             self._later(part, partial(self._normalised, part, b.attn_norm, self.weights.qkv))
-        self._layer()
+        self._layer(parts)
         e.barrier()
         e.alu(Alu.ADD, Register.WEIGHTS, Register.WEIGHTS, self.weights.layer_bytes)
         e.alu(Alu.ADD, Register.NORMS, Register.NORMS, 2 * v.norm_stride)
@@ -149,28 +183,28 @@ class StepEmitter:
         at = self.vectors.scales_at + ahead * rows * self.vectors.scale_stride
         self._load(at, Register.SCALES, self.buffers.scales, rows * self.shapes.scale_row)
 
-    def _layer(self) -> None:
+    def _layer(self, parts: Sequence[Part]) -> None:
         """From behind the norm of the first part's `h`, and its quantisation."""
         w, b, s = self.weights, self.buffers, self.shapes
-        for part in self.parts:
+        for part in parts:
             self._product(part, w.qkv, part.qkv, self.attention[part].arrive)
-        for part in self.parts:
+        for part in parts:
             self._settle(part)
             self.attention[part].emit()
             self._quantise(part, w.o, part.attn, s.q_size)
             self._product(part, w.o, part.h, partial(self._add_branch, part, b.ffn_norm))
             self._later(part, partial(self._normalised, part, b.ffn_norm, w.gate_up))
-        for part in self.parts:
+        for part in parts:
             self._product(part, w.gate_up, part.ff, partial(self._gate, part))
             self._later(part, partial(self._quantise, part, w.down, part.gate, s.ffn))
         self._load_attn_norm(1)
         self._load_ffn_norm(1)
         self._load_scales(1)
-        for part in self.parts:
+        for part in parts:
             self._product(part, w.down, part.h, partial(self._add_branch, part, b.attn_norm))
-            if part is self.parts[0]:
+            if part is parts[0]:
                 self._later(part, partial(self._normalised, part, b.attn_norm, w.qkv))
-        for part in self.parts:
+        for part in parts:
             self._settle(part)
 
     def _later(self, part: Part, action: Callable[[], None]) -> None:

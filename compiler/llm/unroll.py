@@ -10,7 +10,8 @@ from golden.llm.executor import MASK, REGISTERS, alu
 from golden.llm.stream import kv_offsets
 from golden.params import LlmParams
 
-from .registers import DECODE, PREFILL
+from .prompt import PromptPlan
+from .registers import DECODE
 
 __all__ = ["DECODE_BUCKET", "PREFILL_BUCKET", "Expansion", "expand", "unrolled"]
 
@@ -139,11 +140,11 @@ def _channels(params: LlmParams, name: str, v: dict[str, int]) -> int:
     return 1
 
 
-def unrolled(params: LlmParams, words: Sequence[int], context: int, tokens: int) -> dict[str, dict[str, int]]:
+def unrolled(params: LlmParams, words: Sequence[int], context: int, plan: PromptPlan) -> dict[str, dict[str, int]]:
     """Size of straight-line programs for decode and prefill at all lengths up to `context`, beside the one image.
 
     Args:
-        tokens: of a prompt that the program takes at once.
+        plan: how the program takes a prompt.
 
     Returns:
         `per_length`: a program for each length, a load or store for each channel; `bucketed`: lengths up to the next
@@ -152,7 +153,7 @@ def unrolled(params: LlmParams, words: Sequence[int], context: int, tokens: int)
     """
     lengths = np.arange(1, context + 1)
     decode = np.stack([np.ones(context, np.int64), lengths - 1, np.full(context, DECODE)], 1)
-    prefill = np.stack([-(-lengths // tokens), np.zeros(context, np.int64), np.full(context, PREFILL)], 1)
+    prefill = np.array([plan.arguments(int(length)) for length in lengths])
     kinds = [(expand(params, words, decode), DECODE_BUCKET), (expand(params, words, prefill), PREFILL_BUCKET)]
     totals = {
         "per_length": sum(int(e.split.sum()) for e, _ in kinds),

@@ -5,6 +5,7 @@ import pytest
 
 from compiler.frontend import load_model
 from compiler.llm import compile_model
+from compiler.llm.prompt import PromptPlan
 from compiler.llm.registers import DECODE
 from compiler.llm.unroll import expand, unrolled
 from compiler.models import TINY
@@ -56,7 +57,7 @@ def test_expansion_is_what_the_executor_does(program):
 
 def test_buckets_take_the_program_of_their_longest_length(program):
     params, words = LlmParams.from_dict(program.manifest["params"]), program.instructions
-    sizes = unrolled(params, words, CONTEXT, program.manifest["prefill"]["tokens"])
+    sizes = unrolled(params, words, CONTEXT, PromptPlan.of(program.manifest))
     decode = [(1, min(end, CONTEXT) - 1, DECODE) for end in range(16, CONTEXT + 16, 16)]
     prefill = [prompt_run(program, [1] * end)[1] for end in (128, CONTEXT)]
     found = expand(params, words, np.array(decode + prefill))
