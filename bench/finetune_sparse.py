@@ -144,6 +144,11 @@ def batches(texts: torch.Tensor, args: argparse.Namespace) -> Iterator[torch.Ten
             yield texts[some].long()
 
 
+def rate_share(step: int, done: float) -> float:
+    """The learning rate as a share of its peak: a line up, then a cosine down, `done` being the share of training."""
+    return min(1.0, step / WARM_UP) * (LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * done)) / 2)
+
+
 def train(config: LlamaConfig, student: Student, texts: torch.Tensor, args: argparse.Namespace) -> None:
     """AdamW with a cosine schedule over the steps or the minutes, whichever end first; prints the divergence."""
     compiled = (lambda f: f) if args.eager else torch.compile
@@ -169,8 +174,7 @@ def train(config: LlamaConfig, student: Student, texts: torch.Tensor, args: argp
     began, done = time.monotonic(), 0.0
     report(0)
     for step, tokens in enumerate(batches(texts, args), 1):
-        rate = args.rate * min(1.0, step / WARM_UP)
-        rate *= LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * done)) / 2
+        rate = args.rate * rate_share(step, done)
         for group in optimiser.param_groups:
             group["lr"] = rate * group["share"]
         optimiser.zero_grad(set_to_none=True)
