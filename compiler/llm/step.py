@@ -148,12 +148,13 @@ class StepEmitter:
             for t in range(part.tokens):
                 embed(part.first + t)
                 self._weigh(part.one(t), b.attn_norm, 0, c.dim)
+            if part is first:
+                self._normalised(first, b.attn_norm, self.weights.qkv)
         e.alu(Alu.MUL, Register.ADDRESS, Register.POSITION, v.rope_stride)
         tables = 4 * self.shapes.head * sum(part.tokens for part in parts)
         self._load(v.rope_at, Register.ADDRESS, first.rope.first, tables)
         self._load_ffn_norm(0)
         self._load_scales(0)
-        self._normalised(first, b.attn_norm, self.weights.qkv)
         e.barrier()
         top = e.anchor()
         for part in others:
@@ -188,10 +189,8 @@ class StepEmitter:
         w, b, s = self.weights, self.buffers, self.shapes
         for part in parts:
             self._product(part, w.qkv, part.qkv, self.attention[part].arrive)
+            self._later(part, partial(self._attend, part))
         for part in parts:
-            self._settle(part)
-            self.attention[part].emit()
-            self._quantise(part, w.o, part.attn, s.q_size)
             self._product(part, w.o, part.h, partial(self._add_branch, part, b.ffn_norm))
             self._later(part, partial(self._normalised, part, b.ffn_norm, w.gate_up))
         for part in parts:
@@ -233,6 +232,11 @@ class StepEmitter:
         """Norm of x to `h`, quantised for `matrix`."""
         self._norm(part, weight)
         self._quantise(part, matrix, part.h, self.config.dim)
+
+    def _attend(self, part: Part) -> None:
+        """Attention, quantised for the matrix behind it."""
+        self.attention[part].emit()
+        self._quantise(part, self.weights.o, part.attn, self.shapes.q_size)
 
     def _weigh(self, part: Part, weight: Rows, row: int, count: int) -> None:
         """h = x * weight on `count` elements from `row` on, if that is what `_norm` starts from."""
