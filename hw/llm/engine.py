@@ -242,11 +242,17 @@ class LlmEngine(wiring.Component):
                 m.d.sync += self.counters[i].eq(self.counters[i] + 1)
 
     def _global_buffer(self, m, buffer, load, store, mpe, vector):
-        """The array writes first (it cannot wait), then the vector unit, then loads; stores read when that does not."""
+        """The array never waits, loads wait for the vector unit; stores read when that does not."""
         grant = Signal()
+        of_vector, of_load = (
+            Cat(u.write_elements & u.write_valid.replicate(self.params.sfu_lanes), u.write_row, u.write_data)
+            for u in (vector, load)
+        )
         m.d.comb += [
-            vector.write_ready.eq(~mpe.write_valid),
-            load.write_ready.eq(~mpe.write_valid & ~vector.write_valid),
+            vector.write_ready.eq(buffer.other_ready),
+            load.write_ready.eq(buffer.other_ready & ~vector.write_valid),
+            buffer.write.eq(Cat(mpe.write_valid.replicate(self.params.sfu_lanes), mpe.write_row, mpe.write_data)),
+            buffer.other.eq(Mux(vector.write_valid, of_vector, of_load)),
             buffer.a_row.eq(vector.a_row),
             buffer.a_read.eq(vector.read),
             vector.a_data.eq(buffer.a_data),
@@ -259,13 +265,6 @@ class LlmEngine(wiring.Component):
         ]
         with m.If(grant):
             m.d.comb += [buffer.b_row.eq(store.read_row), buffer.b_read.eq(1)]
-        for unit, elements in ((load, load.write_elements), (vector, vector.write_elements), (mpe, ~0)):
-            with m.If(unit.write_valid):
-                m.d.comb += [
-                    buffer.write_elements.eq(elements),
-                    buffer.write_row.eq(unit.write_row),
-                    buffer.write_data.eq(unit.write_data),
-                ]
 
     def _status(self, m, sequencer, tokens, mpe, vector, readers, writers):
         """First error or HALT ends the run; an aborted engine needs a reset before the next start."""

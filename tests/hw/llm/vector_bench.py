@@ -1,6 +1,6 @@
 """VectorUnit with its global buffer, so that a test can run instructions on known vectors."""
 
-from amaranth.hdl import Module, Mux
+from amaranth.hdl import Cat, Module, Mux
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -28,14 +28,14 @@ class VectorBench(wiring.Component):
         })
 
     def elaborate(self, platform):
-        m = Module()
+        m, p = Module(), self.params
         m.submodules.unit = unit = VectorUnit(self.params)
         m.submodules.buffer = buffer = GlobalBuffer(self.params)
         wiring.connect(m, wiring.flipped(self.command), unit.command)
         m.d.comb += [
-            buffer.write_elements.eq(Mux(unit.write_valid, unit.write_elements, 0)),
-            buffer.write_row.eq(unit.write_row), buffer.write_data.eq(unit.write_data),
-            unit.write_ready.eq(~self.array_valid),
+            buffer.other.eq(Cat(Mux(unit.write_valid, unit.write_elements, 0), unit.write_row, unit.write_data)),
+            unit.write_ready.eq(buffer.other_ready),
+            buffer.write.eq(Cat(self.array_valid.replicate(p.sfu_lanes), self.array_row, self.array_data)),
             buffer.a_read.eq(unit.read | self.peek), buffer.a_row.eq(unit.a_row), unit.a_data.eq(buffer.a_data),
             buffer.b_read.eq(unit.read), buffer.b_row.eq(unit.b_row), unit.b_data.eq(buffer.b_data),
             self.peek_data.eq(buffer.a_data),
@@ -44,11 +44,6 @@ class VectorBench(wiring.Component):
             self.exponents.eq(unit.exponents), self.best.eq(unit.best), self.busy.eq(unit.busy),
             self.illegal.eq(unit.illegal), self.finished.eq(unit.finished),
         ]
-        with m.If(self.array_valid):
-            m.d.comb += [
-                buffer.write_elements.eq(~0),
-                buffer.write_row.eq(self.array_row), buffer.write_data.eq(self.array_data),
-            ]
         with m.If(self.peek):
             m.d.comb += buffer.a_row.eq(self.peek_row)
         return m
