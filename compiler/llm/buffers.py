@@ -12,8 +12,8 @@ from .plan import Allocator, Shapes, ceil_to
 __all__ = ["Buffers", "Part"]
 
 
-KV_VECTORS = 8
-"""New rows of K and V that wait for the cache at once: their writes take longer than making them."""
+KV_RING = 8
+"""Heads of K and V that wait at most to be written to the cache: that takes longer than making them."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,6 @@ class Buffers:
 
         heads_apart = 1 if self.together else heads
         self.q_block = [blocks.take(s.k_blocks * heads_apart) for _ in ring]
-        kv_ring = range(max(self.RING, KV_VECTORS // tokens))
-        self.kv_block = [blocks.take(s.head // BLOCK // params.ksplit * tokens) for _ in kv_ring]
         self.p_block = [blocks.take(s.v_blocks * heads_apart) for _ in ring]
         self.q_slot = [slots.take(count) for _ in ring]
         self.p_slot = [slots.take(count) for _ in ring]
@@ -108,6 +106,9 @@ class Buffers:
                 x_block=blocks.take(inputs // BLOCK // params.ksplit), x_slot=slots.take(tokens),
             ))
             rows.used = max(attention.used, feed.used)
+        kv_blocks = s.head // BLOCK // params.ksplit * tokens
+        kv_ring = range(min(KV_RING, max(self.RING, (params.xbuf_blocks - blocks.used) // kv_blocks)))
+        self.kv_block = [blocks.take(kv_blocks) for _ in kv_ring]
         require("vmem_rows (global buffer)", rows.used, params.vmem_rows, "raise vmem_rows or shorten the context")
         require("xbuf_blocks (activation buffer)", blocks.used, params.xbuf_blocks, "raise xbuf_blocks")
 
