@@ -8,6 +8,7 @@ Pruned with SparseGPT on the way, where `--sparsity` is given; not rounded:
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
@@ -18,7 +19,7 @@ from compiler.frontend.huggingface import LAYER_NAMES, NAMES, SINGLE
 from compiler.frontend.model import LlamaConfig, Model, UnsupportedModelError, rope_pairs_from_halves
 from compiler.frontend.tokenizer import JsonTokenizer
 
-__all__ = ["write_folder"]
+__all__ = ["llama_settings", "write_folder"]
 
 
 def write_folder(model: Model, folder: Path) -> None:
@@ -43,13 +44,14 @@ def write_folder(model: Model, folder: Path) -> None:
             values = values[np.argsort(rope_pairs_from_halves(heads, config.head_dim))]
         tensors[stored[name]] = values.astype(np.float16)
     folder.mkdir(parents=True, exist_ok=True)
-    settings = _settings(config) | {"bos_token_id": tokenizer.bos_id, "eos_token_id": tokenizer.eos_id}
+    settings = llama_settings(config, tokenizer.bos_id, tokenizer.eos_id)
     (folder / "config.json").write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
     save_file(tensors, folder / SINGLE, metadata={"format": "pt"})
     tokenizer.inner.save(str(folder / "tokenizer.json"))
 
 
-def _settings(config: LlamaConfig) -> dict[str, object]:
+def llama_settings(config: LlamaConfig, bos_id: int | None, eos_id: int | list[int] | None) -> dict[str, Any]:
+    """config.json of a Llama whose weights are float16."""
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
@@ -67,6 +69,8 @@ def _settings(config: LlamaConfig) -> dict[str, object]:
         "attention_bias": False,
         "mlp_bias": False,
         "tie_word_embeddings": config.tied_head,
+        "bos_token_id": bos_id,
+        "eos_token_id": eos_id,
         "torch_dtype": "float16",
     }
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     Weights = dict[str, torch.Tensor]
 
-__all__ = ["angles", "block", "device_weights", "final_norm", "head", "hidden", "layer_weights", "where_and_type"]
+__all__ = ["angles", "block", "device_weights", "final_norm", "head", "hidden", "layer_weights", "rms_norm",
+           "where_and_type"]
 
 PARTS = ("attn_norm", "q", "k", "v", "o", "ffn_norm", "gate", "up", "down")
 

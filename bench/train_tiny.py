@@ -23,6 +23,10 @@ from safetensors.numpy import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.nn import functional
 
+from bench.huggingface_folder import llama_settings
+from bench.torch_llama import rms_norm
+from compiler.frontend.model import LlamaConfig
+
 DIM, HEADS, KV_HEADS, HEAD_DIM, FFN_DIM, LAYERS, VOCAB, CONTEXT = 100, 5, 1, 20, 260, 3, 509, 256
 ROPE_THETA, NORM_EPS = 10000.0, 1e-5
 SPARSE_KEEP, SPARSE_GROUP = 8, 16
@@ -77,10 +81,6 @@ class SparseLinear(torch.nn.Module):
         return functional.linear(x, self.weight - pruned)
 
 
-def rms_norm(x: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
-    return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + NORM_EPS) * gain
-
-
 def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
     """RoPE in the split-half convention of Hugging Face; x [batch, heads, T, HEAD_DIM], cos and sin [T, HEAD_DIM]."""
     first, second = x.chunk(2, dim=-1)
@@ -104,7 +104,7 @@ class Block(torch.nn.Module):
 
     def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
         batch, length, _ = x.shape
-        h = rms_norm(x, self.input_layernorm)
+        h = rms_norm(x, self.input_layernorm, NORM_EPS)
         q = self.q_proj(h).view(batch, length, HEADS, HEAD_DIM).transpose(1, 2)
         k = self.k_proj(h).view(batch, length, KV_HEADS, HEAD_DIM).transpose(1, 2)
         v = self.v_proj(h).view(batch, length, KV_HEADS, HEAD_DIM).transpose(1, 2)
@@ -113,7 +113,7 @@ class Block(torch.nn.Module):
         v = v.repeat_interleave(shared, dim=1)
         attended = functional.scaled_dot_product_attention(rotate(q, cos, sin), k, v, is_causal=True)
         x = x + self.o_proj(attended.transpose(1, 2).reshape(batch, length, HEADS * HEAD_DIM))
-        h = rms_norm(x, self.post_attention_layernorm)
+        h = rms_norm(x, self.post_attention_layernorm, NORM_EPS)
         return x + self.down_proj(functional.silu(self.gate_proj(h)) * self.up_proj(h))
 
 
@@ -135,7 +135,7 @@ class TinyLlama(torch.nn.Module):
         x = functional.embedding(tokens, self.embed_tokens)
         for block in self.blocks:
             x = block(x, self.cos[:length], self.sin[:length])
-        return rms_norm(x, self.norm) @ self.embed_tokens.T
+        return rms_norm(x, self.norm, NORM_EPS) @ self.embed_tokens.T
 
 
 def windows(ids: torch.Tensor, starts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -200,29 +200,12 @@ def save(model: TinyLlama, tokenizer: Tokenizer, folder: Path) -> None:
             part = "mlp" if name in ("gate_proj", "up_proj", "down_proj") else "self_attn"
             weight = child.weight * keep_mask(child.weight) if child.sparse else child.weight
             tensors[f"model.layers.{i}.{part}.{name}.weight"] = half(weight)
-    config = {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
-        "hidden_size": DIM,
-        "intermediate_size": FFN_DIM,
-        "num_hidden_layers": LAYERS,
-        "num_attention_heads": HEADS,
-        "num_key_value_heads": KV_HEADS,
-        "head_dim": HEAD_DIM,
-        "vocab_size": VOCAB,
-        "max_position_embeddings": CONTEXT,
-        "rope_theta": ROPE_THETA,
-        "rms_norm_eps": NORM_EPS,
-        "hidden_act": "silu",
-        "attention_bias": False,
-        "mlp_bias": False,
-        "tie_word_embeddings": True,
-        "bos_token_id": 0,
-        "eos_token_id": 0,
-        "torch_dtype": "float16",
-    }
+    config = LlamaConfig(
+        dim=DIM, ffn_dim=FFN_DIM, layers=LAYERS, heads=HEADS, kv_heads=KV_HEADS, head_dim=HEAD_DIM, vocab=VOCAB,
+        context=CONTEXT, rope_theta=ROPE_THETA, norm_eps=NORM_EPS, tied_head=True,
+    )
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    (folder / "config.json").write_text(json.dumps(llama_settings(config, 0, 0), indent=2) + "\n")
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     tokenizer.save(str(folder / "tokenizer.json"))
 

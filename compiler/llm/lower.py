@@ -39,16 +39,16 @@ def _words(shapes: Shapes, weights: WeightImages, vectors: VectorImage) -> tuple
 
     def fitting(base: int, sizes: list[dict[str, int]], emission: Callable[[StepEmitter], list[int]]):
         """Words and emitter of the first of `sizes` that fits."""
-        for size in sizes:
-            try:
-                emitter = StepEmitter(params, shapes, weights, vectors, base, **size)
-                words = emission(emitter)
-                require("imem_words (instructions)", base + len(words), params.imem_words, "raise imem_words")
-                return words, emitter
-            except DoesNotFitError:
-                if size is sizes[-1]:
-                    raise
-        raise AssertionError("no sizes")
+        size, *smaller = sizes
+        try:
+            emitter = StepEmitter(params, shapes, weights, vectors, base, **size)
+            words = emission(emitter)
+            require("imem_words (instructions)", base + len(words), params.imem_words, "raise imem_words")
+        except DoesNotFitError:
+            if not smaller:
+                raise
+            return fitting(base, smaller, emission)
+        return words, emitter
 
     heads = MOST_AT_ONCE if shapes.config.heads == shapes.config.kv_heads else tokens
     words, _ = fitting(1, [{"heads": most} for most in _halves(heads)], StepEmitter.decode)

@@ -1,8 +1,6 @@
 """A step of a Llama: some tokens in a row through all layers, and the arg-max behind the last one."""
 
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from golden.isa.llm import Alu, Binary
@@ -12,6 +10,7 @@ from .attention import AttentionEmitter
 from .buffers import Buffers, Part
 from .composites import activate, normalise
 from .emit import Emitter, Rows
+from .lookahead import Lookahead
 from .plan import Shapes
 from .product import multiply
 from .prompt import PromptPlan
@@ -23,15 +22,6 @@ __all__ = ["StepEmitter"]
 
 AHEAD = 2
 """Tiles that the array has in its queue before anything that waits for a tile's results can fill another queue."""
-
-
-@dataclass(frozen=True)
-class _Late:
-    """To be emitted when `due` tiles have been, or before what needs it of its part."""
-
-    part: Part
-    due: int
-    action: Callable[[], None]
 
 
 class StepEmitter:
@@ -61,8 +51,7 @@ class StepEmitter:
             for part in self.parts
         }
         self.at_once = parts * tokens
-        self.late = deque[_Late]()
-        self.tiles = 0
+        self.late = Lookahead(AHEAD)
 
     def decode(self) -> list[int]:
         """Words of a run with MODE = DECODE: token TOKEN at POSITION, then HALT."""
@@ -158,7 +147,7 @@ class StepEmitter:
         e.barrier()
         top = e.anchor()
         for part in others:
-            self._later(part, partial(self._normalised, part, b.attn_norm, self.weights.qkv))
+            self.late.add(part, partial(self._normalised, part, b.attn_norm, self.weights.qkv))
         self._layer(parts)
         e.barrier()
         e.alu(Alu.ADD, Register.WEIGHTS, Register.WEIGHTS, self.weights.layer_bytes)
@@ -189,44 +178,33 @@ class StepEmitter:
         w, b, s = self.weights, self.buffers, self.shapes
         for part in parts:
             self._product(part, w.qkv, part.qkv, self.attention[part].arrive)
-            self._later(part, partial(self._attend, part))
+            self.late.add(part, partial(self._attend, part))
         for part in parts:
             self._product(part, w.o, part.h, partial(self._add_branch, part, b.ffn_norm))
-            self._later(part, partial(self._normalised, part, b.ffn_norm, w.gate_up))
+            self.late.add(part, partial(self._normalised, part, b.ffn_norm, w.gate_up))
         for part in parts:
             self._product(part, w.gate_up, part.ff, partial(self._gate, part))
-            self._later(part, partial(self._quantise, part, w.down, part.gate, s.ffn))
+            self.late.add(part, partial(self._quantise, part, w.down, part.gate, s.ffn))
         self._load_attn_norm(1)
         self._load_ffn_norm(1)
         self._load_scales(1)
         for part in parts:
             self._product(part, w.down, part.h, partial(self._add_branch, part, b.attn_norm))
             if part is parts[0]:
-                self._later(part, partial(self._normalised, part, b.attn_norm, w.qkv))
+                self.late.add(part, partial(self._normalised, part, b.attn_norm, w.qkv))
         for part in parts:
-            self._settle(part)
-
-    def _later(self, part: Part, action: Callable[[], None]) -> None:
-        """Emit `action`, which works on `part`, once AHEAD more tiles are."""
-        self.late.append(_Late(part, self.tiles + AHEAD, action))
-
-    def _settle(self, part: Part) -> None:
-        """Emit what is left to do on `part`."""
-        while any(late.part is part for late in self.late):
-            self.late.popleft().action()
+            self.late.settle(part)
 
     def _product(self, part: Part, matrix: Matrix, out: Rows, then: Callable[[int, int], None]) -> None:
         """out = matrix * the quantised vectors of `part`; `then(first, count)` is to come for each tile's elements."""
-        self._settle(part)
+        self.late.settle(part)
         first = 0
         for i, rows in enumerate(matrix.rows):
             self._tile(part, matrix, i, out + first // self.emit.lanes, Register.WEIGHTS)
-            self.tiles += 1
+            self.late.tile()
             count = rows * self.params.row_groups
-            self._later(part, partial(then, first, count))
+            self.late.add(part, partial(then, first, count))
             first += count
-            while self.late[0].due <= self.tiles:
-                self.late.popleft().action()
 
     def _normalised(self, part: Part, weight: Rows, matrix: Matrix) -> None:
         """Norm of x to `h`, quantised for `matrix`."""
@@ -289,7 +267,7 @@ class StepEmitter:
         e, p, c, b = self.emit, self.params, self.config, self.buffers
         head, token = self.weights.head, self.parts[0].one()
         self._quantise(token, head, token.h, c.dim)
-        first, late = 0, []
+        first, late = 0, Lookahead(b.RING - 1)
 
         def fold(at: int, start: int, count: int) -> None:
             e.add("AMX", [e.span(at, count)], a=start, b=at, n=count, first=int(start == 0))
@@ -297,9 +275,8 @@ class StepEmitter:
         for i, rows in enumerate(head.rows):
             out = b.logits[i % b.RING]
             self._tile(token, head, i, Rows(out), 0)
-            for tile in late:
-                fold(*tile)
-            late = [(out, first, min(rows * p.row_groups, c.vocab - first))]
-            first += late[0][2]
-        for tile in late:
-            fold(*tile)
+            late.tile()
+            count = min(rows * p.row_groups, c.vocab - first)
+            late.add(head, partial(fold, out, first, count))
+            first += count
+        late.settle(head)

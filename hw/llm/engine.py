@@ -25,8 +25,6 @@ RESULTS = 1
 """Result words: the arg-max."""
 WATCHDOG_LOG2 = 17
 """A run in which 2**17 cycles long nothing is read from memory and no instruction is dispatched has failed."""
-OVERLAP = {"LD": LoadUnit.OVERLAP, "ST": StoreUnit.OVERLAP, "MV": 2, "MISC": VectorUnit.OVERLAP}
-"""How many instructions a unit works on at once."""
 VECTOR_OPERATIONS = {"VEC": Operation.VEC, "QNT": Operation.QNT, "AMX": Operation.AMX, "PUT": Operation.PUT}
 
 
@@ -158,7 +156,7 @@ class LlmEngine(wiring.Component):
     def _queues(self, m, sequencer, tokens, units):
         heads = {}
         for q, name in enumerate(QUEUES[:-1]):
-            queue = TokenQueue(ISA.bits, len(QUEUES), self.params.queue_depth, OVERLAP[name])
+            queue = TokenQueue(ISA.bits, len(QUEUES), self.params.queue_depth, units[name].OVERLAP)
             m.submodules[f"queue_{name.lower()}"] = queue
             wiring.connect(m, sequencer.queues[q], queue.i)
             head = Signal(instruction_layout(ISA, next(f.name for f in ISA.formats if f.queue == name)), name=name)

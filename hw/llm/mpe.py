@@ -45,6 +45,9 @@ class Mpe(wiring.Component):
             tokens; the array stands.
     """
 
+    OVERLAP = 2
+    """Instructions at once."""
+
     def __init__(self, params: LlmParams):
         self.params = p = params
         super().__init__({

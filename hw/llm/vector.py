@@ -59,6 +59,7 @@ class VectorUnit(wiring.Component):
     """
 
     OVERLAP = 4
+    """Instructions at once."""
 
     def __init__(self, params: LlmParams):
         self.params = p = params

@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from bench.compile_checkpoint import add_shape
+from bench.huggingface_folder import llama_settings
 from compiler.frontend.model import LlamaConfig
 
 if TYPE_CHECKING:
@@ -152,24 +153,7 @@ def write_gguf(
 
 def hf_settings(config: LlamaConfig) -> dict[str, Any]:
     """config.json of `config`."""
-    return {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
-        "hidden_size": config.dim,
-        "intermediate_size": config.ffn_dim,
-        "num_hidden_layers": config.layers,
-        "num_attention_heads": config.heads,
-        "num_key_value_heads": config.kv_heads,
-        "head_dim": config.head_dim,
-        "vocab_size": config.vocab,
-        "max_position_embeddings": config.context,
-        "rope_theta": config.rope_theta,
-        "rms_norm_eps": config.norm_eps,
-        "hidden_act": "silu",
-        "tie_word_embeddings": config.tied_head,
-        "bos_token_id": 1,
-        "eos_token_id": [2, 0],
-    }
+    return llama_settings(config, 1, [2, 0])
 
 
 def write_huggingface(

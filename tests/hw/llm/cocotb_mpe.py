@@ -14,7 +14,7 @@ from golden.llm.stream import BlockFormat
 from golden.params import BLOCK, LlmParams
 from hw.llm.layouts import block_layout, lane_layout
 from hw.llm.mpe import tile_command_layout
-from tests.hw.harness import parameters, reset, start, watchdog
+from tests.hw.harness import StreamSource, parameters, reset, start, watchdog
 from tests.hw.llm.lanes import random_lane
 
 CASES = [
@@ -40,6 +40,7 @@ class Bench:
         self.rng, self.random = np.random.default_rng(seed), random.Random(seed)
         self.golden = Executor(params, [], {})
         self.words, self.written, self.finished = [], [], 0
+        self.commands = StreamSource(dut, "command")
 
     async def begin(self):
         """Fill the activation buffers; then words and results flow."""
@@ -113,15 +114,7 @@ class Bench:
             "tile": tile | {"shared": int(tokens > 0)}, "out": fields["a"], "stride": fields["stride"],
             "base": fields["b"], "slot": fields["slot"], "tokens": tokens, "empty": int(fields["n"] == 0),
         }  # fmt: skip
-        layout = tile_command_layout(self.p)
-        self.dut.command__payload.value = layout.const(payload).as_value().value
-        self.dut.command__valid.value = 1
-        while True:
-            await FallingEdge(self.dut.clk)
-            if self.dut.command__ready.value == 1:
-                break
-        await RisingEdge(self.dut.clk)
-        self.dut.command__valid.value = 0
+        await self.commands.send([tile_command_layout(self.p).const(payload).as_value().value])
 
     def expect(self, fields, tokens):
         """Rows that golden writes, in order."""

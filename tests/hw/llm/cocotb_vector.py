@@ -14,7 +14,7 @@ from golden.llm.positions import UnderWay, check_independent
 from golden.llm.positions import repetitions as golden_repetitions
 from golden.params import BLOCK, LlmParams
 from hw.llm.vector import Operation, vector_layout
-from tests.hw.harness import parameters, reset, start, watchdog
+from tests.hw.harness import StreamSource, parameters, reset, start, watchdog
 
 NAMES = {"VEC": Operation.VEC, "QNT": Operation.QNT, "AMX": Operation.AMX, "PUT": Operation.PUT}
 
@@ -69,7 +69,8 @@ class Bench:
         ]
         await RisingEdge(self.dut.clk)
         competitor = cocotb.start_soon(self.compete()) if self.stall else None
-        sender = cocotb.start_soon(self.send([layout.const(v).as_value().value for _, v in commands]))
+        payloads = [layout.const(v).as_value().value for _, v in commands]
+        sender = cocotb.start_soon(StreamSource(self.dut, "command").send(payloads))
         await RisingEdge(self.dut.clk)
         busy = finished = 0
         while finished < len(commands):
@@ -87,16 +88,6 @@ class Bench:
             getattr(self.golden, f"_{name.lower()}")(v)
         if not self.stall:
             assert busy == self.cycles(commands), f"cycles of {commands}"
-
-    async def send(self, commands):
-        for command in commands:
-            self.dut.command__payload.value, self.dut.command__valid.value = command, 1
-            while True:
-                await FallingEdge(self.dut.clk)
-                if self.dut.command__ready.value == 1:
-                    break
-            await RisingEdge(self.dut.clk)
-            self.dut.command__valid.value = 0
 
     def cycles(self, commands):
         """Busy with `commands`, one or chained VECs of which only the last one reduces: VectorUnit's docstring."""
