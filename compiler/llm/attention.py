@@ -2,6 +2,7 @@
 
 from golden.isa.llm import Alu, Binary, Reduce, Unary
 from golden.llm.numerics import EX_MAX
+from golden.llm.stream import kv_together
 from golden.params import BLOCK, LlmParams
 
 from .buffers import Buffers, Part
@@ -60,11 +61,9 @@ class AttentionEmitter:
 
         if first == 0:
             self.arrived = 0
-        self._scales_place()
         if keys := new(0, q):
             self._turn(keys.start * s.head, len(keys) * s.head, 2)
-        for head in keys:
-            self._append(head, False)
+        self._append_heads(keys, False)
         if queries := new(q, v):
             self._turn(queries.start * s.head, len(queries) * s.head, 0)
         self.left = new(v, end)
@@ -88,10 +87,15 @@ class AttentionEmitter:
 
     def _append_values(self) -> None:
         """Of the heads that are left."""
-        self._scales_place()
-        for head in self.left:
-            self._append(head - self.config.kv_heads - self.config.heads, True)
+        first = self.config.kv_heads + self.config.heads
+        self._append_heads(range(self.left.start - first, self.left.stop - first), True)
         self.left = range(0)
+
+    def _append_heads(self, heads: range, value: bool) -> None:
+        if heads:
+            self._scales_place()
+        for head in heads:
+            self._append(head, value)
 
     def _groups(self) -> list[range]:
         """Query heads by group."""
@@ -140,14 +144,15 @@ class AttentionEmitter:
         scales = self._scale_row(head, value)
         row = e.span(scales, s.scale_row)
         place = self.weights.v_at if value else self.weights.k_at
-        for t in range(self.tokens):
+        e.add("PUT", [], [row], a=scales, rn=Register.POSITION, n=self.part.first, sa=b.kv_scale,
+              repeat=self.tokens - 1)
+        together = min(self.tokens & -self.tokens, kv_together(p, value))
+        for t in range(0, self.tokens, together):
             block = first + t * blocks
-            position = {"rn": Register.POSITION, "n": self.part.first + t}
-            e.add("PUT", [], [row], a=scales, **position, sa=b.kv_scale + t)
-            e.add("STK", [("xbuf", block, block + blocks)], [("cache", image, image + 1)],
-                  a=self.weights.cache_at + place[head], ra=Register.CACHE, b=block, **position, count=s.head,
-                  value=int(value), rows=s.v_rows if value else s.kv_rows,
-                  blocks=s.v_blocks if value else s.k_blocks)
+            e.add("STK", [("xbuf", block, block + together * blocks)], [("cache", image, image + 1)],
+                  a=self.weights.cache_at + place[head], ra=Register.CACHE, b=block, rn=Register.POSITION,
+                  n=self.part.first + t, count=s.head, value=int(value), rows=s.v_rows if value else s.kv_rows,
+                  blocks=s.v_blocks if value else s.k_blocks, repeat=together - 1, stride_b=blocks)
         e.add("STV", [row], [], a=self.vectors.scales_at + image * self.vectors.scale_stride, ra=Register.ADDRESS,
               b=scales, rb=Register.SCALE_ROW, n=self.tokens)
 

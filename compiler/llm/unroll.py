@@ -133,10 +133,7 @@ def _channels(params: LlmParams, name: str, v: dict[str, int]) -> int:
     if name == "LDW":
         return params.channels
     if name == "STK":
-        places = kv_offsets(
-            params, token=0, count=v["count"], by_column=bool(v["value"]), rows=v["rows"], blocks=v["blocks"]
-        )
-        return len(np.unique(places[:, 0]))
+        return len(np.unique(kv_offsets(params, {**v, "n": 0})[..., 0]))
     return 1
 
 

@@ -140,13 +140,17 @@ ISA = InstructionSet(
             "STK",
             4,
             "ST",
-            "Appends `count` INT8 numbers of the quantised vector at block B to the KV cache in place: "
-            "element e of token N goes to its byte of the lane image at byte address A.",
+            "Appends `count` INT8 numbers of quantised vectors to the KV cache in place: element e of token N + t goes "
+            "to its byte of the lane image at byte address A; the vector of token t = 0 .. `repeat` is at block "
+            "B + t * `stride_b`. The tokens must not leave the memory words of the first one: K those of "
+            "as many row groups as have a lane in a channel, V the numbers of a lane's share of a word.",
             (
                 Field("count", 128, 16, "numbers to append, a multiple of 16"),
                 Field("value", 160, 1, "0: rows are tokens (K), 1: columns are tokens (V)"),
                 Field("rows", 164, 7, "rows a chain in the image's tiles"),
                 Field("blocks", 172, 10, "blocks of 16 a column in the image's tiles"),
+                Field("repeat", 182, 4, "tokens behind the first one"),
+                Field("stride_b", 186, 12, "blocks added to B a token"),
             ),
         ),
         Format(
@@ -234,8 +238,11 @@ ISA = InstructionSet(
             "PUT",
             9,
             "MISC",
-            "Writes scalar `sa` to element N of the vector at row A.",
-            (Field("sa", 128, 5, "scalar"),),
+            "Writes scalar `sa` + t to element N + t of the vector at row A, t = 0 .. `repeat`.",
+            (
+                Field("sa", 128, 5, "scalar register of the first one"),
+                Field("repeat", 140, 4, "repetitions behind the first one"),
+            ),
         ),
         Format(
             "ALU",

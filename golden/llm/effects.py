@@ -38,10 +38,8 @@ def written(params: LlmParams, name: str, v: dict[str, int]) -> Written:
         case "STV":
             return Written(memory=tuple(("v", v["a"] + 4 * i) for i in range(v["n"])))
         case "STK":
-            offsets = kv_offsets(
-                params, token=v["n"], count=v["count"], by_column=bool(v["value"]), rows=v["rows"], blocks=v["blocks"]
-            )
-            return Written(memory=tuple((f"w{channel}", v["a"] + at) for channel, at in offsets.tolist()), width=1)
+            places = kv_offsets(params, v).reshape(-1, 2).tolist()
+            return Written(memory=tuple((f"w{channel}", v["a"] + at) for channel, at in places), width=1)
         case "MV" | "MM" if v["n"]:
             count = (v["n"] if v["grow"] else v["rows"]) * params.row_groups
             tokens, stride = (v["tokens"], v["stride"]) if name == "MM" else (1, 0)
@@ -56,6 +54,6 @@ def written(params: LlmParams, name: str, v: dict[str, int]) -> Written:
         case "AMX":
             return Written(best=True)
         case "PUT":
-            return Written(((v["a"] * lanes + v["n"], 1),))
+            return Written(((v["a"] * lanes + v["n"], v["repeat"] + 1),))
         case _:
             return Written()

@@ -206,14 +206,12 @@ class Executor:
         p = self.params
         if v["count"] % BLOCK:
             raise ValueError(f"count = {v['count']}: must be a multiple of {BLOCK}")
-        number = np.arange(v["count"] // BLOCK)
-        values = self.q[0, number % p.ksplit, v["b"] + number // p.ksplit].reshape(-1)
-        offsets = kv_offsets(
-            p, token=v["n"], count=v["count"], by_column=bool(v["value"]), rows=v["rows"], blocks=v["blocks"]
-        )
-        for (channel, offset), value in zip(offsets.tolist(), values.tolist(), strict=True):
+        number, token = np.arange(v["count"] // BLOCK), np.arange(v["repeat"] + 1)[:, None]
+        values = self.q[0, number % p.ksplit, v["b"] + token * v["stride_b"] + number // p.ksplit]
+        places = kv_offsets(p, v).reshape(-1, 2)
+        for (channel, offset), value in zip(places.tolist(), values.reshape(-1).tolist(), strict=True):
             self._slice(f"w{channel}", v["a"] + offset, 1)[0] = value & 0xFF
-        self.trace.bytes_written += v["count"]
+        self.trace.bytes_written += len(places)
 
     def _take_tile(self, v: dict[str, int]) -> _Tile:
         """The next tile of the lanes; constant ones (a whole load, with descriptors) are decoded once."""
@@ -356,8 +354,9 @@ class Executor:
         self.best = vector.arg_max(self._vector(v["b"], v["n"]), v["a"], None if v["first"] else self.best)
 
     def _put(self, v: dict[str, int]) -> None:
-        row, element = divmod(v["n"], self.params.sfu_lanes)
-        self.vmem[v["a"] + row, element] = self.scalars[v["sa"]]
+        for t in range(v["repeat"] + 1):
+            row, element = divmod(v["n"] + t, self.params.sfu_lanes)
+            self.vmem[v["a"] + row, element] = self.scalars[(v["sa"] + t) % SCALARS]
 
 
 def alu(op: Alu, a: Any, b: Any) -> Any:

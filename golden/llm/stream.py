@@ -16,6 +16,7 @@ needs much fewer beats than another would fill its FIFO with beats of later bloc
 *skip* descriptor makes such a lane drop beats, so that lanes never lie further apart than their FIFOs are deep.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,7 @@ __all__ = [
     "TileHeader",
     "kept_positions",
     "kv_offsets",
+    "kv_together",
 ]
 
 KEPT = (0, 1, 2, 4, 8, 12, 16)
@@ -134,22 +136,28 @@ def kept_positions(keep: np.ndarray, kept: int) -> np.ndarray:
     return np.sort(np.argsort(~keep, -1, kind="stable")[..., :kept], -1)
 
 
-def kv_offsets(params: LlmParams, *, token: int, count: int, by_column: bool, rows: int, blocks: int) -> np.ndarray:
-    """Where STK puts `count` numbers of a token: int64 [count, 2] of (channel, byte offset in the image).
+def kv_together(params: LlmParams, value: bool) -> int:
+    """Tokens, from a multiple of it on, whose numbers of K or V lie in the same memory words."""
+    return params.lane_bits // 8 if value else min(params.lanes_per_channel, params.row_groups)
 
-    Args:
-        by_column: False: the token is a row of the matrix (K), True: it is an input (V).
-        rows, blocks: rows a chain and blocks a column of one tile of the image.
+
+def kv_offsets(params: LlmParams, v: Mapping[str, int]) -> np.ndarray:
+    """Where STK with fields `v` puts its numbers: int64 [tokens, count, 2] of (channel, byte offset in the image).
+
+    Raises:
+        ValueError: the tokens do not lie in the same memory words.
     """
-    element = np.arange(count)
-    row, inp = (element, np.full(count, token)) if by_column else (np.full(count, token), element)
+    rows, blocks, together = v["rows"], v["blocks"], kv_together(params, bool(v["value"]))
+    if v["n"] % together + v["repeat"] >= together:
+        raise ValueError(f"tokens {v['n']} .. {v['n'] + v['repeat']}: must lie in the same {together}")
+    element, token = np.arange(v["count"])[None], v["n"] + np.arange(v["repeat"] + 1)[:, None]
+    row, inp = np.broadcast_arrays(*((element, token) if v["value"] else (token, element)))
     group, chain_row = row % params.row_groups, row // params.row_groups
     block = inp // BLOCK
     column, local = block % params.ksplit, block // params.ksplit
     tile = chain_row // rows + local // blocks
     bundle = (tile * blocks + local % blocks) * rows + chain_row % rows
     byte = bundle * BLOCK + inp % BLOCK
-    lane_bytes = params.lane_bits // 8
-    lane = column * params.row_groups + group
+    lane, lane_bytes = column * params.row_groups + group, params.lane_bits // 8
     offset = byte // lane_bytes * params.beat_bytes + lane % params.lanes_per_channel * lane_bytes + byte % lane_bytes
-    return np.stack([lane // params.lanes_per_channel, offset], 1)
+    return np.stack([lane // params.lanes_per_channel, offset], -1)

@@ -195,7 +195,7 @@ class LlmEngine(wiring.Component):
         m.d.comb += [command.gather.eq(is_a("LDG", "LD")), command.table.eq(ldg.table), command.stride.eq(ldg.stride)]
         stk, command = view("STK", "ST"), units["ST"].command.payload
         m.d.comb += [command.a.eq(stk.a), command.b.eq(stk.b), command.n.eq(stk.n), command.cache.eq(is_a("STK", "ST"))]
-        m.d.comb += [getattr(command, n).eq(getattr(stk, n)) for n in ("value", "rows", "blocks", "count")]
+        m.d.comb += [getattr(command, f.name).eq(getattr(stk, f.name)) for f in ISA.by_name("STK").fields]
         mm, command = view("MM", "MV"), units["MV"].command.payload
         is_mm = is_a("MM", "MV")
         m.d.comb += [command.tile[n].eq(getattr(mm, n)) for n in ("group_log2", "scaled", "minimum", "raw", "beats")]

@@ -14,20 +14,22 @@ __all__ = ["StoreUnit", "store_layout"]
 
 
 def store_layout(params: LlmParams) -> data.StructLayout:
-    """An ST instruction, operands resolved; STK: `n` is the token, `count` the numbers."""
+    """An ST instruction, operands resolved; STK: `n` is the first token, `count` the numbers of each."""
     return data.StructLayout({
         "cache": unsigned(1), "a": unsigned(32), "b": unsigned(32), "n": unsigned(32),
         "count": unsigned(16), "value": unsigned(1), "rows": unsigned(7), "blocks": unsigned(10),
+        "repeat": unsigned(4), "stride_b": unsigned(12),
     })
 
 
 class StoreUnit(wiring.Component):
-    """STV writes a row a beat, every 3 cycles. STK writes what of a block of 16 lies in a beat: 2 cycles, 3 a block's
-    first, 4 the instruction's.
+    """STV writes a row a beat, every 3 cycles. STK writes what of a block of 16 of every token lies in a beat: a cycle
+    a token and one more, another one for a block's first, two for the instruction's.
 
-    For K that is a lane's bytes (a block lies in one lane), for V a byte of up to 16 lanes (golden: `kv_offsets`).
-    `rows` and `blocks` are powers of two, `count` is a multiple of 16. N = 0, or `count` = 0, stores nothing. An
-    instruction has finished when all its writes are answered; the next one writes meanwhile.
+    For K that is a token's lane (a block lies in one lane), for V a byte of up to 16 lanes (golden: `kv_offsets`).
+    `rows` and `blocks` are powers of two, `count` is a multiple of 16, all tokens lie in the same words. N = 0, or
+    `count` = 0, stores nothing. An instruction has finished when all its writes are answered; the next one writes
+    meanwhile.
 
     Attributes:
         finished: strobe: the oldest instruction has. busy: there is one.
@@ -62,6 +64,9 @@ class StoreUnit(wiring.Component):
         m = Module()
         p = self.params
         held = Signal(store_layout(p), reset_less=True)  # a, b, n, count: of what is left
+        source = Signal(range(p.xbuf_blocks), reset_less=True)
+        token = Signal(range(max(p.row_groups, p.ksplit * BLOCK)), reset_less=True)
+        step = Signal(4)
         index = Signal(max(p.row_groups, p.ksplit * BLOCK).bit_length() - 1, reset_less=True)  # STK: of the element
         bundle = Signal(28, reset_less=True)
         data, strobes = Signal(p.axi_bits, reset_less=True), Signal(p.beat_bytes, reset_less=True)
@@ -73,7 +78,7 @@ class StoreUnit(wiring.Component):
             watch.answered.eq(self.answered),
             self.finished.eq(watch.finished),
             self.read_row.eq(held.b),
-            self.peek_block.eq(held.b),
+            self.peek_block.eq(source),
             *(writer.payload.data.eq(data) for writer in writers),
             *(writer.payload.strobe.eq(strobes) for writer in writers),
         ]
@@ -81,8 +86,8 @@ class StoreUnit(wiring.Component):
         row_mask = Signal(7, reset_less=True)
         m.d.sync += row_mask.eq(held.rows - 1)
         shifted_once, shifted_twice, jump = self._first_bundle(m, held, bundle, row_mask)
-        offset, channel = self._place(held, index, bundle)
-        cache_data, cache_strobes = self._beat(m, held, index, offset)
+        offset, channel = self._place(held.value, token, index, bundle)
+        cache_data, cache_strobes = self._beat(m, held.value, index, offset)
         through, block_ends, columns_end, rows_end = self._progress(held, index)
         row_last = (bundle[:7] | ~row_mask).all()
         low = (p.beat_bytes - 1).bit_length()
@@ -94,7 +99,8 @@ class StoreUnit(wiring.Component):
             with m.State("IDLE"):
                 m.d.comb += [self.command.ready.eq(1), self.busy.eq(watch.busy)]
                 with m.If(self.command.valid):
-                    m.d.sync += held.eq(self.command.payload)
+                    m.d.sync += [held.eq(self.command.payload), source.eq(self.command.payload.b),
+                                 token.eq(self.command.payload.n)]
                     m.next = "CLOSE"
                     with m.If(self.command.payload.cache & (self.command.payload.count != 0)):
                         m.next = "SHIFT"
@@ -119,23 +125,32 @@ class StoreUnit(wiring.Component):
                 m.d.sync += [index.eq(0), bundle.eq(shifted_once)]
                 m.next = "PLACE"
             with m.State("PLACE"):
-                m.d.sync += bundle.eq(shifted_twice)
+                m.d.sync += [bundle.eq(shifted_twice), source.eq(source + held.stride_b)]
                 m.next = "SPREAD"
             with m.State("PEEK"):
+                m.d.sync += source.eq(source + held.stride_b)
                 m.next = "SPREAD"
             with m.State("SPREAD"):
-                m.d.sync += [data.eq(cache_data), strobes.eq(cache_strobes), target.eq(held.a + offset),
-                             port.eq(channel)]
-                m.next = "PUT"
+                m.d.sync += [
+                    strobes.eq(cache_strobes | Mux(step == 0, 0, strobes)),
+                    target.eq(held.a + offset), port.eq(channel),
+                    source.eq(source + held.stride_b), token.eq(token + 1), step.eq(step + 1),
+                ]
+                for k in range(p.beat_bytes):
+                    with m.If(cache_strobes[k]):
+                        m.d.sync += data.word_select(k, 8).eq(cache_data.word_select(k, 8))
+                with m.If(step == held.repeat):
+                    m.d.sync += [source.eq(held.b), token.eq(held.n), step.eq(0)]
+                    m.next = "PUT"
             with m.State("PUT"):
                 for c, stream_out in enumerate(self.channels):
                     with m.If(port == c):
                         m.d.comb += [stream_out.valid.eq(1), accepted.eq(stream_out.ready)]
                 with m.If(accepted):
-                    m.d.sync += index.eq(through + 1)
+                    m.d.sync += [index.eq(through + 1), source.eq(source + held.stride_b)]
                     m.next = "SPREAD"
                     with m.If(block_ends):
-                        m.d.sync += held.count.eq(held.count - BLOCK)
+                        m.d.sync += [held.count.eq(held.count - BLOCK), source.eq(source + columns_end)]
                         m.next = "PEEK"
                         with m.If(held.count[4:] == 1):
                             m.next = "CLOSE"
@@ -184,11 +199,11 @@ class StoreUnit(wiring.Component):
         ]
         return Mux(held.value, block, chain_row >> rows_log2), bundle << shift | row_in, jump
 
-    def _place(self, held, index, bundle):
+    def _place(self, value, token, index, bundle):
         """(byte offset in the image, channel) of STK's element: golden.llm.stream.kv_offsets."""
         p = self.params
-        group = Mux(held.value, index, held.n)[: p.row_groups.bit_length() - 1]
-        place = Mux(held.value, held.n, index)[: 3 + p.ksplit.bit_length()]
+        group = Mux(value, index, token)[: p.row_groups.bit_length() - 1]
+        place = Mux(value, token, index)[: 3 + p.ksplit.bit_length()]
         byte, lane = Cat(place[:4], bundle), Cat(group, place[4:])
         lane_shift, lanes_log2 = (p.lane_bits // 8).bit_length() - 1, p.lanes_per_channel.bit_length() - 1
         return Cat(byte[:lane_shift], lane[:lanes_log2], byte[lane_shift:]), lane[lanes_log2:]
@@ -205,8 +220,8 @@ class StoreUnit(wiring.Component):
         through = index | Mux(held.value, self._lanes_a_beat - 1, p.lane_bits // 8 - 1)
         return through, *(through[: count.bit_length() - 1].all() for count in (BLOCK, BLOCK * p.ksplit, p.row_groups))
 
-    def _beat(self, m, held, index, offset):
-        """(data, strobes) of STK's beat from element `index` on."""
+    def _beat(self, m, value, index, offset):
+        """(data, strobes) of a token's part of STK's beat from element `index` on."""
         p = self.params
         lane_bytes, lanes = p.lane_bits // 8, self._lanes_a_beat
         block = Signal(BLOCK * 8)
@@ -220,8 +235,8 @@ class StoreUnit(wiring.Component):
         word = block.word_select(index[lane_bytes.bit_length() - 1 : 4], p.lane_bits)
         first_bytes = sum(1 << lane * lane_bytes for lane in range(lanes))
         return (
-            Mux(held.value, spread, word.replicate(p.lanes_per_channel)),
-            Mux(held.value, first_bytes, (1 << lane_bytes) - 1) << offset[: (p.beat_bytes - 1).bit_length()],
+            Mux(value, spread, word.replicate(p.lanes_per_channel)),
+            Mux(value, first_bytes, (1 << lane_bytes) - 1) << offset[: (p.beat_bytes - 1).bit_length()],
         )
 
     @staticmethod

@@ -44,7 +44,7 @@ class VectorUnit(wiring.Component):
     | VEC with a function | 15 more |
     | QNT | (R + 1) k + 7, k = rows of the blocks of one of R repetitions |
     | AMX | K + 2 + L |
-    | PUT | 1 |
+    | PUT | R, the repetitions |
 
     A chained VEC starts as soon as the rows before it are on their way (see ChainRule), repetitions below 8 rows
     counting 8. Everything else starts when nothing is under way.
@@ -209,6 +209,8 @@ class VectorUnit(wiring.Component):
         with m.If(quantiser.scanned):
             m.d.sync += [self.exponents[slot].eq(quantiser.exponent), slot.eq(slot + 1), to.eq(to + 1)]
         reduces = (command.operation == Operation.VEC) & (command.reduce != Reduce.NONE)
+        with m.If(putting & self.write_ready):
+            m.d.sync += [i.n.eq(i.n + 1), i.sa.eq(i.sa + 1), i.repeat.eq(i.repeat - 1)]
         with m.If(start):
             m.d.sync += i.eq(command)
             with m.If(reduces | (command.operation == Operation.QNT)):
@@ -229,7 +231,7 @@ class VectorUnit(wiring.Component):
                    & command.chained & ~(reduces & reducing))
             ),
             putting.eq(alone & (i.operation == Operation.PUT)),
-            finished_alone.eq((putting & self.write_ready) | (arg_max.done & ce) | quantiser.done),
+            finished_alone.eq((putting & self.write_ready & (i.repeat == 0)) | (arg_max.done & ce) | quantiser.done),
             order.taken.eq(start),
             order.kind.eq(reduces),
             order.through.eq(

@@ -26,6 +26,7 @@ def run(*lines):
     ("STV a=4080 n=5", r"port v: 0xff0 \+ 20 leaves the image of 4096 bytes"),
     ("LDV a=4096 n=4", r"port v: 0x1000 \+ 16 leaves the image of 4096 bytes"),
     ("STK count=24", "count = 24: must be a multiple of 16"),
+    ("STK n=14 repeat=2", "tokens 14 .. 16: must lie in the same"),
     ("VEC reduce=2", "N = 0: at least one element"),
     ("VEC store=1", "N = 0: at least one element"),
     ("QNT pad=4", "N = 0: at least one element"),

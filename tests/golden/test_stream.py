@@ -67,6 +67,7 @@ def test_kv_bytes_never_collide(by_column):
     params = LlmParams(channels=2, ksplit=2)
     seen = set()
     for token in range(150):
-        offsets = kv_offsets(params, token=token, count=32, by_column=by_column, rows=4, blocks=8 if by_column else 1)
-        seen |= {tuple(pair) for pair in offsets.tolist()}
+        tile = {"rows": 4, "blocks": 8 if by_column else 1}
+        fields = {"n": token, "repeat": 0, "count": 32, "value": int(by_column), **tile}
+        seen |= {tuple(pair) for pair in kv_offsets(params, fields)[0].tolist()}
     assert len(seen) == 150 * 32

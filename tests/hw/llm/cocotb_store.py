@@ -8,6 +8,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from golden import float32 as f32
 from golden.llm.executor import Executor
+from golden.llm.stream import kv_together
 from golden.params import BLOCK, LlmParams
 from hw.fabric.answers import AnswerWatch
 from hw.fabric.axi import beat_layout
@@ -158,9 +159,19 @@ def appends(params, rng):
                 place = {"a": rng.randrange(8) * params.beat_bytes, "b": rng.randrange(8)}
                 of_one_tile = min(count, blocks * params.ksplit) * BLOCK
                 row = rng.randrange(3 * rows * params.row_groups)
-                yield {"rows": rows, "blocks": blocks, "value": 0, **place, "n": row, "count": of_one_tile}
+                yield {"rows": rows, "blocks": blocks, "value": 0, **place, **tokens(params, rng, row, False),
+                       "count": of_one_tile}
                 column = rng.randrange(300)
-                yield {"rows": rows, "blocks": blocks, "value": 1, **place, "n": column, "count": count * BLOCK}
+                yield {"rows": rows, "blocks": blocks, "value": 1, **place, **tokens(params, rng, column, True),
+                       "count": count * BLOCK}
+
+
+def tokens(params, rng, first, value):
+    """One token from `first` on, or as many as its words hold, or some."""
+    together = min(16, kv_together(params, value))
+    most = together - first % together
+    count = rng.choice([1, most, rng.randint(1, most)])
+    return {"n": first, "repeat": count - 1, "stride_b": rng.randrange((params.xbuf_blocks - 16) // count + 1)}
 
 
 @cocotb.test()
@@ -176,6 +187,7 @@ async def cache_rows_and_columns(dut, stall):
         bytes_of_lanes = min(BLOCK, params.lanes_per_channel, params.row_groups)
         assert beats == fields["count"] // (bytes_of_lanes if fields["value"] else params.lane_bits // 8)
         blocks = fields["count"] // BLOCK
-        assert stall or cycles <= 2 * beats + blocks + 5, f"{cycles} cycles for {beats} beats: {fields}"
+        most = (fields["repeat"] + 2) * beats + blocks + 5
+        assert stall or cycles <= most, f"{cycles} cycles for {beats} beats: {fields}"
     for task in tasks:
         task.cancel()

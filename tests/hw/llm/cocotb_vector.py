@@ -102,7 +102,7 @@ class Bench:
             earlier = v
         name, v = commands[-1]
         if name == "PUT":
-            return start + 1
+            return start + v["repeat"] + 1
         if name == "QNT":
             step = 1 << v["round_log2"]
             needed = -(-(v["n"] + v["pad"]) // BLOCK)
@@ -278,6 +278,16 @@ async def chains(bench, rng, reductions):
     assert chained > 150
 
 
+async def scalars_to_rows(bench, rng):
+    """PUT of several scalars, across rows and from the last scalar to the first."""
+    lanes = bench.p.sfu_lanes
+    for count in (1, 2, min(lanes + 1, 16), 16):
+        first, n = int(rng.choice([0, 7, SCALARS - 2])), int(rng.integers(2 * lanes))
+        await bench.fill(50, numbers(rng, 8 * lanes))
+        await bench.run("PUT", a=50, n=n, sa=first, repeat=count - 1)
+        await bench.compare(50, 8, f"PUT of {count} from {first} to {n}")
+
+
 async def negative_zero(bench):
     """A sum whose partials all flush to -0 is -0: nothing may be added to a partial that is not a row."""
     tiny = np.array([1.5 * 2.0**-126, -1.25 * 2.0**-126], np.float32)
@@ -357,6 +367,7 @@ async def vector_unit(dut):
         await watchdog(quantisations(bench, rng), 100_000)
         await watchdog(instructions(bench, rng), 200_000)
         await watchdog(repetitions(bench, rng), 200_000)
+        await watchdog(scalars_to_rows(bench, rng), 10_000)
         await watchdog(negative_zero(bench), 10_000)
         await watchdog(chains(bench, rng, False), 200_000)
         bench.stall = max(stall, 0.01)
