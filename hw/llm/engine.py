@@ -70,7 +70,7 @@ class LlmEngine(wiring.Component):
         m.submodules.store = store = StoreUnit(p)
         m.submodules.mpe = mpe = Mpe(p)
         m.submodules.vector = vector = VectorUnit(p)
-        m.submodules.buffer = buffer = GlobalBuffer(p)
+        m.submodules.buffer = buffer = GlobalBuffer(p, writers=3)
 
         readers, writers = [], []
         for name, read_port, write_port in [
@@ -242,15 +242,16 @@ class LlmEngine(wiring.Component):
     def _global_buffer(self, m, buffer, load, store, mpe, vector):
         """The array never waits, loads wait for the vector unit; stores read when that does not."""
         grant = Signal()
-        of_vector, of_load = (
-            Cat(u.write_elements & u.write_valid.replicate(self.params.sfu_lanes), u.write_row, u.write_data)
-            for u in (vector, load)
-        )
+        for writer, unit, elements in (
+            (0, mpe, ~0), (1, vector, vector.write_elements), (2, load, load.write_elements)
+        ):
+            m.d.comb += [
+                buffer.write[writer].elements.eq(Mux(unit.write_valid, elements, 0)),
+                buffer.write[writer].row.eq(unit.write_row),
+                buffer.write[writer].data.eq(unit.write_data),
+            ]
         m.d.comb += [
-            vector.write_ready.eq(buffer.other_ready),
-            load.write_ready.eq(buffer.other_ready & ~vector.write_valid),
-            buffer.write.eq(Cat(mpe.write_valid.replicate(self.params.sfu_lanes), mpe.write_row, mpe.write_data)),
-            buffer.other.eq(Mux(vector.write_valid, of_vector, of_load)),
+            Cat(vector.write_ready, load.write_ready).eq(buffer.ready[1:]),
             buffer.a_row.eq(vector.a_row),
             buffer.a_read.eq(vector.read),
             vector.a_data.eq(buffer.a_data),

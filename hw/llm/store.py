@@ -89,7 +89,8 @@ class StoreUnit(wiring.Component):
         offset, channel = self._place(held.value, token, index, bundle)
         cache_data, cache_strobes = self._beat(m, held.value, index, offset)
         through, block_ends, columns_end, rows_end = self._progress(held, index)
-        row_last = (bundle[:7] | ~row_mask).all()
+        row_last = Signal(reset_less=True)
+        m.d.sync += row_last.eq((bundle[:7] | ~row_mask).all())
         low = (p.beat_bytes - 1).bit_length()
         target, port = Signal(32, reset_less=True), Signal(range(max(2, p.channels)), reset_less=True)
         for c, stream_out in enumerate(self.channels):

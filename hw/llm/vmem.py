@@ -1,6 +1,6 @@
 """Global buffer: rows of binary32 that never leave the chip in a decode step."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -20,24 +20,22 @@ def write_layout(params: LlmParams) -> data.StructLayout:
 
 
 class GlobalBuffer(wiring.Component):
-    """Two read ports and two write ports; a read takes one cycle and holds while not enabled.
+    """Two read ports and `writers` write ports; a read takes one cycle and holds while not enabled.
 
-    Even and odd rows lie in memories of their own, two copies of each. Both ports write in the same cycle if one row is
-    even and the other odd, so that two units that write rows in order wait for each other once at most.
-    Reading a row in the cycle that writes it gives the old row.
+    Even and odd rows lie in memories of their own, two copies of each, and each takes a row a cycle: two units that
+    write rows in order wait for each other once at most. Reading a row in the cycle that writes it gives the old row.
 
     Attributes:
-        write: always done. other: done if `other_ready`, which depends on its row alone.
+        write: the first one before the second. ready: a write is done: none of those before it has a row of its parity.
     """
 
-    def __init__(self, params: LlmParams):
-        self.params = params
+    def __init__(self, params: LlmParams, writers: int):
+        self.params, self.writers = params, writers
         row, width = range(params.vmem_rows), params.sfu_lanes * 32
         super().__init__(
             {
-                "write": In(write_layout(params)),
-                "other": In(write_layout(params)),
-                "other_ready": Out(1),
+                "write": In(write_layout(params)).array(writers),
+                "ready": Out(writers),
                 "a_read": In(1),
                 "a_row": In(row),
                 "a_data": Out(width),
@@ -50,17 +48,15 @@ class GlobalBuffer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         p = self.params
-        m.d.comb += self.other_ready.eq(~self.write.elements.any() | (self.write.row[0] != self.other.row[0]))
-        banks = []
-        for bank in (0, 1):
-            done = Signal(write_layout(p), name=f"write_{bank}")
-            with m.If(self.write.elements.any() & (self.write.row[0] == bank)):
-                m.d.comb += done.eq(self.write)
-            with m.Else():
-                m.d.comb += done.eq(self.other)
-                with m.If(self.other.row[0] != bank):
-                    m.d.comb += done.elements.eq(0)
-            banks.append(done)
+        banks = [Signal(write_layout(p), name=f"write_{bank}") for bank in (0, 1)]
+        for number in reversed(range(self.writers)):
+            write, before = self.write[number], [self.write[i] for i in range(number)]
+            m.d.comb += self.ready[number].eq(
+                ~Cat(*(other.elements.any() & (other.row[0] == write.row[0]) for other in before)).any()
+            )
+            for bank, done in enumerate(banks):
+                with m.If(write.elements.any() & (write.row[0] == bank)):
+                    m.d.comb += done.eq(write)
         for port in ("a", "b"):
             read, row = getattr(self, f"{port}_read"), getattr(self, f"{port}_row")
             odd, words = Signal(name=f"{port}_odd", reset_less=True), []

@@ -1,6 +1,6 @@
 """Which rows of the global buffer a vector instruction touches, cycle by cycle."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -70,42 +70,48 @@ class RowWalk(wiring.Component):
         p, i, command = self.params, self.i, self.command
         lane_bits = p.sfu_lanes.bit_length() - 1
         address = range(p.vmem_rows)
-        n = Signal(range(2 * p.vmem_rows * p.sfu_lanes), reset_less=True)
+        more = Signal(range(2 * p.vmem_rows * p.sfu_lanes), reset_less=True)  # elements of the next repetition - 1
         at, row_b = Signal(range(2 * p.vmem_rows), reset_less=True), Signal(address, reset_less=True)
         base_a, base_b, base_c = (Signal(address, name=f"base_{x}", reset_less=True) for x in "abc")
         done = Signal(4, reset_less=True)
-        whole, rows, slots = Signal.like(at), Signal.like(at), Signal.like(at)
-        ends, final, filled = Signal(), Signal(), Signal()
+        last_row, last_slot = Signal.like(at), Signal.like(at)
+        tail, past = Signal(p.sfu_lanes, reset_less=True), Signal()  # tail: the last row's elements that count
+        turn = Signal(address, reset_less=True)
+        is_last, ends, final = Signal(), Signal(), Signal()
         m.d.comb += [
-            filled.eq((i.reduce == Reduce.SUM) | i.chained),
-            whole.eq(n >> lane_bits),
-            rows.eq(whole + n[:lane_bits].any()),
-            slots.eq(Mux(filled & (rows < PARTIALS), PARTIALS, rows)),
-            ends.eq(at + 1 >= slots),
+            is_last.eq(at == last_row),
+            ends.eq(at == last_slot),
             final.eq(ends & (done == i.repeat)),
             self.row_a.eq(base_b + at),
             self.row_b.eq(base_c + row_b),
-            self.tag.live.eq(Cat(*(
-                (at < whole) | ((at == whole) & (k < n[:lane_bits])) for k in range(p.sfu_lanes)
-            ))),
+            self.tag.live.eq(Mux(past, 0, Mux(is_last, tail, ~0))),
             self.tag.row.eq(base_a + at),
-            self.tag.real.eq(at < rows),
+            self.tag.real.eq(~past),
             self.tag.first.eq(at == 0),
-            self.tag.last.eq(at + 1 == rows),
+            self.tag.last.eq(is_last),
             self.tag.final.eq(final),
             self.tag.opens.eq(at < PARTIALS),
-            self.tag.closes.eq(at + PARTIALS >= slots),
+            self.tag.closes.eq(at + PARTIALS > last_slot),
             self.tag.ends.eq(ends),
             self.tag.partial.eq(at),
         ]
+
+        def repetition(more, filled):
+            """Begins one of an element and so many more."""
+            last, short = Signal.like(at), Signal()
+            m.d.comb += [last.eq(more >> lane_bits), short.eq(last < PARTIALS)]
+            return [
+                at.eq(0), row_b.eq(0), past.eq(0), last_row.eq(last),
+                last_slot.eq(Mux(filled & short, PARTIALS - 1, last)), tail.eq(~(~1 << more[:lane_bits])),
+            ]
+
         with m.If(self.valid & self.ce):
-            m.d.sync += [at.eq(at + 1), row_b.eq(Mux(row_b + 1 == i.period, 0, row_b + 1))]
+            m.d.sync += [at.eq(at + 1), row_b.eq(Mux(row_b == turn, 0, row_b + 1)), past.eq(past | is_last)]
             with m.If(ends):
                 m.d.sync += [
-                    at.eq(0),
-                    row_b.eq(0),
+                    *repetition(more, (i.reduce == Reduce.SUM) | i.chained),
                     done.eq(done + 1),
-                    n.eq(n + i.n_step),
+                    more.eq(more + i.n_step),
                     base_a.eq(base_a + i.stride_a),
                     base_b.eq(base_b + i.stride_b),
                     base_c.eq(base_c + i.stride_c),
@@ -116,11 +122,11 @@ class RowWalk(wiring.Component):
                 m.d.sync += self.valid.eq(0)
         with m.If(self.start):
             m.d.sync += [
+                *repetition((command.n - 1)[: len(more)], (command.reduce == Reduce.SUM) | command.chained),
                 self.valid.eq(1),
-                at.eq(0),
-                row_b.eq(0),
                 done.eq(0),
-                n.eq(command.n),
+                more.eq(command.n - ~command.n_step),
+                turn.eq(command.period - 1),
                 base_a.eq(command.a),
                 base_b.eq(command.b),
                 base_c.eq(command.b_row),

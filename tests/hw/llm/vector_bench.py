@@ -30,12 +30,12 @@ class VectorBench(wiring.Component):
     def elaborate(self, platform):
         m, p = Module(), self.params
         m.submodules.unit = unit = VectorUnit(self.params)
-        m.submodules.buffer = buffer = GlobalBuffer(self.params)
+        m.submodules.buffer = buffer = GlobalBuffer(self.params, writers=2)
         wiring.connect(m, wiring.flipped(self.command), unit.command)
         m.d.comb += [
-            buffer.other.eq(Cat(Mux(unit.write_valid, unit.write_elements, 0), unit.write_row, unit.write_data)),
-            unit.write_ready.eq(buffer.other_ready),
-            buffer.write.eq(Cat(self.array_valid.replicate(p.sfu_lanes), self.array_row, self.array_data)),
+            buffer.write[1].eq(Cat(Mux(unit.write_valid, unit.write_elements, 0), unit.write_row, unit.write_data)),
+            unit.write_ready.eq(buffer.ready[1]),
+            buffer.write[0].eq(Cat(self.array_valid.replicate(p.sfu_lanes), self.array_row, self.array_data)),
             buffer.a_read.eq(unit.read | self.peek), buffer.a_row.eq(unit.a_row), unit.a_data.eq(buffer.a_data),
             buffer.b_read.eq(unit.read), buffer.b_row.eq(unit.b_row), unit.b_data.eq(buffer.b_data),
             self.peek_data.eq(buffer.a_data),
