@@ -9,6 +9,7 @@ import cocotb
 
 from bench.sim_speed import IMAGE, PRODUCTS, PROGRAM, workload
 from golden.params import LlmParams
+from hw.llm.engine import LlmEngine
 from tests.hw.harness import parameters, start
 from tests.hw.shell.axi_top import HALTED, Engine
 
@@ -18,7 +19,7 @@ async def products(dut):
     """parameters: params, result (JSON file for [cycles, seconds])."""
     options = parameters()
     params = LlmParams.from_dict(options["params"])
-    engine = Engine(dut, params, image_bytes=IMAGE)
+    engine = Engine(dut, LlmEngine(params), image_bytes=IMAGE)
     logging.getLogger("cocotb.axi_top").setLevel("WARNING")  # a line of log a burst would be counted too
     await start(dut)
     images, program, _ = workload(params)

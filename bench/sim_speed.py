@@ -18,6 +18,7 @@ from golden.isa.llm import ISA
 from golden.llm.encode import encode_lanes
 from golden.llm.stream import BlockFormat, LaneMatrix
 from golden.params import BLOCK, LlmParams
+from hw.llm.engine import LlmEngine
 from sim.device import RtlDevice
 from tests.hw.shell.axi_top import run_top
 
@@ -62,7 +63,7 @@ def harness_run(params: LlmParams) -> tuple[int, float]:
     """(cycles, seconds)"""
     images, program, _ = workload(params)
     device = RtlDevice()
-    device.load(Program({"params": params.to_dict(), "program_address": PROGRAM}, program, images, {}))
+    device.load(Program({"engine": "llm", "params": params.to_dict(), "program_address": PROGRAM}, program, images, {}))
     began = time.perf_counter()
     cycles = device.run((PRODUCTS["harness"],)).cycles
     assert cycles is not None
@@ -72,7 +73,7 @@ def harness_run(params: LlmParams) -> tuple[int, float]:
 def cocotb_run(params: LlmParams) -> tuple[int, float]:
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result.json"
-        run_top(params, "bench.cocotb_speed", parameters={"result": str(result)}, optimise="-O2")
+        run_top(LlmEngine, params, "bench.cocotb_speed", parameters={"result": str(result)}, optimise="-O2")
         return tuple(json.loads(result.read_text()))
 
 

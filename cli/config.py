@@ -10,36 +10,39 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.output import Output
-from golden.configs import LLM
-from golden.params import LlmParams
+from golden.engines import ENGINES
 
 if TYPE_CHECKING:
     from compiler.compress import Recipe
 
-__all__ = ["ConfigError", "add_config_option", "add_verbs", "load_config", "load_recipe", "schema"]
+__all__ = ["ConfigError", "add_config_option", "add_engine_option", "add_verbs", "load_config", "load_recipe", "schema"]
 
 TABLES = ("engine", "compress")
-DERIVED = ("chains", "row_groups", "lane_bits", "lanes_per_channel", "beat_bytes", "dsps")
+DEFAULT_ENGINE = "llm"
 
 
 class ConfigError(ValueError):
     """A configuration file that is not understood; the message names file, key and rule. Exit code 2."""
 
 
-def load_config(path: Path | None) -> LlmParams:
-    """Parameters from `path`, a file or a name of `golden.configs.LLM`; the defaults for keys not given, and for None.
+def load_config(path: Path | None, engine: str = DEFAULT_ENGINE) -> Any:
+    """Parameters of an engine from `path`, a file or a name of its `configs`; the defaults for keys not given, and for
+    None.
 
     Raises:
         ConfigError: no such file, not TOML, an unknown table or key, a value of wrong type or out of range.
     """
+    parameters, configs = ENGINES[engine].params, ENGINES[engine].configs
     if path is None:
-        return LlmParams()
-    engine = _table(path, "engine", LlmParams)
-    for key, value in engine.items():
+        return parameters()
+    if str(path) in configs:
+        return configs[str(path)]
+    table = _table(path, "engine", parameters, configs)
+    for key, value in table.items():
         if type(value) is not int:
             raise ConfigError(f"{path}: engine.{key} must be an integer, got {value!r}")
     try:
-        return LlmParams(**engine)
+        return parameters(**table)
     except ValueError as error:
         raise ConfigError(f"{path}: engine.{error}") from None
 
@@ -52,22 +55,25 @@ def load_recipe(path: Path | None) -> "Recipe":
     """
     from compiler.compress import Recipe, RecipeError
 
-    if path is None:
+    configs = ENGINES[DEFAULT_ENGINE].configs
+    if path is None or str(path) in configs:
         return Recipe()
     try:
-        return Recipe(**_table(path, "compress", Recipe))
+        return Recipe(**_table(path, "compress", Recipe, configs))
     except RecipeError as error:
         raise ConfigError(f"{path}: compress.{error}") from None
 
 
-def _table(path: Path, name: str, parameters: type) -> dict[str, Any]:
-    """Table `name` of the file, empty where there is none; its keys are fields of the dataclass `parameters`."""
-    if str(path) in LLM:
-        return LLM[str(path)].to_dict() if name == "engine" else {}
+def _table(path: Path, name: str, parameters: type, configs: Iterable[str]) -> dict[str, Any]:
+    """Table `name` of the file, empty where there is none; its keys are fields of the dataclass `parameters`.
+
+    Args:
+        configs: names that could have stood in place of a file.
+    """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}; names: {', '.join(LLM)}") from None
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}; names: {', '.join(configs)}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from None
     _check_keys(path, document, TABLES, "")
@@ -87,14 +93,14 @@ def _check_keys(path: Path, table: dict[str, Any], known: Iterable[str], prefix:
             raise ConfigError(f"{path}: unknown key {prefix}{key}; {advice}")
 
 
-def schema() -> dict[str, Any]:
-    """JSON Schema of a configuration file. Rules between parameters are checked when the file is read."""
+def schema(engine: str = DEFAULT_ENGINE) -> dict[str, Any]:
+    """JSON Schema of an engine's configuration file. Rules between parameters are checked when the file is read."""
     from compiler.compress import Recipe
 
-    engine = _properties(LlmParams)
-    for rule in engine.values():
+    numbers = _properties(ENGINES[engine].params)
+    for rule in numbers.values():
         rule["minimum"] = 1
-    tables = {"engine": engine, "compress": _properties(Recipe)}
+    tables = {"engine": numbers, "compress": _properties(Recipe)}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "lacuna configuration",
@@ -123,10 +129,15 @@ def _properties(parameters: type) -> dict[str, dict[str, Any]]:
 
 
 def add_config_option(parser: argparse.ArgumentParser) -> None:
+    names = ", ".join(name for engine in ENGINES.values() for name in engine.configs)
     parser.add_argument(
         "--config", type=Path, metavar="FILE",
-        help=f"TOML: engine parameters in [engine], the recipe in [compress]; or one of {', '.join(LLM)}",
+        help=f"TOML: engine parameters in [engine], the recipe in [compress]; or one of {names}",
     )  # fmt: skip
+
+
+def add_engine_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--engine", choices=tuple(ENGINES), default=DEFAULT_ENGINE, help=f"default {DEFAULT_ENGINE}")
 
 
 def add_verbs(verbs, common: argparse.ArgumentParser) -> None:
@@ -135,12 +146,15 @@ def add_verbs(verbs, common: argparse.ArgumentParser) -> None:
     show = actions.add_parser("show", parents=[common], help="the resolved configuration, as TOML")
     add_config_option(show)
     show.set_defaults(run=run_show)
-    actions.add_parser("schema", parents=[common], help="the JSON Schema").set_defaults(run=run_schema)
+    described = actions.add_parser("schema", parents=[common], help="the JSON Schema")
+    described.set_defaults(run=run_schema)
+    for action in (show, described):
+        add_engine_option(action)
 
 
 def run_show(args: argparse.Namespace, out: Output) -> int:
-    params = load_config(args.config)
-    derived = {name: getattr(params, name) for name in DERIVED}
+    params = load_config(args.config, args.engine)
+    derived = params.derived()
     lines = ["[engine]", *(f"{key} = {value}" for key, value in params.to_dict().items())]
     lines += ["", "# what follows from it:", *(f"# {key} = {value}" for key, value in derived.items())]
     out.result({"engine": params.to_dict(), "derived": derived}, lines)
@@ -148,5 +162,6 @@ def run_show(args: argparse.Namespace, out: Output) -> int:
 
 
 def run_schema(args: argparse.Namespace, out: Output) -> int:
-    out.result({"schema": schema()}, [out.dumps(schema())])
+    described = schema(args.engine)
+    out.result({"schema": described}, [out.dumps(described)])
     return 0

@@ -75,7 +75,7 @@ def run_llm(args: argparse.Namespace, out: Output) -> int:
     prompt = model.prompt if args.prompt is None else args.prompt
     count = args.max_new_tokens or model.tokens
     log.info("building the RTL in a second process")
-    building = Beside(build_rtl, params)
+    building = Beside(build_rtl, "llm", params)
     origin = {"model": file_hash(path), "recipe": asdict(recipe), "params": params.to_dict(), "context": model.context,
               "sources": source_hash("compiler", "golden")}  # fmt: skip
     key = key_of(origin)
@@ -88,7 +88,7 @@ def run_llm(args: argparse.Namespace, out: Output) -> int:
     golden = Beside(golden_run, PROGRAMS / key, tokens, count, tuple(tokenizer.stop_ids))
     with timed(seconds, "rtl_wait"):
         building.join()
-        build_rtl(params)
+        build_rtl("llm", params)
     args.output.mkdir(parents=True, exist_ok=True)
     trace = args.output / "trace.json"
     with timed(seconds, "simulate"):

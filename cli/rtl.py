@@ -2,45 +2,43 @@
 
 import argparse
 from dataclasses import asdict
-from importlib import resources
 from pathlib import Path
 
 from cli.config import add_config_option, load_config
 from cli.doctor import package_version
 from cli.output import Output, log
+from golden.engines import ENGINES
+from golden.params import EngineParams
 
-__all__ = ["add_verbs", "llm_files"]
+__all__ = ["add_verbs", "rtl_files"]
 
 
 def add_verbs(verbs, common: argparse.ArgumentParser) -> None:
     rtl = verbs.add_parser("rtl", parents=[common], help="write an engine's Verilog and register map")
-    rtl.add_argument("--engine", choices=("llm",), required=True)
+    rtl.add_argument("--engine", choices=tuple(ENGINES), required=True)
     rtl.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write")
     add_config_option(rtl)
     rtl.set_defaults(run=run_rtl)
 
 
-def llm_files(params) -> dict[str, str]:
-    """File name -> text: sources, the simulation twin of the DSP primitive, registers, instruction set."""
-    from golden.isa.llm import ISA
-    from hw.llm.engine import RESULTS
-    from hw.llm.sequencer import ARGUMENTS
-    from hw.shell.registers import COUNTERS, register_map
-    from hw.shell.top import generate_llm
+def rtl_files(engine: str, params: EngineParams) -> dict[str, str]:
+    """File name -> text: sources, the simulation twins of vendor primitives, registers, instruction set."""
+    from hw.engines import CORES
+    from hw.shell.top import generate
 
-    registers = register_map(params.channels + 1, ARGUMENTS, RESULTS, COUNTERS)
+    core = CORES[engine](params)
     return {
-        **generate_llm(params),
-        "simulation_only/dsp48e2.v": (resources.files("hw.fabric") / "dsp48e2.v").read_text(encoding="utf-8"),
-        "registers.json": Output.dumps([asdict(register) for register in registers]) + "\n",
-        "llm_isa.h": ISA.to_c_header(),
+        **generate(CORES[engine], params),
+        **{f"simulation_only/{twin.name}": twin.read_text(encoding="utf-8") for twin in core.TWINS},
+        "registers.json": Output.dumps([asdict(register) for register in core.registers]) + "\n",
+        f"{engine}_isa.h": ENGINES[engine].isa.to_c_header(),
     }
 
 
 def run_rtl(args: argparse.Namespace, out: Output) -> int:
-    params = load_config(args.config)
-    log.info("generating %s: %d chains, %d DSPs", args.engine, params.chains, params.dsps)
-    files = llm_files(params)
+    params = load_config(args.config, args.engine)
+    log.info("generating %s: %s", args.engine, ", ".join(f"{name} {value}" for name, value in params.derived().items()))
+    files = rtl_files(args.engine, params)
     record = {
         "engine": args.engine,
         "params": params.to_dict(),

@@ -1,9 +1,9 @@
 """Engine parameters: the one place that holds sizes. Frozen; an illegal value is a ValueError naming the rule."""
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Self
 
-__all__ = ["BLOCK", "LlmParams"]
+__all__ = ["BLOCK", "EngineParams", "LlmParams"]
 
 BLOCK = 16
 """M of N:M: inputs a sparse MUX chooses from, DSPs of a chain, rows of a block with one N."""
@@ -19,7 +19,32 @@ def _power_of_two(value: int) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LlmParams:
+class EngineParams:
+    """What all engines' parameters have: positive integers, and the dictionary that a manifest holds."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            _check(type(value) is int and value > 0, field.name, value, "must be a positive integer")
+
+    def to_dict(self) -> dict[str, int]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Raises ValueError for an unknown name or an illegal value."""
+        known = [field.name for field in fields(cls)]
+        for key, value in values.items():
+            _check(key in known, key, value, f"unknown parameter; there are {', '.join(known)}")
+        return cls(**values)
+
+    def derived(self) -> dict[str, int]:
+        """What follows from the parameters, by name."""
+        return {name: getattr(self, name) for name, value in vars(type(self)).items() if isinstance(value, property)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LlmParams(EngineParams):
     """One computing core of the LLM engine.
 
     Attributes:
@@ -57,9 +82,7 @@ class LlmParams:
     outstanding: int = 4
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            _check(type(value) is int and value > 0, field.name, value, "must be a positive integer")
+        super().__post_init__()
         _check(self.axi_bits in (256, 512), "axi_bits", self.axi_bits, "must be 256 or 512")
         _check(self.planes in (1, 2), "planes", self.planes, "must be 1 or 2")
         _check(_power_of_two(self.channels), "channels", self.channels, "must be a power of two")
@@ -138,13 +161,3 @@ class LlmParams:
     @property
     def dsps(self) -> int:
         return self.chains * BLOCK
-
-    def to_dict(self) -> dict[str, int]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "LlmParams":
-        known = [field.name for field in fields(cls)]
-        for key, value in values.items():
-            _check(key in known, key, value, f"unknown parameter; there are {', '.join(known)}")
-        return cls(**values)

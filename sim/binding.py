@@ -1,6 +1,7 @@
 """An engine's RTL under Verilator, from Python, with the feel of PyVerilator.
 
-    engine = Engine.build([verilog_text], top="lacuna_llm", channels=4, axi_bits=512, timing="hbm2")
+    engine = Engine.build([verilog_text], top="lacuna_llm", port_names=["w0", "v"], axi_bits=512,
+                          timing="hbm2")
     engine.write_memory("w0", 0, weights)
     engine.write_register(0x10, argument)
     engine.start()
@@ -83,11 +84,11 @@ class Engine:
         self.reset()
 
     @classmethod
-    def build(cls, verilog_sources, top, channels, axi_bits, *, blocks=(), trace=False, randomize=False, busy=False,
+    def build(cls, verilog_sources, top, port_names, axi_bits, *, blocks=(), trace=False, randomize=False, busy=False,
               **options):
         """Build, or take from the cache, and create; `options` as of the constructor."""
         library = build_engine(
-            verilog_sources, top, channels, axi_bits, blocks=blocks, trace=trace, randomize=randomize, busy=busy
+            verilog_sources, top, port_names, axi_bits, blocks=blocks, trace=trace, randomize=randomize, busy=busy
         )
         return cls(library, **options)
 

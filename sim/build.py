@@ -1,6 +1,6 @@
 """Build a verilated engine with the harness into one shared library, cached in `build/rtl/<hash>/`.
 
-    library = build_engine([verilog_text], top="lacuna_llm", channels=4, axi_bits=512)
+    library = build_engine([verilog_text], top="lacuna_llm", port_names=["w0", "v"], axi_bits=512)
 
 The hash covers the Verilog, the harness, the options and the versions of the tools. Safe under pytest-xdist: a file
 lock a build, work in a directory of its own, rename at the end. `-Wall`; every warning that `verilator.vlt` does not
@@ -44,16 +44,16 @@ class ToolFailedError(RuntimeError):
         super().__init__(f"{tool} failed, log {log}:\n" + "\n".join(text[-lines:]))
 
 
-def build_engine(verilog_sources, top, channels, axi_bits, *, blocks=(), trace=False, randomize=False, busy=False):
+def build_engine(verilog_sources, top, port_names, axi_bits, *, blocks=(), trace=False, randomize=False, busy=False):
     """Path of the shared library of module `top`.
 
-    `verilog_sources`: Verilog texts. `channels`: AXI masters m_axi_w0_ and on; m_axi_v_ is always there. `trace`:
+    `verilog_sources`: Verilog texts. `port_names`: of the AXI masters, `w0` for m_axi_w0_ and on. `trace`:
     `Engine.trace` writes VCD (slower). `blocks`: modules to verilate once, however often they are instantiated (not
     with `trace`, which would not see into them). `randomize`: registers without a reset value start at random values.
     `busy`: the top has an output `busy_o` with a bit for each unit, for `Engine.record`.
     """
-    if channels < 0:
-        raise ValueError(f"channels {channels}: must not be negative")
+    if not port_names or not all(name.isidentifier() for name in port_names):
+        raise ValueError(f"port_names {port_names}: at least one, each an identifier")
     if axi_bits not in AXI_BITS:
         raise ValueError(f"axi_bits {axi_bits}: one of {', '.join(map(str, AXI_BITS))}")
     if isinstance(verilog_sources, str):
@@ -68,7 +68,7 @@ def build_engine(verilog_sources, top, channels, axi_bits, *, blocks=(), trace=F
     if trace:
         options.append("--trace-vcd")
         flags.append("-DLACUNA_TRACE")
-    ports = ports_header(channels, axi_bits) + ("#define LACUNA_BUSY\n" if busy else "")
+    ports = ports_header(port_names, axi_bits) + ("#define LACUNA_BUSY\n" if busy else "")
     digest = _digest([*verilog_sources, *options, *flags, *LINK_FLAGS, ports, waivers, *_harness(),
                       *tool_versions()])
 
@@ -101,10 +101,9 @@ def build_memory_model():
         "g++", [*flags, "-o", "memory.so", str(HERE / "harness.cpp")], work, os.environ))
 
 
-def ports_header(channels, axi_bits):
+def ports_header(port_names, axi_bits):
     """Text of `ports.h`: the AXI masters of the top module."""
-    names = [*(f"w{channel}" for channel in range(channels)), "v"]
-    entries = " ".join(f"X({name}, m_axi_{name}_)" for name in names)
+    entries = " ".join(f"X({name}, m_axi_{name}_)" for name in port_names)
     return f"#define LACUNA_BEAT_BYTES {axi_bits // 8}\n#define LACUNA_PORTS(X) {entries}\n"
 
 

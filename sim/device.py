@@ -8,9 +8,8 @@ from typing import Protocol
 import numpy as np
 
 from compiler.program import Program
-from golden.isa.llm import ISA, QUEUES
-from golden.llm.executor import Executor
-from golden.params import LlmParams
+from golden.engines import ENGINES
+from golden.params import EngineParams
 
 from .trace import chrome_trace
 
@@ -47,22 +46,19 @@ class Device(Protocol):
 
 
 class GoldenDevice:
-    """The NumPy executor; exact, no notion of time."""
+    """The engine's NumPy executor; exact, no notion of time."""
 
     def load(self, program: Program) -> None:
         self.images = {port: image.copy() for port, image in program.images.items()}
-        params = LlmParams.from_dict(program.manifest["params"])
-        self.executor = Executor(params, program.instructions, self.images)
+        model = ENGINES[program.manifest["engine"]]
+        self.executor = model.load(program.manifest["params"], program.instructions, self.images)
 
     def write(self, port: str, address: int, data: bytes) -> None:
         self.images[port][address : address + len(data)] = np.frombuffer(data, np.uint8)
 
     def run(self, arguments: tuple[int, ...]) -> Outcome:
         self.executor.run(arguments)
-        trace = self.executor.trace
-        best = self.executor.best[1] if self.executor.best else 0
-        counters = {"macs": trace.macs, "bytes_read": trace.bytes_read, "bytes_written": trace.bytes_written}
-        return Outcome((best,), None, counters)
+        return Outcome(self.executor.results, None, self.executor.counters)
 
     def read(self, port: str, address: int, count: int) -> bytes:
         return self.images[port][address : address + count].tobytes()
@@ -82,18 +78,19 @@ class RtlDevice:
         self.memory, self.seed, self.max_cycles, self.watch = memory, seed, max_cycles, watch
 
     def load(self, program: Program) -> None:
-        from hw.shell.registers import COUNTERS, register_map
+        from hw.engines import CORES
 
         from .binding import Engine
         from .timing import HBM2_CHANNEL_BYTES
 
-        params = LlmParams.from_dict(program.manifest["params"])
+        name = program.manifest["engine"]
+        params = ENGINES[name].params.from_dict(program.manifest["params"])
+        self.core, self.word_bytes = CORES[name](params), ENGINES[name].isa.bits // 8
         self.engine = Engine(
-            build_rtl(params), timing=self.memory, seed=self.seed, clock_mhz=CLOCK_MHZ,
+            build_rtl(name, params), timing=self.memory, seed=self.seed, clock_mhz=CLOCK_MHZ,
             memory_bytes=max(HBM2_CHANNEL_BYTES, *map(len, program.images.values())),
         )
-        self.registers = {r.name: r.offset for r in register_map(params.channels + 1, 4, 1, COUNTERS)}
-        self.counter_names = COUNTERS
+        self.registers = {register.name: register.offset for register in self.core.registers}
         for port, image in program.images.items():
             self.engine.write_memory(port, 0, image)
         self.engine.reset()
@@ -103,7 +100,8 @@ class RtlDevice:
 
     def replace(self, words: list[int]) -> None:
         """Instructions that later runs execute in the program's place."""
-        self.write("v", self.program_at, b"".join(word.to_bytes(ISA.bits // 8, "little") for word in words))
+        code = b"".join(word.to_bytes(self.word_bytes, "little") for word in words)
+        self.write(self.core.ports[-1], self.program_at, code)
         self._write("program_words", len(words))
 
     def close(self) -> None:
@@ -126,18 +124,19 @@ class RtlDevice:
         self.engine.record(TRACE_EVENTS)
         self.engine.start()
         self.engine.run(self.max_cycles, self.watch)
-        counters = {name: self._read(f"count_{name}") for name in self.counter_names}
+        counters = {name: self._read(f"count_{name}") for name in self.core.COUNTERS}
         status = self._read("status")
         if status != HALTED:
             raise DeviceError(f"status {status}, instruction {self._read('pc')}, counters {counters}")
         self._write("program_words", 0)
         after = self._bytes()
         counters |= {key: after[key] - before[key] for key in after}
-        return Outcome((self._read("result_0"),), counters["cycles"], counters)
+        results = tuple(self._read(f"result_{i}") for i in range(self.core.RESULTS))
+        return Outcome(results, counters["cycles"], counters)
 
     def trace(self) -> dict:
         """When each unit was busy in the last run, in Chrome's trace format (Perfetto reads it); see sim.trace."""
-        return chrome_trace(self.engine.intervals(), QUEUES[:-1], self.engine.clock_ns)
+        return chrome_trace(self.engine.intervals(), self.core.UNITS, self.engine.clock_ns)
 
     def _bytes(self) -> dict[str, int]:
         ports = self.engine.statistics()["ports"].values()
@@ -151,21 +150,21 @@ class RtlDevice:
         return bytes(self.engine.read_memory(port, address, count))
 
 
-def build_rtl(params: LlmParams) -> Path:
-    """The shared library of the engine in Verilator; from the cache, if it is there.
+def build_rtl(engine: str, params: EngineParams) -> Path:
+    """The shared library of the engine with this name in Verilator; from the cache, if it is there.
 
     Raises:
         ToolMissingError, ToolFailedError: see sim.build.
     """
-    from hw.fabric.dsp import TWIN
-    from hw.llm.mpe import MPU_MODULE
-    from hw.shell.top import LLM_TOP
+    from hw.engines import CORES
+    from hw.shell.top import top_name
 
     from .build import build_engine
-    from .verilog import llm_verilog
+    from .verilog import engine_verilog
 
-    sources = [*llm_verilog(params).values(), TWIN.read_text()]
-    return build_engine(sources, LLM_TOP, params.channels, params.axi_bits, blocks=[MPU_MODULE], busy=True)
+    core = CORES[engine](params)
+    sources = [*engine_verilog(engine, params).values(), *(twin.read_text() for twin in core.TWINS)]
+    return build_engine(sources, top_name(core), core.ports, core.axi_bits, blocks=list(core.BLOCKS), busy=True)
 
 
 def open_device(

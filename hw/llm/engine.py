@@ -1,64 +1,50 @@
 """One computing core of the LLM engine: sequencer, queues, units and memory ports."""
 
+from typing import ClassVar
+
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
 from golden.isa.llm import ISA, QUEUES
 from golden.params import LlmParams
-from hw.fabric.axi import ADDRESS_BITS, AxiReader, AxiWriter, axi_read, axi_write
+from hw.fabric.axi import AxiReader, AxiWriter
+from hw.fabric.dsp import TWIN
 from hw.fabric.isa_layout import instruction_layout
 from hw.fabric.tokens import TokenQueue, TokenTable
-from hw.shell.registers import COUNTERS
+from hw.shell.core import EngineCore
 
 from .load import LoadUnit
-from .mpe import Mpe
+from .mpe import MPU_MODULE, Mpe
+from .mpu import Mpu
 from .sequencer import ARGUMENTS, ERROR_CODES, Sequencer
 from .store import StoreUnit
 from .vector import Operation, VectorUnit
 from .vmem import GlobalBuffer
 from .weight_buffer import WeightBuffer
 
-__all__ = ["RESULTS", "LlmEngine"]
+__all__ = ["LlmEngine"]
 
-RESULTS = 1
-"""Result words: the arg-max."""
 WATCHDOG_LOG2 = 17
 """A run in which 2**17 cycles long nothing is read from memory and no instruction is dispatched has failed."""
 VECTOR_OPERATIONS = {"VEC": Operation.VEC, "QNT": Operation.QNT, "AMX": Operation.AMX, "PUT": Operation.PUT}
 
 
-class LlmEngine(wiring.Component):
-    """Runs a program from memory; see docs/isa.md.
-
-    Attributes:
-        start, words, address, bases, arguments: from the control registers; the last base is the vector port's.
-        done: strobe; status: 256 + HALT code or an error code. results, counters: for the control registers.
-        busy: a bit for each unit, in the order of QUEUES; for traces.
-        read_w, write_w, read_v, write_v: memory ports.
+class LlmEngine(EngineCore):
+    """Runs a program from memory; see docs/isa.md. Ports: the weight channels w0, w1, .., then v for vectors and the
+    program. The result word is the arg-max.
     """
 
-    def __init__(self, params: LlmParams):
-        self.params = p = params
-        super().__init__(
-            {
-                "start": In(1),
-                "words": In(32),
-                "address": In(32),
-                "bases": In(ADDRESS_BITS).array(p.channels + 1),
-                "arguments": In(32).array(ARGUMENTS),
-                "done": Out(1),
-                "status": Out(32),
-                "pc": Out(32),
-                "results": Out(32).array(RESULTS),
-                "counters": Out(32).array(len(COUNTERS)),
-                "busy": Out(len(QUEUES) - 1),
-                "read_w": Out(axi_read(p.axi_bits)).array(p.channels),
-                "write_w": Out(axi_write(p.axi_bits)).array(p.channels),
-                "read_v": Out(axi_read(p.axi_bits)),
-                "write_v": Out(axi_write(p.axi_bits)),
-            }
-        )
+    NAME = "llm"
+    ARGUMENTS = ARGUMENTS
+    RESULTS = 1
+    COUNTERS = ("cycles", "array_cycles", "vector_cycles", "load_stall", "array_stall", "vector_stall", "store_stall")
+    UNITS = QUEUES[:-1]
+    BLOCKS: ClassVar = {MPU_MODULE: Mpu}
+    TWINS = (TWIN,)
+
+    @staticmethod
+    def memory_ports(params: LlmParams) -> tuple[tuple[str, ...], int]:
+        return (*(f"w{c}" for c in range(params.channels)), "v"), params.axi_bits
 
     def elaborate(self, platform):
         m = Module()
@@ -73,10 +59,7 @@ class LlmEngine(wiring.Component):
         m.submodules.buffer = buffer = GlobalBuffer(p, writers=3)
 
         readers, writers = [], []
-        for name, read_port, write_port in [
-            *((f"w{c}", self.read_w[c], self.write_w[c]) for c in range(p.channels)),
-            ("v", self.read_v, self.write_v),
-        ]:
+        for name, read_port, write_port in zip(self.ports, self.read, self.write, strict=True):
             reader = AxiReader(p.axi_bits, burst_beats=p.burst_beats, outstanding=p.outstanding)
             writer = AxiWriter(p.axi_bits)
             m.submodules[f"reader_{name}"], m.submodules[f"writer_{name}"] = reader, writer
@@ -233,7 +216,7 @@ class LlmEngine(wiring.Component):
         with m.Elif(self.done):
             m.d.sync += running.eq(0)
         counted["cycles"] = running
-        for i, name in enumerate(COUNTERS):
+        for i, name in enumerate(self.COUNTERS):
             with m.If(self.start):
                 m.d.sync += self.counters[i].eq(0)
             with m.Elif(counted[name]):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["COUNTERS", "Register", "register_map"]
+__all__ = ["Register", "register_map"]
 
 
 @dataclass(frozen=True)
@@ -13,10 +13,6 @@ class Register:
     offset: int
     writable: bool
     doc: str
-
-
-COUNTERS = ("cycles", "array_cycles", "vector_cycles", "load_stall", "array_stall", "vector_stall", "store_stall")
-"""Engine counters; each is cleared by ap_start."""
 
 
 def register_map(bases: int, arguments: int, results: int, counters: tuple[str, ...]) -> tuple[Register, ...]:

@@ -6,27 +6,25 @@ from amaranth.back import verilog
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 
-from golden.params import LlmParams
+from golden.params import EngineParams
 from hw.fabric.axi import axi_read, axi_write
 from hw.fabric.ram import RAM
-from hw.llm.engine import RESULTS, LlmEngine
-from hw.llm.mpe import MPU_MODULE
-from hw.llm.mpu import Mpu
-from hw.llm.sequencer import ARGUMENTS
 
 from .control import Control, axi_lite
-from .registers import COUNTERS
+from .core import EngineCore
 
-__all__ = ["LLM_TOP", "generate_llm"]
+__all__ = ["generate", "top_name"]
 
-LLM_TOP = "lacuna_llm"
+
+def top_name(engine: type[EngineCore] | EngineCore) -> str:
+    return f"lacuna_{engine.NAME}"
 
 
 class _FlatTop:
     """Control registers and engine behind flat ports (`m_axi_w0_araddr`), as Vivado's IP packager infers them."""
 
-    def __init__(self, params: LlmParams):
-        self.params = params
+    def __init__(self, engine: EngineCore):
+        self.engine = engine
         self.ports: list[Signal] = []
 
     def _flat(self, m, prefix, interface, signature, master):
@@ -39,16 +37,13 @@ class _FlatTop:
 
     def build(self) -> Module:
         m = Module()
-        p = self.params
-        m.submodules.engine = engine = LlmEngine(p)
+        m.submodules.engine = engine = self.engine
         m.submodules.control = control = Control(
-            bases=p.channels + 1, arguments=ARGUMENTS, results=RESULTS, counters=COUNTERS
+            bases=len(engine.ports), arguments=engine.ARGUMENTS, results=engine.RESULTS, counters=engine.COUNTERS
         )
-        for c in range(p.channels):
-            self._flat(m, f"m_axi_w{c}", engine.read_w[c], axi_read(p.axi_bits), True)
-            self._flat(m, f"m_axi_w{c}", engine.write_w[c], axi_write(p.axi_bits), True)
-        self._flat(m, "m_axi_v", engine.read_v, axi_read(p.axi_bits), True)
-        self._flat(m, "m_axi_v", engine.write_v, axi_write(p.axi_bits), True)
+        for i, port in enumerate(engine.ports):
+            self._flat(m, f"m_axi_{port}", engine.read[i], axi_read(engine.axi_bits), True)
+            self._flat(m, f"m_axi_{port}", engine.write[i], axi_write(engine.axi_bits), True)
         self._flat(m, "s_axi_ctl", control.axi, axi_lite(), False)
         done = Signal(name="ap_done_o")
         interrupt = Signal(name="interrupt")
@@ -60,22 +55,23 @@ class _FlatTop:
             engine.start.eq(control.start), engine.words.eq(control.program_words),
             engine.address.eq(control.program_address), control.done.eq(engine.done),
             control.status.eq(engine.status), control.pc.eq(engine.pc),
-            *(engine.bases[i].eq(control.bases[i]) for i in range(p.channels + 1)),
-            *(engine.arguments[i].eq(control.arguments[i]) for i in range(ARGUMENTS)),
-            *(control.results[i].eq(engine.results[i]) for i in range(RESULTS)),
-            *(control.counters[i].eq(engine.counters[i]) for i in range(len(COUNTERS))),
+            *(base.eq(word) for base, word in zip(engine.bases, control.bases, strict=True)),
+            *(argument.eq(word) for argument, word in zip(engine.arguments, control.arguments, strict=True)),
+            *(word.eq(result) for word, result in zip(control.results, engine.results, strict=True)),
+            *(word.eq(counter) for word, counter in zip(control.counters, engine.counters, strict=True)),
         ]
         return m
 
 
-def generate_llm(params: LlmParams) -> dict[str, str]:
-    """File name -> Verilog of the LLM engine (without the DSP48E2 primitive)."""
+def generate(engine: type[EngineCore], params: EngineParams) -> dict[str, str]:
+    """File name -> Verilog of an engine with these parameters (without vendor primitives)."""
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
     options = {"emit_src": False, "strip_internal_attrs": True}
-    top = _FlatTop(params)
-    module = top.build()
+    top = _FlatTop(engine(params))
+    module, name = top.build(), top_name(engine)
     return {
         RAM.name: RAM.read_text(),
-        f"{MPU_MODULE}.v": verilog.convert(Mpu(params), name=MPU_MODULE, **options),
-        f"{LLM_TOP}.v": verilog.convert(module, name=LLM_TOP, ports=top.ports, **options),
+        **{f"{block}.v": verilog.convert(component(params), name=block, **options)
+           for block, component in engine.BLOCKS.items()},
+        f"{name}.v": verilog.convert(module, name=name, ports=top.ports, **options),
     }

@@ -22,7 +22,7 @@ HALT
 @given(st.lists(instructions(), max_size=8))
 def test_words_survive_text(program):
     words = [ISA.encode(*instruction) for instruction in program]
-    assert assemble("\n".join(disassemble(words))) == words
+    assert assemble(ISA, "\n".join(disassemble(ISA, words))) == words
 
 
 def test_asm_then_disasm(lacuna, lacuna_json, tmp_path):
@@ -38,7 +38,7 @@ def test_asm_then_disasm(lacuna, lacuna_json, tmp_path):
 
 def test_an_image_is_little_endian():
     word = ISA.encode("HALT", {"a": 0x01020304})
-    assert image_of([word])[:8] == bytes([18, 0, 0, 0, 4, 3, 2, 1])
+    assert image_of(ISA, [word])[:8] == bytes([18, 0, 0, 0, 4, 3, 2, 1])
 
 
 def test_a_fault_in_the_text_names_file_and_line(lacuna, tmp_path):
@@ -58,9 +58,9 @@ def test_bytes_that_are_no_text_are_refused(lacuna, tmp_path):
 
 def test_an_illegal_instruction_is_named(lacuna, tmp_path):
     with pytest.raises(IsaError, match="instruction 1: illegal opcode 31"):
-        disassemble([0, 31])
+        disassemble(ISA, [0, 31])
     image = tmp_path / "image"
-    image.write_bytes(image_of([31]))
+    image.write_bytes(image_of(ISA, [31]))
     assert lacuna("disasm", image)[0] == 2
 
 

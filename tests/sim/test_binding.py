@@ -108,7 +108,7 @@ endmodule
 
 def make(bits=128, *, trace=False, **options):
     text = SOURCE.replace("BITS = 128", f"BITS = {bits}")
-    return Engine.build([text], "copier", channels=1, axi_bits=bits, trace=trace, **options)
+    return Engine.build([text], "copier", port_names=["w0", "v"], axi_bits=bits, trace=trace, **options)
 
 
 def copy(engine, beats, source=0x1000, target=0x3000, fault="none", data_first=0, limit=100_000):

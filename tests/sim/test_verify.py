@@ -15,7 +15,7 @@ from golden.llm.effects import written
 from golden.params import LlmParams
 from sim.session import LlmSession
 from sim.verify import lockstep, verify
-from sim.verilog import llm_verilog
+from sim.verilog import engine_verilog
 
 PARAMS = LlmParams()
 LANE = 3
@@ -67,11 +67,11 @@ def residual_sum(program, prompt):
 def test_a_wrong_engine_is_located_to_the_element(program, prompt, monkeypatch):
     """A lane of the vector unit that inverts the sign of one number, in generated Verilog."""
     pc, element, bits = residual_sum(program, prompt)
-    sources = llm_verilog(PARAMS)
+    sources = engine_verilog("llm", PARAMS)
     lane = re.compile(rf"(module \S*\.vector\.lane_{LANE} .*?\n  assign u = )(.*?);", re.DOTALL)
     wrong, count = lane.subn(rf"\1(\2) ^ {{(\2) == 32'h{bits:08x}, 31'd0}};", sources["lacuna_llm.v"])
     assert count == 1
-    monkeypatch.setattr("sim.verilog.llm_verilog", lambda _: {**sources, "lacuna_llm.v": wrong})
+    monkeypatch.setattr("sim.verilog.engine_verilog", lambda *_: {**sources, "lacuna_llm.v": wrong})
     result = verify(program, prompt, 1)
     assert not result["matches"]
     difference = result["difference"]

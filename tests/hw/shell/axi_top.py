@@ -6,14 +6,10 @@ import re
 from cocotb.triggers import RisingEdge
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam
 
-from golden.params import LlmParams
-from hw.fabric.dsp import TWIN
-from hw.llm.engine import RESULTS
-from hw.llm.mpe import MPU_MODULE
-from hw.llm.sequencer import ARGUMENTS
-from hw.shell.registers import COUNTERS, register_map
-from hw.shell.top import LLM_TOP
-from sim.verilog import llm_verilog
+from golden.params import EngineParams
+from hw.shell.core import EngineCore
+from hw.shell.top import top_name
+from sim.verilog import engine_verilog
 from tests.hw.runner import run_cocotb
 
 __all__ = ["HALTED", "START", "Engine", "run_top"]
@@ -22,19 +18,19 @@ HALTED = 0x100
 START = 1
 
 
-def run_top(params: LlmParams, test_module, *, parameters, optimise="-O0"):
-    """`run_cocotb` of the whole engine, as `axi_top`; `parameters` get `params`."""
-    sources = llm_verilog(params)
-    wrapper = with_all_signals(sources[f"{LLM_TOP}.v"], params.beat_bytes)
+def run_top(core: type[EngineCore], params: EngineParams, test_module, *, parameters, optimise="-O0"):
+    """`run_cocotb` of a whole engine, as `axi_top`; `parameters` get `params`."""
+    sources, top = engine_verilog(core.NAME, params), top_name(core)
+    wrapper = with_all_signals(top, sources[f"{top}.v"], core(params).axi_bits // 8)
     run_cocotb(
         "\n".join([*sources.values(), wrapper]), top="axi_top", test_module=test_module, optimise=optimise,
-        parameters={"params": params.to_dict(), **parameters}, extra_sources=[TWIN], blocks=[MPU_MODULE],
+        parameters={"params": params.to_dict(), **parameters}, extra_sources=core.TWINS, blocks=list(core.BLOCKS),
     )  # fmt: skip
 
 
-def with_all_signals(text, beat_bytes):
+def with_all_signals(top, text, beat_bytes):
     """`axi_top`: the engine's top with the AXI signals that it leaves at AXI's defaults and cocotbext-axi asks for."""
-    body = re.search(rf"module {LLM_TOP}\(.*?\);(.*?)endmodule", text, re.DOTALL)
+    body = re.search(rf"module {top}\(.*?\);(.*?)endmodule", text, re.DOTALL)
     ports = re.findall(r"^  (input|output) (\[\d+:0\] )?(\w+);$", body[1], re.MULTILINE)
     size = (beat_bytes - 1).bit_length()
     outputs = {"awid": (8, 0), "awsize": (3, size), "awburst": (2, 1), "arid": (8, 0), "arsize": (3, size),
@@ -45,17 +41,16 @@ def with_all_signals(text, beat_bytes):
         head += [f"input [7:0] {port}_{name}" for name in ("bid", "rid")]
         more += [f"assign {port}_{name} = {width}'d{value};" for name, (width, value) in outputs.items()]
     connections = ", ".join(f".{name}({name})" for *_, name in ports)
-    return "\n".join([f"module axi_top({', '.join(head)});", *more, f"{LLM_TOP} top({connections});", "endmodule", ""])
+    return "\n".join([f"module axi_top({', '.join(head)});", *more, f"{top} top({connections});", "endmodule", ""])
 
 
 class Engine:
     """The design between its memories and a master for its registers; `stall`: chance of a pause on every channel."""
 
-    def __init__(self, dut, params, *, image_bytes, stall=0.0, seed=1):
+    def __init__(self, dut, core: EngineCore, *, image_bytes, stall=0.0, seed=1):
         self.dut = dut
-        self.bases = {**{f"w{c}": (3 + c) << 33 for c in range(params.channels)}, "v": 5 << 36}
-        registers = register_map(params.channels + 1, ARGUMENTS, RESULTS, COUNTERS)
-        self.offsets = {register.name: register.offset for register in registers}
+        self.bases = {port: (3 + i) << 33 for i, port in enumerate(core.ports)}
+        self.offsets = {register.name: register.offset for register in core.registers}
         self.rams = {port: AxiRam(AxiBus.from_prefix(dut, f"m_axi_{port}"), dut.clk, dut.rst, size=image_bytes)
                      for port in self.bases}  # fmt: skip
         self.control = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi_ctl"), dut.clk, dut.rst)

@@ -12,9 +12,8 @@ from golden.llm.encode import encode_lanes
 from golden.llm.executor import Executor
 from golden.llm.stream import BlockFormat
 from golden.params import LlmParams
-from hw.llm.engine import RESULTS
-from hw.llm.sequencer import ARGUMENTS, ERROR_CODES
-from hw.shell.registers import COUNTERS, register_map
+from hw.llm.engine import LlmEngine
+from hw.llm.sequencer import ERROR_CODES
 from tests.hw.harness import parameters, start, watchdog
 from tests.hw.llm.lanes import random_lane
 from tests.hw.shell.axi_top import HALTED, START, Engine
@@ -90,7 +89,7 @@ def images_and_program(params, rng):
 
 async def begin(dut, stall, seed=1):
     params = LlmParams(**parameters()["params"])
-    engine = Engine(dut, params, image_bytes=IMAGE, stall=stall, seed=seed)
+    engine = Engine(dut, LlmEngine(params), image_bytes=IMAGE, stall=stall, seed=seed)
     await start(dut)
     return params, engine
 
@@ -117,9 +116,9 @@ async def program_leaves_memory_as_golden_does(dut, stall):
 @cocotb.test()
 async def registers(dut):
     """What is written reads back; what is not there answers SLVERR; writing what cannot be written too."""
-    _, engine = await begin(dut, 0.3)
+    params, engine = await begin(dut, 0.3)
     rng = random.Random(3)
-    writable = [register for register in register_map(2, ARGUMENTS, RESULTS, COUNTERS)
+    writable = [register for register in LlmEngine(params).registers
                 if register.writable and register.name not in ("ap_ctrl", "gie", "ier", "isr")]  # fmt: skip
     values = {register.name: rng.getrandbits(32) for register in writable}
     for name, value in values.items():

@@ -1,4 +1,5 @@
 from golden.params import LlmParams
+from hw.llm.engine import LlmEngine
 from tests.hw.shell.axi_top import run_top
 
 PARAMS = {
@@ -9,4 +10,4 @@ PARAMS = {
 
 
 def test_top():
-    run_top(LlmParams(**PARAMS), "tests.hw.shell.cocotb_top", parameters={})
+    run_top(LlmEngine, LlmParams(**PARAMS), "tests.hw.shell.cocotb_top", parameters={})
