@@ -257,7 +257,9 @@ def test_trace(tmp_path):
 
 def test_arguments():
     with pytest.raises(ValueError, match="axi_bits 96"):
-        Engine.build([SOURCE], "copier", 1, 96)
+        Engine.build([SOURCE], "copier", ["w0", "v"], 96)
+    with pytest.raises(ValueError, match="port_names"):
+        Engine.build([SOURCE], "copier", [], 128)
     with pytest.raises(ValueError, match="timing 'slow'"):
         make(timing="slow")
     with pytest.raises(ValueError, match="different clocks"):
@@ -268,14 +270,14 @@ def test_arguments():
 def test_failing_and_missing_tools(monkeypatch, tmp_path):
     monkeypatch.setattr(sim.build, "BUILD", tmp_path / "rtl")
     with pytest.raises(sim.build.ToolFailedError, match="verilator failed") as caught:
-        sim.build.build_engine(["module broken(; endmodule"], "broken", 0, 32)
+        sim.build.build_engine(["module broken(; endmodule"], "broken", ["v"], 32)
     assert caught.value.log.is_file()
     assert "syntax error" in str(caught.value)
     with pytest.raises(sim.build.ToolFailedError, match=r"IMPLICIT|UNDRIVEN"):  # a warning not waived is fatal
-        sim.build.build_engine(["module warn(output y); wire a; assign y = a; endmodule"], "warn", 0, 32)
+        sim.build.build_engine(["module warn(output y); wire a; assign y = a; endmodule"], "warn", ["v"], 32)
     monkeypatch.setenv("PATH", os.devnull)
     with pytest.raises(sim.build.ToolMissingError, match="'perl'"):
-        sim.build.build_engine([SOURCE], "copier", 1, 128)
+        sim.build.build_engine([SOURCE], "copier", ["w0", "v"], 128)
 
 
 def _build_memory(path):
