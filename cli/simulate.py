@@ -139,9 +139,10 @@ def simulate(program, level: str, prompt: list[int], count: int, out: Output, me
             golden_tokens, _, golden_report = generate(program, "golden", prompt, count, None)
         else:
             golden_tokens, golden_report = golden()
-        matches = golden_tokens == tokens
+        matches = golden_tokens == tokens and golden_report.get("top") == report.get("top")
         if not matches:
-            log.error("tokens differ: %s %s, golden %s; `lacuna verify` says where", level, tokens, golden_tokens)
+            what = "tokens" if golden_tokens != tokens else "the largest logits"
+            log.error("%s differ: %s %s, golden %s; `lacuna verify` says where", what, level, tokens, golden_tokens)
         if matches and report["macs"] is None:  # the RTL does not count products; equal runs have equally many
             lanes = LlmParams.from_dict(program.manifest["params"]).dsps
             macs = golden_report["macs"]

@@ -5,6 +5,9 @@ from array import array
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from compiler.llm.prompt import PromptPlan
 from compiler.llm.registers import DECODE
@@ -18,11 +21,15 @@ __all__ = ["LlmSession", "TokenStep", "golden_run", "prompt_run"]
 
 @dataclass(frozen=True)
 class TokenStep:
-    """A run: the prompt or a decode step. `position` is of the last token read; no cycles on the golden level."""
+    """A run: the prompt or a decode step. `position` is of the last token read; no cycles on the golden level.
+
+    `top`: of the largest logits that the program lists, the largest first, `token`, `logit` and `raw`, its bits.
+    """
 
     position: int
     token: int
     cycles: int | None
+    top: list[dict[str, Any]]
 
 
 class LlmSession:
@@ -39,6 +46,7 @@ class LlmSession:
     def _begin(self) -> None:
         self.tokens: list[int] = []
         self.cycles: list[int] = []
+        self.top: list[list[dict[str, Any]]] = []
         self.totals = {"macs": 0, "bytes_read": 0, "bytes_written": 0}
         self.counters: dict[str, int] = {}
         self.wall = 0.0
@@ -80,13 +88,26 @@ class LlmSession:
         if outcome.cycles is not None:
             self.cycles.append(outcome.cycles)
         self.tokens.append(outcome.results[0])
-        return TokenStep(position, self.tokens[-1], outcome.cycles)
+        self.top.append(self._listed())
+        return TokenStep(position, self.tokens[-1], outcome.cycles, self.top[-1])
+
+    def _listed(self) -> list[dict[str, Any]]:
+        place = self.program.manifest["vectors"].get("top")
+        if place is None:
+            return []
+        data = self.device.read(self.program.manifest["ports"][-1], place["at"], place["stride"] * place["rows"])
+        tokens, raw = np.frombuffer(data, "<u4").reshape(-1, 2).T
+        return [
+            {"token": token, "logit": logit, "raw": f"0x{bits:08x}"}
+            for token, logit, bits in zip(tokens.tolist(), raw.view("<f4").tolist(), raw.tolist(), strict=True)
+        ]
 
     def report(self) -> dict:
         """Counters of the last generation; cycles and shares are None on the golden level.
 
         `bandwidth_share`: bytes read and written / (cycles x width of all ports). `mac_utilisation`: stored weights
-        multiplied / (cycles x DSPs); from the golden level only, as the RTL does not count products.
+        multiplied / (cycles x DSPs); from the golden level only, as the RTL does not count products. `top`: of each
+        token `TokenStep.top`; only if the program lists logits.
         """
         cycles = sum(self.cycles) or None
         peak = (self.params.channels + 1) * self.params.beat_bytes
@@ -106,6 +127,7 @@ class LlmSession:
             "mac_utilisation": macs / (cycles * self.params.dsps) if cycles and macs else None,
             "counters": {k: v for k, v in self.counters.items() if k not in self.totals},
             "wall_s": self.wall,
+            **({"top": self.top} if any(self.top) else {}),
         }
 
 

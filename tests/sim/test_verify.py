@@ -24,7 +24,7 @@ LAYER, VECTOR = 1, 1
 
 @pytest.fixture(scope="module")
 def program():
-    return compile_model(load_model(TINY), PARAMS, context=64)
+    return compile_model(load_model(TINY), PARAMS, context=64, top_k=3)
 
 
 @pytest.fixture(scope="module")
