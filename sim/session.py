@@ -15,6 +15,7 @@ from compiler.program import Program
 from golden.params import LlmParams
 
 from .device import open_device
+from .sampling import Sampler
 
 __all__ = ["LlmSession", "TokenStep", "golden_run", "prompt_run"]
 
@@ -33,10 +34,16 @@ class TokenStep:
 
 
 class LlmSession:
-    """A program loaded on a device. `watch` is called during a run on the RTL, with its cycles so far."""
+    """A program loaded on a device.
+
+    Args:
+        watch: called during a run on the RTL, with its cycles so far.
+        sampler: chooses among the logits that the program lists; `None`: the engine's arg-max is taken.
+    """
 
     def __init__(self, program: Program, level: str, *, memory: str = "ideal", seed: int = 0,
-                 watch: Callable[[int], None] | None = None) -> None:
+                 watch: Callable[[int], None] | None = None, sampler: Sampler | None = None) -> None:
+        self.sampler = sampler
         self.program, self.level, self.memory = program, level, memory
         self.params = LlmParams.from_dict(program.manifest["params"])
         self.device = open_device(level, memory, seed, watch)
@@ -54,7 +61,7 @@ class LlmSession:
     def generate(
         self, prompt_tokens: list[int], max_new_tokens: int, stop_ids: Collection[int] = ()
     ) -> Iterator[TokenStep]:
-        """Yields a step for the prompt and one for every further token; greedy choice on the engine.
+        """Yields a step for the prompt and one for every further token.
 
         Raises:
             ValueError: an empty prompt, or more tokens than the KV cache of the program holds.
@@ -87,8 +94,8 @@ class LlmSession:
             self.counters[name] = self.counters.get(name, 0) + value
         if outcome.cycles is not None:
             self.cycles.append(outcome.cycles)
-        self.tokens.append(outcome.results[0])
         self.top.append(self._listed())
+        self.tokens.append(self.sampler.choose(self.top[-1]) if self.sampler else outcome.results[0])
         return TokenStep(position, self.tokens[-1], outcome.cycles, self.top[-1])
 
     def _listed(self) -> list[dict[str, Any]]:
