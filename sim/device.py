@@ -60,9 +60,8 @@ class GoldenDevice:
     def run(self, arguments: tuple[int, ...]) -> Outcome:
         self.executor.run(arguments)
         trace = self.executor.trace
-        best = self.executor.best[1] if self.executor.best else 0
         counters = {"macs": trace.macs, "bytes_read": trace.bytes_read, "bytes_written": trace.bytes_written}
-        return Outcome((best,), None, counters)
+        return Outcome((self.executor.result,), None, counters)
 
     def read(self, port: str, address: int, count: int) -> bytes:
         return self.images[port][address : address + count].tobytes()

@@ -11,7 +11,7 @@ import numpy as np
 
 from golden import float32 as f32
 from golden.isa.formats import IsaError
-from golden.isa.llm import ISA, QUEUES, SCALARS, SLOTS, Alu, Binary, Reduce, Source, Unary
+from golden.isa.llm import ISA, QUEUES, SCALARS, SLOTS, Alu, Binary, Put, Reduce, Source, Unary
 from golden.params import BLOCK, LlmParams
 
 from . import vector
@@ -65,6 +65,7 @@ class Executor:
         observe: called behind every instruction that is not of SYS, with its number, its name, and its fields with A, B
             and N resolved.
         registers: scalar registers of SYS.
+        best: (ordering key, index) of the running arg-max. result: the result word, 0 before the first AMX.
     """
 
     params: LlmParams
@@ -82,6 +83,7 @@ class Executor:
         self.scalars = np.zeros(SCALARS, np.float32)
         self.under_way = UnderWay(p.sfu_lanes)
         self.best: tuple[int, int] | None = None
+        self.result = 0
         self.lanes: list[tuple[int, np.ndarray]] = []
         self.tiles: dict[tuple, _Tile] = {}
         self.decoded = [ISA.decode(word) for word in self.program]
@@ -352,11 +354,19 @@ class Executor:
 
     def _amx(self, v: dict[str, int]) -> None:
         self.best = vector.arg_max(self._vector(v["b"], v["n"]), v["a"], None if v["first"] else self.best)
+        if not v["keep"]:
+            self.result = self.best[1]
 
     def _put(self, v: dict[str, int]) -> None:
+        source, scalars = Put(v["source"]), self.scalars.view(np.uint32)
+        if self.best is None and (v["at_best"] or source in (Put.INDEX, Put.VALUE)):
+            raise ValueError("there is no arg-max")
+        key, index = self.best or (0, 0)
+        of_all = {Put.INDEX: index, Put.VALUE: vector.value_bits(key), Put.LOWEST: vector.LOWEST}
         for t in range(v["repeat"] + 1):
-            row, element = divmod(v["n"] + t, self.params.sfu_lanes)
-            self.vmem[v["a"] + row, element] = self.scalars[(v["sa"] + t) % SCALARS]
+            row, element = divmod(v["n"] + index * v["at_best"] + t, self.params.sfu_lanes)
+            number = scalars[(v["sa"] + t) % SCALARS] if source == Put.SCALAR else of_all[source]
+            self.vmem.view(np.uint32)[v["a"] + row, element] = number
 
 
 def alu(op: Alu, a: Any, b: Any) -> Any:
