@@ -29,6 +29,7 @@ def add_verbs(verbs, common: argparse.ArgumentParser) -> None:
     verb.add_argument("-o", "--output", type=Path, required=True, metavar="PROG", help="program folder to write")
     verb.add_argument("--tokenizer", type=Path, metavar="FILE", help="tokenizer.bin or tokenizer.json, if not with it")
     verb.add_argument("--context", type=positive, metavar="N", help="longest sequence; default: the model's")
+    verb.add_argument("--top-k", type=positive, default=1, metavar="K", help="list the K largest logits, if K > 1")
     recipe = verb.add_argument_group("compression (default: none; the table [compress] of --config says more)")
     recipe.add_argument("--sparsity", metavar="N:16", help="prune: keep N of every 16 inputs")
     recipe.add_argument("--density", type=float, metavar="D", help="prune: keep D of the weights, N of 16 by block")
@@ -65,6 +66,7 @@ def make_program(
     config: Path | None,
     tokenizer: Path | None,
     context: int | None,
+    top_k: int = 1,
     flags: dict[str, Any] | None = None,
     calibration: Path | None = None,
     seconds: dict[str, float] | None = None,
@@ -95,7 +97,7 @@ def make_program(
     from compiler.llm import compile_model
 
     with timed(seconds, "compile"):
-        return compile_model(loaded, params, context=context)
+        return compile_model(loaded, params, context=context, top_k=top_k)
 
 
 def _recipe(config: Path | None, flags: dict[str, Any]) -> "Recipe":
@@ -141,6 +143,7 @@ def run_compile(args: argparse.Namespace, out: Output) -> int:
         config=args.config,
         tokenizer=args.tokenizer,
         context=args.context,
+        top_k=args.top_k,
         flags={name: value for name, value in given.items() if value is not None},
         calibration=args.calibration,
     )

@@ -5,12 +5,15 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cli.errors import UsageError
-from cli.options import positive
+from cli.options import positive, positive_real
 from cli.output import Output, log
 from golden.params import LlmParams
+
+if TYPE_CHECKING:
+    from sim.sampling import Sampler
 
 __all__ = ["add_generation_options", "add_verbs", "check_room", "encode", "generate", "simulate"]
 
@@ -38,6 +41,8 @@ def add_verbs(verbs, common: argparse.ArgumentParser) -> None:
     sim.add_argument("--level", choices=("golden", "rtl"), default="golden", help="executor; default golden")
     add_generation_options(sim, None, 32)
     add_memory_option(sim)
+    sim.add_argument("--temperature", type=positive_real, metavar="T", help="sample among the logits of `--top-k`")
+    sim.add_argument("--seed", type=int, default=0, metavar="S", help="of the samples; default 0")
     sim.set_defaults(run=run_sim)
     verify = verbs.add_parser("verify", parents=[common], help="compare golden and RTL, name the first difference")
     verify.add_argument("program", type=Path, metavar="PROG", help="program folder")
@@ -64,17 +69,18 @@ def check_room(program, tokens: list[int], count: int) -> list[int]:
 
 
 def generate(program, level: str, prompt: list[int], count: int, out: Output | None, memory: str = "ideal",
-             echo: str = "", trace: Path | None = None):
+             echo: str = "", trace: Path | None = None, sampler: "Sampler | None" = None):
     """Run `prompt` and up to `count` tokens, streaming to `out`: (tokens, text, the session's report).
 
     Args:
         echo: streamed before the first token. trace: file for the trace of the last step (level rtl).
+        sampler: see `LlmSession`.
     """
     from compiler.frontend.tokenizer import TextStream
     from sim.session import LlmSession
 
     meter = Meter(out, len(prompt))
-    session = LlmSession(program, level, memory=memory, watch=meter.watch)
+    session = LlmSession(program, level, memory=memory, watch=meter.watch, sampler=sampler)
     words = TextStream(program.tokenizer)
     tokens: list[int] = []
     text = ""
@@ -123,25 +129,28 @@ class Meter:
 
 def simulate(program, level: str, prompt: list[int], count: int, out: Output, memory: str = "ideal", *,
              echo: str = "", trace: Path | None = None,
-             golden: Callable[[], tuple[list[int], dict[str, Any]]] | None = None) -> dict[str, Any]:
+             golden: Callable[[], tuple[list[int], dict[str, Any]]] | None = None,
+             sampler: "Callable[[], Sampler | None]" = lambda: None) -> dict[str, Any]:
     """`generate`, and at level rtl the golden level too: the record of `lacuna sim --json`.
 
     Args:
         echo, trace: see `generate`.
         golden: tokens and report of the golden level, where it runs elsewhere; `None`: here, afterwards.
+        sampler: makes one for each level, all alike; see `LlmSession`.
     """
     log.info("%s: %d prompt tokens, at most %d new ones", level, len(prompt), count)
-    tokens, text, report = generate(program, level, prompt, count, out, memory, echo, trace)
+    tokens, text, report = generate(program, level, prompt, count, out, memory, echo, trace, sampler())
     matches = None
     if level == "rtl":
         if golden is None:
             log.info("golden: the same again, to compare")
-            golden_tokens, _, golden_report = generate(program, "golden", prompt, count, None)
+            golden_tokens, _, golden_report = generate(program, "golden", prompt, count, None, sampler=sampler())
         else:
             golden_tokens, golden_report = golden()
-        matches = golden_tokens == tokens
+        matches = golden_tokens == tokens and golden_report.get("top") == report.get("top")
         if not matches:
-            log.error("tokens differ: %s %s, golden %s; `lacuna verify` says where", level, tokens, golden_tokens)
+            what = "tokens" if golden_tokens != tokens else "the largest logits"
+            log.error("%s differ: %s %s, golden %s; `lacuna verify` says where", what, level, tokens, golden_tokens)
         if matches and report["macs"] is None:  # the RTL does not count products; equal runs have equally many
             lanes = LlmParams.from_dict(program.manifest["params"]).dsps
             macs = golden_report["macs"]
@@ -151,10 +160,17 @@ def simulate(program, level: str, prompt: list[int], count: int, out: Output, me
 
 def run_sim(args: argparse.Namespace, out: Output) -> int:
     from compiler.program import Program
+    from sim.sampling import Sampler
 
     program = Program.load(args.program)
     prompt = encode(program, args.prompt, args.max_new_tokens)
-    record = simulate(program, args.level, prompt, args.max_new_tokens, out, args.memory)
+    if args.temperature is not None and "top" not in program.manifest["vectors"]:
+        raise UsageError("--temperature: the program lists no logits; compile it with --top-k K, K > 1")
+
+    def sampler() -> Sampler | None:
+        return None if args.temperature is None else Sampler(args.temperature, args.seed)
+
+    record = simulate(program, args.level, prompt, args.max_new_tokens, out, args.memory, sampler=sampler)
     out.result(record, [f"{key}: {value}" for key, value in record.items() if key != "text"])
     return 1 if record["matches_golden"] is False else 0
 

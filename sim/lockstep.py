@@ -10,8 +10,9 @@ import numpy as np
 from compiler.llm.registers import Register
 from compiler.program import Program
 from golden.isa.formats import Format
-from golden.isa.llm import ISA, QUEUES, SCALARS
+from golden.isa.llm import ISA, QUEUES, SCALARS, Put
 from golden.llm.effects import Written, written
+from golden.llm.vector import value_bits
 from golden.params import LlmParams
 
 from .device import GoldenDevice, Outcome, RtlDevice
@@ -84,7 +85,8 @@ class LockStep(GoldenDevice):
         return outcome
 
     def _observe(self, pc: int, name: str, v: dict[str, int]) -> None:
-        serial, effect = self.count, written(self.params, name, v)
+        index, _ = self._best()
+        serial, effect = self.count, written(self.params, name, v, index)
         if serial >= self.within.stop:
             self._flush()
             raise _PartedError
@@ -107,6 +109,11 @@ class LockStep(GoldenDevice):
         if len(self.steps) >= size or serial + 1 == self.within.start:
             self._flush()
 
+    def _best(self) -> tuple[int, int]:
+        """Golden's running arg-max: index, and bits of the value."""
+        key, index = self.executor.best or (0, 0)
+        return index, value_bits(key)
+
     def _resolved(self, pc: int, v: dict[str, int]) -> dict[str, int]:
         return {**self.executor.decoded[pc][1], **{name: v[name] for name in "abn"}, "ra": 0, "rb": 0, "rn": 0}
 
@@ -119,7 +126,7 @@ class LockStep(GoldenDevice):
 
     def _flush(self) -> None:
         """Run what has gathered, but for loads that no product has taken yet, and compare what it has written."""
-        left = [len(beats) for _, beats in self.executor.lanes if len(beats)]
+        left = self.executor.lanes.left
         loads = [step for step in self.steps if step.name == "LDW" and step.fields["n"]]
         kept = loads[len(loads) - len(left) :]
         if [step.fields["n"] for step in kept] != left:
@@ -129,7 +136,7 @@ class LockStep(GoldenDevice):
         if not steps:
             return
         inside = set().union(*(s.waits for s in steps)) & set().union(*(s.releases for s in steps))
-        best = self.probe.run([
+        self.probe.run([
             ISA.encode(s.name, {
                 **s.fields,
                 "wait": sum(1 << source for source, _, _ in s.waits & inside),
@@ -138,9 +145,9 @@ class LockStep(GoldenDevice):
             for s in steps
         ])
         if steps[-1].serial in self.within:
-            self._compare(steps, best)
+            self._compare(steps)
 
-    def _compare(self, steps: list[_Step], best: int) -> None:
+    def _compare(self, steps: list[_Step]) -> None:
         lanes = self.params.sfu_lanes
         golden, rtl = self.executor.vmem.reshape(-1).view(np.uint32), self.writer.astype(np.uint32)
         rows = sorted({
@@ -150,7 +157,9 @@ class LockStep(GoldenDevice):
         for first, count in _runs(rows):
             rtl[first * lanes : (first + count) * lanes] = self.probe.rows(first, count)
         scalars = sorted({register for s in steps for register in s.written.scalars})
-        found = dict(zip(scalars, self.probe.scalars(scalars), strict=True))
+        shown = self.probe.shown([{"sa": register} for register in scalars])
+        found = dict(zip(scalars, shown, strict=True))
+        last = next((t for t in reversed(steps) if t.written.best), None)
         for s in steps:
             for number, (first, count) in enumerate(s.written.vectors):
                 part = slice(first, first + count)
@@ -166,10 +175,11 @@ class LockStep(GoldenDevice):
                 values = [d.read(port, address, s.written.width) for d in (self, self.probe.device)]
                 if values[0] != values[1] and self.memory_writer[port, address] == s.serial:
                     self._part(steps, s, port, 0, at, *map(_stored, values))
-            last = next((t for t in reversed(steps) if t.written.best), None)
-            if s is last and self.executor.best is not None and self.executor.best[1] != best:
-                index = self.executor.best[1]
-                self._part(steps, s, "arg-max", 0, 0, _number(index), _number(best))
+            if s is last:
+                golden_best, rtl_best = self._best(), self.probe.shown([{"source": Put.INDEX}, {"source": Put.VALUE}])
+                for at, (form, *values) in enumerate(zip((_number, _real), golden_best, rtl_best, strict=True)):
+                    if values[0] != values[1]:
+                        self._part(steps, s, "arg-max", 0, at, *map(form, values))
             if s.written.hidden:
                 self.unseen.append(s)
             elif s.name in ("MV", "MM"):
@@ -204,10 +214,10 @@ class _Probe:
         half = self.params.imem_words * ISA.bits // 8 // 2
         self.scratch, self.room = self.device.program_at + half, half // (4 * self.params.sfu_lanes)
 
-    def run(self, words: list[int]) -> int:
-        """The arg-max as it is after these instructions, which end before the call returns."""
+    def run(self, words: list[int]) -> None:
+        """These instructions, which end before the call returns."""
         self.device.replace([*words, ISA.encode("HALT", {})])
-        return self.device.run(()).results[0]
+        self.device.run(())
 
     def rows(self, first: int, count: int) -> np.ndarray:
         """uint32 [count * sfu_lanes]: rows of the global buffer."""
@@ -218,12 +228,12 @@ class _Probe:
             parts.append(np.frombuffer(self.device.read("v", self.scratch, 4 * n), "<u4"))
         return np.concatenate(parts)
 
-    def scalars(self, registers: list[int]) -> list[int]:
-        """Bits of scalar registers. They are shown in row 0, which gets its numbers back."""
+    def shown(self, puts: list[dict[str, int]]) -> list[int]:
+        """Bits of what PUTs with these fields write. They do so in row 0, which gets its numbers back."""
         lanes, result = self.params.sfu_lanes, []
-        for i in range(0, len(registers), lanes):
-            group, row = registers[i : i + lanes], self.rows(0, 1)
-            self.run([ISA.encode("PUT", {"n": n, "sa": register}) for n, register in enumerate(group)])
+        for i in range(0, len(puts), lanes):
+            group, row = puts[i : i + lanes], self.rows(0, 1)
+            self.run([ISA.encode("PUT", {"n": n, **fields}) for n, fields in enumerate(group)])
             result += self.rows(0, 1)[: len(group)].tolist()
             self.device.write("v", self.scratch, row.tobytes())
             self.run([ISA.encode("LDV", {"a": self.scratch, "n": lanes})])

@@ -5,6 +5,9 @@ from array import array
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from compiler.llm.prompt import PromptPlan
 from compiler.llm.registers import DECODE
@@ -12,24 +15,35 @@ from compiler.program import Program
 from golden.params import LlmParams
 
 from .device import open_device
+from .sampling import Sampler
 
 __all__ = ["LlmSession", "TokenStep", "golden_run", "prompt_run"]
 
 
 @dataclass(frozen=True)
 class TokenStep:
-    """A run: the prompt or a decode step. `position` is of the last token read; no cycles on the golden level."""
+    """A run: the prompt or a decode step. `position` is of the last token read; no cycles on the golden level.
+
+    `top`: of the largest logits that the program lists, the largest first, `token`, `logit` and `raw`, its bits.
+    """
 
     position: int
     token: int
     cycles: int | None
+    top: list[dict[str, Any]]
 
 
 class LlmSession:
-    """A program loaded on a device. `watch` is called during a run on the RTL, with its cycles so far."""
+    """A program loaded on a device.
+
+    Args:
+        watch: called during a run on the RTL, with its cycles so far.
+        sampler: chooses among the logits that the program lists; `None`: the engine's arg-max is taken.
+    """
 
     def __init__(self, program: Program, level: str, *, memory: str = "ideal", seed: int = 0,
-                 watch: Callable[[int], None] | None = None) -> None:
+                 watch: Callable[[int], None] | None = None, sampler: Sampler | None = None) -> None:
+        self.sampler = sampler
         self.program, self.level, self.memory = program, level, memory
         self.params = LlmParams.from_dict(program.manifest["params"])
         self.device = open_device(level, memory, seed, watch)
@@ -39,6 +53,7 @@ class LlmSession:
     def _begin(self) -> None:
         self.tokens: list[int] = []
         self.cycles: list[int] = []
+        self.top: list[list[dict[str, Any]]] = []
         self.totals = {"macs": 0, "bytes_read": 0, "bytes_written": 0}
         self.counters: dict[str, int] = {}
         self.wall = 0.0
@@ -46,7 +61,7 @@ class LlmSession:
     def generate(
         self, prompt_tokens: list[int], max_new_tokens: int, stop_ids: Collection[int] = ()
     ) -> Iterator[TokenStep]:
-        """Yields a step for the prompt and one for every further token; greedy choice on the engine.
+        """Yields a step for the prompt and one for every further token.
 
         Raises:
             ValueError: an empty prompt, or more tokens than the KV cache of the program holds.
@@ -79,14 +94,27 @@ class LlmSession:
             self.counters[name] = self.counters.get(name, 0) + value
         if outcome.cycles is not None:
             self.cycles.append(outcome.cycles)
-        self.tokens.append(outcome.results[0])
-        return TokenStep(position, self.tokens[-1], outcome.cycles)
+        self.top.append(self._listed())
+        self.tokens.append(self.sampler.choose(self.top[-1]) if self.sampler else outcome.results[0])
+        return TokenStep(position, self.tokens[-1], outcome.cycles, self.top[-1])
+
+    def _listed(self) -> list[dict[str, Any]]:
+        place = self.program.manifest["vectors"].get("top")
+        if place is None:
+            return []
+        data = self.device.read(self.program.manifest["ports"][-1], place["at"], place["stride"] * place["rows"])
+        tokens, raw = np.frombuffer(data, "<u4").reshape(-1, 2).T
+        return [
+            {"token": token, "logit": logit, "raw": f"0x{bits:08x}"}
+            for token, logit, bits in zip(tokens.tolist(), raw.view("<f4").tolist(), raw.tolist(), strict=True)
+        ]
 
     def report(self) -> dict:
         """Counters of the last generation; cycles and shares are None on the golden level.
 
         `bandwidth_share`: bytes read and written / (cycles x width of all ports). `mac_utilisation`: stored weights
-        multiplied / (cycles x DSPs); from the golden level only, as the RTL does not count products.
+        multiplied / (cycles x DSPs); from the golden level only, as the RTL does not count products. `top`: of each
+        token `TokenStep.top`; only if the program lists logits.
         """
         cycles = sum(self.cycles) or None
         peak = (self.params.channels + 1) * self.params.beat_bytes
@@ -106,6 +134,7 @@ class LlmSession:
             "mac_utilisation": macs / (cycles * self.params.dsps) if cycles and macs else None,
             "counters": {k: v for k, v in self.counters.items() if k not in self.totals},
             "wall_s": self.wall,
+            **({"top": self.top} if any(self.top) else {}),
         }
 
 

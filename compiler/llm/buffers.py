@@ -57,7 +57,7 @@ class Buffers:
         parts: what each part has for itself.
         together: the vectors that attention works on meet the same KV head; MM multiplies them at once.
         attn_norm, ffn_norm: weights. turned: rotated halves. scores: ring. scales: of all K and V rows of a layer.
-        logits: ring.
+        logits: ring; if they are listed one vector of all, where qkv and ff lie. top: the list.
         kv_block, q_block, p_block: quantised vectors; rings. kv_slot, q_slot, p_slot: their exponents; places that
             share exponent slots overlap.
         total, mean, maximum, kv_scale: scalars, one a vector; `total` is a ring.
@@ -85,7 +85,12 @@ class Buffers:
         self.turned = vectors(s.q_size)
         self.scores = [vectors(ceil_to(s.context, s.kv_tile), count) for _ in ring]
         self.scales = vector(2 * c.kv_heads * s.scale_row)
-        self.logits = [vector(params.acc_depth * params.row_groups) for _ in ring]
+        self.top = vector(2 * s.listed)
+        all_logits = Allocator(start=rows.used)
+        if s.listed:
+            self.logits = [vector(s.outputs(c.vocab), all_logits)]
+        else:
+            self.logits = [vector(params.acc_depth * params.row_groups) for _ in ring]
 
         heads_apart = 1 if self.together else heads
         self.q_block = [blocks.take(s.k_blocks * heads_apart) for _ in ring]
@@ -106,6 +111,7 @@ class Buffers:
                 x_block=blocks.take(inputs // BLOCK // params.ksplit), x_slot=slots.take(tokens),
             ))
             rows.used = max(attention.used, feed.used)
+        rows.used = max(rows.used, all_logits.used)
         kv_blocks = s.head // BLOCK // params.ksplit * tokens
         kv_ring = range(min(KV_RING, max(self.RING, (params.xbuf_blocks - blocks.used) // kv_blocks)))
         self.kv_block = [blocks.take(kv_blocks) for _ in kv_ring]
@@ -118,3 +124,9 @@ class Buffers:
         self.kv_scale = self.mean
         assert slots.used <= SLOTS
         assert scalars.used <= SCALARS
+
+    def logits_of(self, tile: int, first: int) -> int:
+        """Row of the logits from number `first` on, which tile `tile` of the head makes."""
+        if len(self.logits) == 1:
+            return self.logits[0] + first // self.params.sfu_lanes
+        return self.logits[tile % self.RING]

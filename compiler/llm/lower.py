@@ -62,18 +62,19 @@ def _halves(most: int) -> list[int]:
     return [most >> i for i in range(most.bit_length())]
 
 
-def compile_model(model: Model, params: LlmParams, *, context: int | None = None) -> Program:
+def compile_model(model: Model, params: LlmParams, *, context: int | None = None, top_k: int = 1) -> Program:
     """Program of `model`: a run is a decode step or a whole prompt (`compiler.llm.registers`).
 
     Weights are packed matrix by matrix; large images lie in temporary files (`compiler.images`).
 
     Args:
         context: tokens that the KV cache is laid out for; default min(model's, 128).
+        top_k: a run also lists so many of the largest logits, if more than one (`VectorImage.top_at`).
 
     Raises:
         UnsupportedModelError, DoesNotFitError: which part, and what to do.
     """
-    shapes = Shapes(model.config, params, context or min(model.config.context, 128))
+    shapes = Shapes(model.config, params, context or min(model.config.context, 128), top_k)
     groups = scale_groups(model)
     instructions_for(shapes, groups=groups)
     weights, vectors = WeightImages(shapes, groups), VectorImage(shapes)

@@ -11,6 +11,9 @@ from .capacity import require
 
 __all__ = ["Allocator", "Shapes", "ceil_to", "placed", "tile_rows"]
 
+MOST_LISTED = 64
+"""`top_k` at most: each after the first takes the vector unit once more through all logits."""
+
 
 def ceil_to(value: int, step: int) -> int:
     return -(-value // step) * step
@@ -48,16 +51,23 @@ class Shapes:
 
     Attributes:
         head: padded head size: whole blocks in every column. context: tokens that the KV cache holds.
+        top_k: largest logits that a run lists; with 1 it only chooses the arg-max.
         kv_rows: rows a chain in a K tile; kv_tile: tokens in it.
     """
 
     config: LlamaConfig
     params: LlmParams
     context: int
+    top_k: int = 1
 
     @property
     def head(self) -> int:
         return ceil_to(self.config.head_dim, max(BLOCK * self.params.ksplit, self.params.sfu_lanes))
+
+    @property
+    def listed(self) -> int:
+        """Logits that a run lists."""
+        return self.top_k if self.top_k > 1 else 0
 
     @property
     def q_size(self) -> int:
@@ -133,7 +143,8 @@ class Shapes:
         return self.v_rows * self.v_blocks * self.bundle_beats
 
     def check(self) -> None:
-        """Raises DoesNotFitError for what the engine's counters cannot hold."""
+        """Raises DoesNotFitError for what the engine's counters cannot hold, and for a `top_k` that is too large."""
+        require("top_k", self.top_k, min(MOST_LISTED, self.config.vocab), "list fewer logits")
         require("acc_depth (rows a chain of V)", self.v_rows, self.params.acc_depth, "raise acc_depth or lower ksplit")
         require(
             "xbuf_blocks (attention weights of a column)",

@@ -12,10 +12,11 @@ WHOLE = 1 << 24
 
 class Register(IntEnum):
     """The first three are arguments: decode: token to read, its position, MODE; prefill: whole chunks + 1, position 0,
-    MODE."""
+    MODE. LISTED counts the logits that are still to be listed, once the tokens have been read."""
 
     TOKEN = 1
     CHUNKS = 1
+    LISTED = 1
     POSITION = 2
     MODE = 3
     LAYERS = 4

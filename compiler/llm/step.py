@@ -1,4 +1,4 @@
-"""A step of a Llama: some tokens in a row through all layers, and the arg-max behind the last one."""
+"""A step of a Llama: some tokens in a row through all layers, and the largest logits behind the last one."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,6 +10,7 @@ from .attention import AttentionEmitter
 from .buffers import Buffers, Part
 from .composites import activate, normalise
 from .emit import Emitter, Rows
+from .listing import list_largest
 from .lookahead import Lookahead
 from .plan import Shapes
 from .product import multiply
@@ -273,10 +274,12 @@ class StepEmitter:
             e.add("AMX", [e.span(at, count)], a=start, b=at, n=count, first=int(start == 0))
 
         for i, rows in enumerate(head.rows):
-            out = b.logits[i % b.RING]
+            out = b.logits_of(i, first)
             self._tile(token, head, i, Rows(out), 0)
             late.tile()
             count = min(rows * p.row_groups, c.vocab - first)
             late.add(head, partial(fold, out, first, count))
             first += count
         late.settle(head)
+        if listed := self.shapes.listed:
+            list_largest(e, b.logits_of(0, 0), c.vocab, b.top, listed, self.vectors.top_at)

@@ -24,6 +24,8 @@ class VectorImage:
         scales_at, scale_stride: one row each for K and V of every KV head of every layer and of one more (loads run one
             layer ahead); the engine writes them.
         prompt_at: 32-bit token numbers of a prompt; who starts a prefill writes them.
+        top_at, top_stride: the largest logits, if they are listed, the largest first: token number (32 bits) and logit;
+            the engine writes them.
         size: bytes of all.
     """
 
@@ -41,6 +43,8 @@ class VectorImage:
         self.scale_stride = 4 * shapes.scale_row
         self.scales_at = memory.take(self.scale_stride * 2 * c.kv_heads * (c.layers + 1))
         self.prompt_at = memory.take(4 * ceil_to(shapes.context, BLOCK))
+        self.top_stride = 8
+        self.top_at = memory.take(self.top_stride * shapes.listed)
         self.size = memory.used
 
     def manifest(self) -> dict:
@@ -52,7 +56,9 @@ class VectorImage:
                 ("rope", "rope", self.shapes.context),
                 ("norms", "norm", 2 * c.layers + 1),
                 ("scales", "scale", 2 * c.kv_heads * c.layers),
+                ("top", "top", self.shapes.listed),
             )
+            if rows
         }
 
     def rope(self) -> np.ndarray:

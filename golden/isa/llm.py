@@ -8,7 +8,7 @@ from enum import IntEnum
 
 from .formats import Field, Format, InstructionSet
 
-__all__ = ["ISA", "QUEUES", "SCALARS", "SLOTS", "Alu", "Binary", "Reduce", "Source", "Unary"]
+__all__ = ["ISA", "QUEUES", "SCALARS", "SLOTS", "Alu", "Binary", "Put", "Reduce", "Source", "Unary"]
 
 QUEUES = ("LD", "ST", "MV", "MISC", "SYS")
 """The in-order queues. `wait` and `release` are masks over this tuple, bit i = queue i. MV and MM share the array and
@@ -65,6 +65,15 @@ class Source(IntEnum):
     VECTOR = 0
     SCALAR = 1
     IMMEDIATE = 2
+
+
+class Put(IntEnum):
+    """What PUT writes."""
+
+    SCALAR = 0
+    INDEX = 1
+    VALUE = 2
+    LOWEST = 3
 
 
 _OPCODE = Field("opcode", 0, 5, "selects the format")
@@ -231,16 +240,23 @@ ISA = InstructionSet(
             "AMX",
             8,
             "MISC",
-            "Folds N > 0 binary32 numbers at vector row B into the running arg-max; the index of the first is A.",
-            (Field("first", 128, 1, "start a new arg-max"),),
+            "Folds N > 0 binary32 numbers at vector row B into the running arg-max; the index of the first is A. The "
+            "result word gets the arg-max's index.",
+            (
+                Field("first", 128, 1, "start a new arg-max"),
+                Field("keep", 129, 1, "leave the result word alone"),
+            ),
         ),
         Format(
             "PUT",
             9,
             "MISC",
-            "Writes scalar `sa` + t to element N + t of the vector at row A, t = 0 .. `repeat`.",
+            "Writes a number to element N + t of the vector at row A, t = 0 .. `repeat`.",
             (
                 Field("sa", 128, 5, "scalar register of the first one"),
+                Field("source", 133, 2, "0 SCALAR `sa` + t, 1 INDEX of the running arg-max, an integer, 2 VALUE of it, "
+                      "3 LOWEST: all bits ones, which AMX takes for less than any other number"),
+                Field("at_best", 135, 1, "N counts from the element with the running arg-max's index"),
                 Field("repeat", 140, 4, "repetitions behind the first one"),
             ),
         ),

@@ -29,8 +29,12 @@ class Written:
     hidden: bool = False
 
 
-def written(params: LlmParams, name: str, v: dict[str, int]) -> Written:
-    """Of instruction `name` with fields `v`, whose A, B and N are resolved."""
+def written(params: LlmParams, name: str, v: dict[str, int], arg_max: int = 0) -> Written:
+    """Of instruction `name` with fields `v`, whose A, B and N are resolved.
+
+    Args:
+        arg_max: index of the running one, which a PUT with `at_best` needs.
+    """
     lanes = params.sfu_lanes
     match name:
         case "LDV" | "LDG":
@@ -54,6 +58,7 @@ def written(params: LlmParams, name: str, v: dict[str, int]) -> Written:
         case "AMX":
             return Written(best=True)
         case "PUT":
-            return Written(((v["a"] * lanes + v["n"], v["repeat"] + 1),))
+            first = v["a"] * lanes + v["n"] + arg_max * v["at_best"]
+            return Written(((first, v["repeat"] + 1),))
         case _:
             return Written()

@@ -11,14 +11,14 @@ import numpy as np
 
 from golden import float32 as f32
 from golden.isa.formats import IsaError
-from golden.isa.llm import ISA, QUEUES, SCALARS, SLOTS, Alu, Binary, Reduce, Source, Unary
+from golden.isa.llm import ISA, QUEUES, SCALARS, SLOTS, Alu, Binary, Put, Reduce, Source, Unary
 from golden.params import BLOCK, LlmParams
 
 from . import vector
-from .decode import decode_lanes
 from .numerics import EX_MAX, QuantisedVector, convert, quantise
 from .positions import UnderWay, check_independent, repetitions
-from .stream import TileHeader, kv_offsets
+from .stream import kv_offsets
+from .tiles import LaneStream
 
 __all__ = ["ExecutionError", "Executor", "Trace"]
 
@@ -45,17 +45,6 @@ class Trace:
 
 
 @dataclass
-class _Tile:
-    """A decoded tile: exact integers, rows in output order, inputs column by column."""
-
-    weights: np.ndarray
-    minimum: np.ndarray | None
-    used: int
-    macs: int
-    header: TileHeader
-
-
-@dataclass
 class Executor:
     """State of the engine.
 
@@ -65,6 +54,7 @@ class Executor:
         observe: called behind every instruction that is not of SYS, with its number, its name, and its fields with A, B
             and N resolved.
         registers: scalar registers of SYS.
+        best: (ordering key, index) of the running arg-max. results: the result word, 0 before the first AMX.
     """
 
     params: LlmParams
@@ -82,14 +72,9 @@ class Executor:
         self.scalars = np.zeros(SCALARS, np.float32)
         self.under_way = UnderWay(p.sfu_lanes)
         self.best: tuple[int, int] | None = None
-        self.lanes: list[tuple[int, np.ndarray]] = []
-        self.tiles: dict[tuple, _Tile] = {}
+        self.results = (0,)
+        self.lanes = LaneStream(p.ksplit)
         self.decoded = [ISA.decode(word) for word in self.program]
-
-    @property
-    def results(self) -> tuple[int, ...]:
-        """The arg-max, 0 before there is one."""
-        return (self.best[1] if self.best else 0,)
 
     @property
     def counters(self) -> dict[str, int]:
@@ -191,7 +176,7 @@ class Executor:
             data = self._slice(f"w{c}", v["a"], v["n"] * p.beat_bytes, p.beat_bytes)
             parts.append(data.view("<u2").reshape(v["n"], p.lanes_per_channel, p.planes))
             self.trace.bytes_read += data.nbytes
-        self.lanes.append((v["a"], np.concatenate(parts, 1)))
+        self.lanes.append(v["a"], np.concatenate(parts, 1))
 
     def _ldv(self, v: dict[str, int]) -> None:
         data = self._slice("v", v["a"], 4 * v["n"], self.params.beat_bytes)
@@ -223,55 +208,6 @@ class Executor:
             self._slice(f"w{channel}", v["a"] + offset, 1)[0] = value & 0xFF
         self.trace.bytes_written += len(places)
 
-    def _take_tile(self, v: dict[str, int]) -> _Tile:
-        """The next tile of the lanes; constant ones (a whole load, with descriptors) are decoded once."""
-        address, first = self.lanes[0]
-        whole = not v["raw"] and v["beats"] == len(first)
-        key = (address, len(first), v["blocks"], v["rows"])
-        if whole and key in self.tiles:
-            tile = self.tiles[key]
-        else:
-            tile = self._decode_tile(v, first if len(self.lanes) == 1 else np.concatenate([b for _, b in self.lanes]))
-            if whole:
-                self.tiles[key] = tile
-        left = tile.used
-        while left:
-            address, beats = self.lanes.pop(0)
-            if left < len(beats):
-                self.lanes.insert(0, (address, beats[left:]))
-            left -= min(left, len(beats))
-        return tile
-
-    def _decode_tile(self, v: dict[str, int], stream: np.ndarray) -> _Tile:
-        rows, blocks, group = v["rows"], v["blocks"], 1 << v["group_log2"]
-        scaled, minimum, raw = (bool(v[name]) for name in ("scaled", "minimum", "raw"))
-        lanes = decode_lanes(
-            np.ascontiguousarray(stream.transpose(1, 0, 2)),
-            rows=rows, blocks=blocks, group=group, scaled=scaled, minimum=minimum, raw=raw,
-        )  # fmt: skip
-        used = lanes.used
-        if v["beats"]:
-            if used > v["beats"]:
-                raise ValueError(f"a lane needs {used} beats, the tile has {v['beats']}")
-            used = v["beats"]
-        q = lanes.q
-        if lanes.scale is not None:
-            q = q * np.repeat(lanes.scale, group * BLOCK, 2)[..., : blocks * BLOCK]
-        return _Tile(
-            self._in_output_order(q),
-            None if lanes.minimum is None else self._in_output_order(lanes.minimum),
-            used,
-            int(np.count_nonzero(lanes.q)),
-            lanes.header,
-        )
-
-    def _in_output_order(self, lanes: np.ndarray) -> np.ndarray:
-        """float64 [rows * row_groups, columns * n] of int64 [chains, rows, n]."""
-        chains, rows, n = lanes.shape
-        columns = self.params.ksplit
-        parts = lanes.reshape(columns, chains // columns, rows, n).transpose(2, 1, 0, 3)
-        return parts.reshape(-1, columns * n).astype(np.float64)
-
     def _mv(self, v: dict[str, int]) -> None:
         self._multiply(v, 1, 0)
 
@@ -285,27 +221,19 @@ class Executor:
         p = self.params
         if not v["n"]:
             return
-        if not self.lanes:
-            raise ValueError("there are no loaded weights")
         v["rows" if v["grow"] else "blocks"] = v["n"]
         if v["rows"] > p.acc_depth:
             raise ValueError(f"{v['rows']} rows a lane, acc_depth is {p.acc_depth}")
-        tile = self._take_tile(v)
-        blocks, group = v["blocks"], 1 << v["group_log2"]
+        tile, blocks = self.lanes.take(v), v["blocks"]
         if v["b"] + blocks > p.xbuf_blocks:
             raise IndexError(f"blocks {v['b']}..{v['b'] + blocks} leave the activation buffer of {p.xbuf_blocks}")
         for token in range(tokens):
             base = slice(v["b"], v["b"] + blocks)
             x = self.q[token, :, base] << self.shift[token, :, base, None]
-            acc = tile.weights @ x.reshape(-1).astype(np.float64)
-            if tile.minimum is not None:
-                padded = np.zeros((p.ksplit, -(-blocks // group) * group), np.int64)
-                padded[:, :blocks] = x.sum(2)
-                sums = padded.reshape(p.ksplit, -1, group).sum(2) << tile.header.min_shift
-                acc += tile.minimum @ sums.reshape(-1).astype(np.float64)
+            acc = tile.times(x, 1 << v["group_log2"])
             exponent = tile.header.exponent + self.exponents[(v["slot"] + token) % SLOTS]
             row = v["a"] + token * stride
-            self._vector(row, len(acc))[:] = convert(acc.astype(np.int64), exponent)
+            self._vector(row, len(acc))[:] = convert(acc, exponent)
         self.trace.macs += tile.macs * tokens
 
     def _operand(self, source: int, row: int, count: int, scalar: int, immediate: int, period: int = 0) -> np.ndarray:
@@ -362,11 +290,19 @@ class Executor:
 
     def _amx(self, v: dict[str, int]) -> None:
         self.best = vector.arg_max(self._vector(v["b"], v["n"]), v["a"], None if v["first"] else self.best)
+        if not v["keep"]:
+            self.results = (self.best[1],)
 
     def _put(self, v: dict[str, int]) -> None:
+        source, scalars = Put(v["source"]), self.scalars.view(np.uint32)
+        if self.best is None and (v["at_best"] or source in (Put.INDEX, Put.VALUE)):
+            raise ValueError("there is no arg-max")
+        key, index = self.best or (0, 0)
+        of_all = {Put.INDEX: index, Put.VALUE: vector.value_bits(key), Put.LOWEST: vector.LOWEST}
         for t in range(v["repeat"] + 1):
-            row, element = divmod(v["n"] + t, self.params.sfu_lanes)
-            self.vmem[v["a"] + row, element] = self.scalars[(v["sa"] + t) % SCALARS]
+            row, element = divmod(v["n"] + index * v["at_best"] + t, self.params.sfu_lanes)
+            number = scalars[(v["sa"] + t) % SCALARS] if source == Put.SCALAR else of_all[source]
+            self.vmem.view(np.uint32)[v["a"] + row, element] = number
 
 
 def alu(op: Alu, a: Any, b: Any) -> Any:

@@ -8,10 +8,12 @@ from golden import float32 as f32
 from golden import functions
 from golden.isa.llm import Binary, Reduce, Unary
 
-__all__ = ["PARTIALS", "arg_max", "binary", "reduce_max", "reduce_sum", "unary"]
+__all__ = ["LOWEST", "PARTIALS", "arg_max", "binary", "reduce_max", "reduce_sum", "unary", "value_bits"]
 
 PARTIALS = 8
 """Interleaved partial sums of a reduction: row r of the vector is added to partial r mod 8."""
+LOWEST = 0xFFFFFFFF
+"""Pattern with the lowest ordering key; no operation of the engine makes it."""
 
 
 def binary(op: Binary, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -76,6 +78,11 @@ def arg_max(values: np.ndarray, first_index: int, best: tuple[int, int] | None) 
     at = int(key.argmax())
     found = (int(key[at]), first_index + at)
     return found if best is None or found[0] > best[0] else best
+
+
+def value_bits(key: int) -> int:
+    """Of the number with this ordering key."""
+    return key - (1 << 31) if key >> 31 else 0xFFFFFFFF - key
 
 
 def _key(x: np.ndarray) -> np.ndarray:

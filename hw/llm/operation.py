@@ -50,5 +50,8 @@ def vector_layout(params: LlmParams) -> data.StructLayout:
             "token": unsigned(4),
             "token_step": unsigned(1),
             "first": unsigned(1),
+            "keep": unsigned(1),
+            "source": unsigned(2),
+            "at_best": unsigned(1),
         }
     )

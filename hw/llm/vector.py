@@ -5,8 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from golden.isa.llm import SCALARS, SLOTS, Binary, Reduce, Source, Unary
+from golden.isa.llm import SCALARS, SLOTS, Binary, Put, Reduce, Source, Unary
 from golden.llm.numerics import EX_MAX
+from golden.llm.vector import LOWEST
 from golden.params import LlmParams
 from hw.fabric.pipeline import delay, strobes
 from hw.fabric.tokens import FinishOrder
@@ -54,7 +55,7 @@ class VectorUnit(wiring.Component):
     Attributes:
         command: ready/valid. finished: strobe: the oldest instruction has finished.
         a_*, b_*: read ports with enable, in use or with data to come while `reading`; write_*: write port.
-        x_*: quantised blocks, of token `x_token`. exponents: of the quantised vectors, by slot. best: arg-max so far.
+        x_*: quantised blocks, of token `x_token`. exponents: of the quantised vectors, by slot. best: the result word.
         illegal: a VEC, QNT or AMX of no elements, in its first cycle; a reset must follow.
     """
 
@@ -166,7 +167,7 @@ class VectorUnit(wiring.Component):
                 lane.function.eq(u_valid),
             ]
             u_words.append(lane.u)
-        valid, out = Signal(), Signal(layout)
+        valid, out, put = Signal(), Signal(layout), Signal(32)
         lane_bits = p.sfu_lanes.bit_length() - 1
         m.d.comb += [
             valid.eq(u_valid | (t_valid & ~t_function)),
@@ -174,7 +175,7 @@ class VectorUnit(wiring.Component):
             self.write_valid.eq((valid & out.place.real & out.store) | putting),
             self.write_row.eq(Mux(putting, i.a + (i.n >> lane_bits), out.place.row)),
             self.write_elements.eq(Mux(putting, 1 << i.n[:lane_bits], ~0)),
-            self.write_data.eq(Mux(putting, scalar_a.data.replicate(p.sfu_lanes), Cat(*u_words))),
+            self.write_data.eq(Mux(putting, put.replicate(p.sfu_lanes), Cat(*u_words))),
         ]
 
         folded, total = self._reductions(m, ce, valid, out, u_words)
@@ -188,8 +189,16 @@ class VectorUnit(wiring.Component):
             arg_max.last.eq(s1.place.last),
             arg_max.data.eq(self.a_data),
             arg_max.live.eq(s1.place.live),
-            self.best.eq(arg_max.where),
         ]
+        with m.If(arg_max.done & ~i.keep):
+            m.d.sync += self.best.eq(arg_max.where)
+        with m.Switch(i.source):
+            for source, number in (
+                (Put.SCALAR, scalar_a.data), (Put.INDEX, arg_max.where), (Put.VALUE, arg_max.maximum),
+                (Put.LOWEST, LOWEST),
+            ):  # fmt: skip
+                with m.Case(source):
+                    m.d.comb += put.eq(number)
 
         # scalars and exponents, one repetition after the other; `r` is the instruction they belong to
         r, results, reducing = Signal(vector_layout(p), reset_less=True), Signal(4), Signal()
@@ -213,6 +222,8 @@ class VectorUnit(wiring.Component):
             m.d.sync += [i.n.eq(i.n + 1), i.sa.eq(i.sa + 1), i.repeat.eq(i.repeat - 1)]
         with m.If(start):
             m.d.sync += i.eq(command)
+            with m.If((command.operation == Operation.PUT) & command.at_best):
+                m.d.sync += i.n.eq(command.n + arg_max.where)
             with m.If(reduces | (command.operation == Operation.QNT)):
                 m.d.sync += [r.eq(command), results.eq(0), to.eq(command.sd), slot.eq(command.slot)]
             with m.If(reduces):

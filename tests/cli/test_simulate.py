@@ -34,14 +34,16 @@ class Letters:
 def answers(monkeypatch):
     """What the played session generates at each level; also `verify`'s result."""
     program = SimpleNamespace(tokenizer=Letters(), save=lambda _: None)
-    program.manifest = {"params": {}, "model": {"context": 40}}
+    program.manifest = {"params": {}, "model": {"context": 40}, "vectors": {}}
     right = list("ü!".encode())
-    answers = {"golden": right, "rtl": right, "verify": {"matches": True, "difference": None}}
+    answers = {"golden": right, "rtl": right, "verify": {"matches": True, "difference": None}, "top": {}}
+    answers["vectors"] = program.manifest["vectors"]
 
     class Session:
-        def __init__(self, loaded, level, *, memory="ideal", watch=None):
+        def __init__(self, loaded, level, *, memory="ideal", watch=None, sampler=None):
             assert loaded is program
             self.level, self.memory = level, memory
+            answers["sampler"] = sampler
 
         def generate(self, prompt, count, stop_ids=()):
             answers["prompt"] = prompt
@@ -50,13 +52,14 @@ def answers(monkeypatch):
                 yield SimpleNamespace(position=position, token=token, cycles=100)
 
         def report(self):
-            return {**REPORT, "level": self.level, "macs": 9600 if self.level == "golden" else None}
+            listed = {"top": answers["top"][self.level]} if answers["top"] else {}
+            return {**REPORT, "level": self.level, "macs": 9600 if self.level == "golden" else None, **listed}
 
     names = ("sim.session", "sim.verify", "compiler.program", "compiler.llm")
     session, verifier, container, compiler = modules = [ModuleType(name) for name in names]
     session.LlmSession, verifier.verify = Session, lambda *_: answers["verify"]
     container.Program = SimpleNamespace(load=lambda _: program)
-    compiler.compile_model = lambda model, params, *, context: program
+    compiler.compile_model = lambda model, params, *, context, top_k: program
     for module in modules:
         monkeypatch.setitem(sys.modules, module.__name__, module)
     return answers
@@ -90,6 +93,27 @@ def test_a_mismatch_is_exit_code_1(answers, lacuna_json):
     answers["rtl"] = [65, 66]
     code, record = lacuna_json("sim", "prog", "--prompt", "ab", "--level", "rtl")
     assert (code, record["matches_golden"]) == (1, False)
+
+
+def test_a_listed_logit_that_differs_is_exit_code_1(answers, lacuna_json):
+    answers["top"] = {level: [[{"token": 195, "logit": 1.5, "raw": "0x3fc00000"}]] for level in ("golden", "rtl")}
+    code, record = lacuna_json("sim", "prog", "--prompt", "ab", "--level", "rtl")
+    assert (code, record["matches_golden"], record["top"]) == (0, True, answers["top"]["rtl"])
+    answers["top"]["golden"] = [[{"token": 195, "logit": 1.5, "raw": "0x3fc00001"}]]
+    assert lacuna_json("sim", "prog", "--prompt", "ab", "--level", "rtl")[0] == 1
+
+
+def test_samples_need_listed_logits_and_a_temperature(answers, lacuna):
+    code, _, stderr = lacuna("sim", "prog", "--prompt", "ab", "--temperature", "0.8")
+    assert code == 2
+    assert "--temperature: the program lists no logits; compile it with --top-k" in stderr
+    answers["vectors"]["top"] = {}
+    assert lacuna("sim", "prog", "--prompt", "ab")[0] == 0
+    assert answers["sampler"] is None
+    assert lacuna("sim", "prog", "--prompt", "ab", "--temperature", "0.8", "--seed", "5")[0] == 0
+    assert answers["sampler"].temperature == 0.8
+    for wrong in ("0", "-1", "inf", "nan", "warm"):
+        assert lacuna("sim", "prog", "--prompt", "ab", "--temperature", wrong)[0] == 2
 
 
 @pytest.mark.parametrize("verb", [("sim",), ("sim", "--level", "rtl"), ("verify",)])

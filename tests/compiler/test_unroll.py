@@ -19,6 +19,7 @@ SHAPES = {
     "default": {},
     "four-channels": {"channels": 4, "planes": 1, "ksplit": 4, "acc_depth": 8, "sfu_lanes": 8, "mpu_vpus": 2},
 }
+TOP_K = {"default": 1, "four-channels": 3}
 CONTEXT = 150
 """At the second shape keys have several tiles, of which short contexts leave some empty."""
 POSITIONS = (0, 1, 31, 63, 64, 120, CONTEXT - 1)
@@ -27,7 +28,8 @@ PROMPTS = (1, 2, 3, 21, 70)
 
 @pytest.fixture(scope="module", params=SHAPES)
 def program(request):
-    return compile_model(load_model(TINY), LlmParams(**SHAPES[request.param], vmem_rows=4096), context=CONTEXT)
+    params = LlmParams(**SHAPES[request.param], vmem_rows=4096)
+    return compile_model(load_model(TINY), params, context=CONTEXT, top_k=TOP_K[request.param])
 
 
 def executed(program, arguments):

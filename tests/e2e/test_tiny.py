@@ -24,6 +24,7 @@ SHAPES = {
 PROMPT = "ROMEO:"
 CHUNKS = "ROMEO: But soft, what light"
 """More tokens than any shape takes at once, and not a multiple."""
+TOP = 4
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +32,8 @@ def model():
     return load_model(TINY)
 
 
-def compiled(model, shape):
-    return compile_model(model, LlmParams(**SHAPES[shape]), context=64)
+def compiled(model, shape, **options):
+    return compile_model(model, LlmParams(**SHAPES[shape]), context=64, **options)
 
 
 def prompt_of(model):
@@ -59,16 +60,27 @@ def test_rtl_equals_golden(model, shape):
         assert result["matches"], f"{shape}, {memory}: {result['difference']}"
 
 
-def test_decode_moves_only_weights_cache_and_vectors(model):
-    """No activation leaves the chip: a token writes one row of K and V and their scales, nothing else."""
-    program = compiled(model, "default")
+def test_listed_logits_of_the_rtl_equal_golden(model):
+    """`verify` compares the list with the rest of the memory."""
+    program = compiled(model, "two-channels", top_k=TOP)
+    result = verify(program, model.tokenizer.encode(CHUNKS, bos=True), 3, memory="random")
+    assert result["matches"], result["difference"]
+    assert result["tokens"]["rtl"] == [top[0]["token"] for top in result["report"]["top"]]
+    assert [len({one["token"] for one in top}) for top in result["report"]["top"]] == [TOP] * 3
+
+
+@pytest.mark.parametrize("top_k", [1, TOP])
+def test_decode_moves_only_weights_cache_and_vectors(model, top_k):
+    """No activation leaves the chip: a token writes one row of K and V and their scales, a run its list, nothing
+    else."""
+    program = compiled(model, "default", top_k=top_k)
     session = LlmSession(program, "rtl")
     for _ in session.generate(prompt_of(model)[:2], 1):
         pass
     head, scale = 32, 4
     layers, kv_heads = model.config.layers, model.config.kv_heads
-    written = layers * kv_heads * 2 * (head + scale)
-    assert session.report()["bytes_written"] == PromptPlan.of(program.manifest).padded(2) * written
+    written, listed = layers * kv_heads * 2 * (head + scale), {1: 0, TOP: 8 * TOP}[top_k]
+    assert session.report()["bytes_written"] == PromptPlan.of(program.manifest).padded(2) * written + listed
 
 
 def replaced(program, index, word):

@@ -31,11 +31,20 @@ def run(*lines):
     ("VEC store=1", "N = 0: at least one element"),
     ("QNT pad=4", "N = 0: at least one element"),
     ("AMX first=1", "N = 0: at least one element"),
+    ("PUT at_best=1", "there is no arg-max"),
+    ("PUT source=1", "there is no arg-max"),
+    ("PUT source=2", "there is no arg-max"),
+    (f"PUT n={PARAMS.vmem_rows * PARAMS.sfu_lanes} source=3", f"index {PARAMS.vmem_rows} is out of bounds"),
     ("HALT a=256", "code 256; the largest is 255"),
 ])
 def test_refused(line, reason):
     with pytest.raises(ExecutionError, match=rf"instruction 1 \({line}.*\): {reason}"):
         run("NOP", line, "HALT")
+
+
+def test_no_number_is_put_behind_the_buffer_at_the_arg_max():
+    with pytest.raises(ExecutionError, match=rf"PUT source=3 at_best=1.*index {PARAMS.vmem_rows} is out of bounds"):
+        run(f"AMX a={PARAMS.vmem_rows * PARAMS.sfu_lanes} n=1 first=1", "PUT source=3 at_best=1", "HALT")
 
 
 def test_program_without_end():

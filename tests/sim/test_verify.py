@@ -24,7 +24,7 @@ LAYER, VECTOR = 1, 1
 
 @pytest.fixture(scope="module")
 def program():
-    return compile_model(load_model(TINY), PARAMS, context=64)
+    return compile_model(load_model(TINY), PARAMS, context=64, top_k=3)
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +80,20 @@ def test_a_wrong_engine_is_located_to_the_element(program, prompt, monkeypatch):
     assert [difference[key] for key in place] == [0, 0, LAYER, "buffer", VECTOR, element, 1]
     assert difference["golden"] == {"raw": f"0x{bits:08x}", "real": float(np.uint32(bits).view(np.float32))}
     assert difference["rtl"] == {"raw": f"0x{bits ^ 1 << 31:08x}", "real": -difference["golden"]["real"]}
+
+
+def test_a_wrong_arg_max_is_located_to_its_value(program, prompt, monkeypatch):
+    """The lowest bit of it, of which neither the generated tokens nor the indices of the list know."""
+    sources = engine_verilog("llm", PARAMS)
+    unit = re.compile(r"(module \S*\.vector\.arg_max .*?\n  assign maximum = )(.*?);", re.DOTALL)
+    wrong, count = unit.subn(r"\1(\2) ^ 32'd1;", sources["lacuna_llm.v"])
+    assert count == 1
+    monkeypatch.setattr("sim.verilog.engine_verilog", lambda *_: {**sources, "lacuna_llm.v": wrong})
+    difference = verify(program, prompt, 1)["difference"]
+    assert difference["instruction"]["text"].startswith("AMX")
+    place = ("layer", "place", "element", "together")
+    assert [difference[key] for key in place] == ["head", "arg-max", 1, 1]
+    assert int(difference["golden"]["raw"], 16) ^ int(difference["rtl"]["raw"], 16) == 1
 
 
 def test_a_missing_token_is_located_to_the_instruction_that_reads_too_early(program, prompt):

@@ -98,7 +98,7 @@ class Bench:
         stream = np.full((length, p.chains, p.planes), 0xFFFF, np.uint16)
         for chain, beats in enumerate(encoded):
             stream[: len(beats), chain] = beats
-        self.golden.lanes.append((len(self.golden.tiles), stream))
+        self.golden.lanes.append(len(self.golden.lanes.tiles), stream)
         self.words += [[sum(int(h) << 16 * i for i, h in enumerate(beat)) for beat in word] for word in stream]
         return {
             "n": case["blocks"], "blocks": case["blocks"], "rows": case["rows"], "grow": 0, "raw": int(raw),

@@ -8,10 +8,11 @@ import numpy as np
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from golden import float32 as f32
-from golden.isa.llm import SCALARS, SLOTS, Binary, Reduce, Source, Unary
+from golden.isa.llm import SCALARS, SLOTS, Binary, Put, Reduce, Source, Unary
 from golden.llm.executor import Executor
 from golden.llm.positions import UnderWay, check_independent
 from golden.llm.positions import repetitions as golden_repetitions
+from golden.llm.vector import arg_max
 from golden.params import BLOCK, LlmParams
 from hw.llm.vector import Operation, vector_layout
 from tests.hw.harness import StreamSource, parameters, reset, start, watchdog
@@ -178,7 +179,7 @@ async def instructions(bench, rng):
         await bench.compare_scalar(4, f"immediate n={n}")
         await bench.run("AMX", a=1000, b=0, n=n, first=1)
         await bench.run("AMX", a=2000, b=26, n=n)
-        assert int(bench.dut.best.value) == bench.golden.best[1], f"arg-max n={n}"
+        assert int(bench.dut.best.value) == bench.golden.result == bench.golden.best[1], f"arg-max n={n}"
 
 
 REPETITIONS = [
@@ -288,6 +289,42 @@ async def scalars_to_rows(bench, rng):
         await bench.compare(50, 8, f"PUT of {count} from {first} to {n}")
 
 
+SPECIAL = np.array([0, 1 << 31, 0x7F800000, 0xFF800000, 0x7FC00000, 0xFFFFFFFE, 0x3F800000], np.uint32)
+
+
+async def largest(bench, rng):
+    """The largest elements of a vector, one after the other, as a program finds them: the instructions in a row, on
+    numbers with and without ties; then PUT of everything at the last of them, across rows."""
+    lanes, top = bench.p.sfu_lanes, 300
+    for n in (2, 5, 16, 61, 200):
+        for values in (numbers(rng, n), rng.integers(-3, 3, n).astype(np.float32), rng.choice(SPECIAL, n).view("<f4")):
+            await bench.fill(0, values)
+            await bench.fill(top, numbers(rng, 20))
+            first = int(rng.integers(1, -(-n // lanes) + 1)) * lanes
+            commands = [("AMX", {"b": 0, "n": min(first, n), "first": 1})]
+            if first < n:
+                commands.append(("AMX", {"a": first, "b": first // lanes, "n": n - first}))
+            count = min(n, 8)
+            for k in range(count):
+                if k:
+                    commands.append(("PUT", {"a": 0, "at_best": 1, "source": Put.LOWEST}))
+                    commands.append(("AMX", {"b": 0, "n": n, "first": 1, "keep": 1}))
+                commands.append(("PUT", {"a": top, "n": 2 * k, "source": Put.INDEX}))
+                commands.append(("PUT", {"a": top, "n": 2 * k + 1, "source": Put.VALUE}))
+            await bench.run_all(commands)
+            where = f"largest of {f32.to_bits(values)}"
+            order = sorted(range(n), key=lambda i: (-arg_max(values[i : i + 1], 0, None)[0], i))[:count]
+            found = bench.golden.vmem[top : top + 16 // lanes + 1].view(np.uint32).reshape(-1)[: 2 * count]
+            assert found.reshape(-1, 2).tolist() == [[i, int(f32.to_bits(values)[i])] for i in order], where
+            await bench.compare(0, -(-n // lanes), where)
+            await bench.compare(top, 20 // lanes, where)
+            assert int(bench.dut.best.value) == bench.golden.result == order[0], where
+            for source in Put:
+                await bench.fill(400, numbers(rng, 230))
+                await bench.run("PUT", a=400, at_best=1, n=3, source=source, sa=SCALARS - 2, repeat=8)
+                await bench.compare(400, 230 // lanes, f"{source.name} at {order[-1]} + 3")
+
+
 async def negative_zero(bench):
     """A sum whose partials all flush to -0 is -0: nothing may be added to a partial that is not a row."""
     tiny = np.array([1.5 * 2.0**-126, -1.25 * 2.0**-126], np.float32)
@@ -372,4 +409,5 @@ async def vector_unit(dut):
         await watchdog(chains(bench, rng, False), 200_000)
         bench.stall = max(stall, 0.01)
         await watchdog(chains(bench, rng, True), 400_000)
+        await watchdog(largest(bench, rng), 200_000)
         bench.watcher.cancel()
