@@ -19,7 +19,7 @@ async def products(dut):
     """parameters: params, result (JSON file for [cycles, seconds])."""
     options = parameters()
     params = LlmParams.from_dict(options["params"])
-    engine = Engine(dut, LlmEngine(params), image_bytes=IMAGE)
+    engine = Engine(dut, LlmEngine, params, image_bytes=IMAGE)
     logging.getLogger("cocotb.axi_top").setLevel("WARNING")  # a line of log a burst would be counted too
     await start(dut)
     images, program, _ = workload(params)

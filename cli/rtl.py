@@ -26,11 +26,11 @@ def rtl_files(engine: str, params: EngineParams) -> dict[str, str]:
     from hw.engines import CORES
     from hw.shell.top import generate
 
-    core = CORES[engine](params)
+    core = CORES[engine]
     return {
-        **generate(CORES[engine], params),
+        **generate(core, params),
         **{f"simulation_only/{twin.name}": twin.read_text(encoding="utf-8") for twin in core.TWINS},
-        "registers.json": Output.dumps([asdict(register) for register in core.registers]) + "\n",
+        "registers.json": Output.dumps([asdict(register) for register in core.registers(params)]) + "\n",
         f"{engine}_isa.h": ENGINES[engine].isa.to_c_header(),
     }
 

@@ -50,7 +50,9 @@ class LlmParams(EngineParams):
     Attributes:
         channels: weight memory channels (AXI4 ports), besides the one for vectors and instructions.
         axi_bits: data width of every AXI4 port.
-        planes: 16-bit planes a lane takes from a memory word; a chain's lane is `16 * planes` bits wide.
+        lane_words: memory words of a channel that its lanes take in a cycle: with 2 the array is faster than memory and
+            catches up after it had to wait.
+        planes: 16-bit planes a lane takes in a cycle; a chain's lane is `16 * planes` bits wide.
         ksplit: columns that share the inputs of a product; a column's chains take the same inputs, different rows.
         mpu_vpus: VPUs of an MPU: chains that share their weights in MM, which multiplies twice as many vectors.
         acc_depth: output rows of a lane in a tile.
@@ -67,6 +69,7 @@ class LlmParams(EngineParams):
 
     channels: int = 1
     axi_bits: int = 256
+    lane_words: int = 1
     planes: int = 2
     ksplit: int = 2
     mpu_vpus: int = 1
@@ -84,6 +87,7 @@ class LlmParams(EngineParams):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check(self.axi_bits in (256, 512), "axi_bits", self.axi_bits, "must be 256 or 512")
+        _check(self.lane_words in (1, 2), "lane_words", self.lane_words, "must be 1 or 2")
         _check(self.planes in (1, 2), "planes", self.planes, "must be 1 or 2")
         _check(_power_of_two(self.channels), "channels", self.channels, "must be a power of two")
         _check(_power_of_two(self.ksplit), "ksplit", self.ksplit, "must be a power of two")
@@ -114,6 +118,7 @@ class LlmParams(EngineParams):
             self.acc_depth,
             f"a VPU holds at most 64 rows, acc_depth of each of the mpu_vpus = {self.mpu_vpus} lanes",
         )
+        _check(self.buffer_words > self.lane_words, "buffer_words", self.buffer_words, "must be more than lane_words")
         _check(2 <= self.burst_beats <= self.buffer_words, "burst_beats", self.burst_beats, "must be 2..buffer_words")
         _check(
             self.burst_beats * self.axi_bits // 8 <= 4096,
@@ -124,7 +129,7 @@ class LlmParams(EngineParams):
 
     @property
     def chains(self) -> int:
-        return self.channels * self.axi_bits // (BLOCK * self.planes)
+        return self.channels * self.lanes_per_channel
 
     @property
     def row_groups(self) -> int:
@@ -152,11 +157,22 @@ class LlmParams(EngineParams):
 
     @property
     def lanes_per_channel(self) -> int:
+        return self.lane_words * self.lanes_per_beat
+
+    @property
+    def lanes_per_beat(self) -> int:
+        """Lanes that share a memory word."""
         return self.axi_bits // self.lane_bits
 
     @property
     def beat_bytes(self) -> int:
+        """Bytes of a memory word."""
         return self.axi_bits // 8
+
+    @property
+    def word_bytes(self) -> int:
+        """Bytes of a lane word: what a channel's lanes take in a cycle."""
+        return self.lane_words * self.beat_bytes
 
     @property
     def dsps(self) -> int:

@@ -85,23 +85,23 @@ class RtlDevice:
 
         name = program.manifest["engine"]
         params = ENGINES[name].params.from_dict(program.manifest["params"])
-        self.core, self.word_bytes = CORES[name](params), ENGINES[name].isa.bits // 8
+        self.core, self.word_bytes = CORES[name], ENGINES[name].isa.bits // 8
         self.engine = Engine(
             build_rtl(name, params), timing=self.memory, seed=self.seed, clock_mhz=CLOCK_MHZ,
             memory_bytes=max(HBM2_CHANNEL_BYTES, *map(len, program.images.values())),
         )
-        self.registers = {register.name: register.offset for register in self.core.registers}
+        self.registers = {register.name: register.offset for register in self.core.registers(params)}
         for port, image in program.images.items():
             self.engine.write_memory(port, 0, image)
         self.engine.reset()
-        self.program_at = program.manifest["program_address"]
+        self.program_at, self.program_port = program.manifest["program_address"], self.core.memory_ports(params)[0][-1]
         self._write("program_words", len(program.instructions))
         self._write("program_address", self.program_at)
 
     def replace(self, words: list[int]) -> None:
         """Instructions that later runs execute in the program's place."""
         code = b"".join(word.to_bytes(self.word_bytes, "little") for word in words)
-        self.write(self.core.ports[-1], self.program_at, code)
+        self.write(self.program_port, self.program_at, code)
         self._write("program_words", len(words))
 
     def close(self) -> None:
@@ -162,9 +162,10 @@ def build_rtl(engine: str, params: EngineParams) -> Path:
     from .build import build_engine
     from .verilog import engine_verilog
 
-    core = CORES[engine](params)
+    core = CORES[engine]
+    ports, axi_bits = core.memory_ports(params)
     sources = [*engine_verilog(engine, params).values(), *(twin.read_text() for twin in core.TWINS)]
-    return build_engine(sources, top_name(core), core.ports, core.axi_bits, blocks=list(core.BLOCKS), busy=True)
+    return build_engine(sources, top_name(core), ports, axi_bits, blocks=list(core.BLOCKS), busy=True)
 
 
 def open_device(

@@ -176,7 +176,7 @@ class AttentionEmitter:
                     rows, beats = self._tile_length(tile)
                 for k in range(s.k_blocks):
                     part = tile * s.k_tile_beats + k * s.kv_rows * s.bundle_beats
-                    e.add("LDW", [("cache", image, image + 1)], a=at + part * p.beat_bytes, ra=Register.CACHE, rn=beats)
+                    e.add("LDW", [("cache", image, image + 1)], a=at + part * p.word_bytes, ra=Register.CACHE, rn=beats)
                 self._multiply(i, count, out + tile * s.kv_tile // p.sfu_lanes, s.kv_tile, block, s.k_blocks, slot=slot,
                                rn=rows, grow=1, blocks=s.k_blocks)
 

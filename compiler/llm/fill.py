@@ -98,7 +98,7 @@ def pack_weights(model: Model, weights: WeightImages) -> PackedWeights:
         for name, layer, number, beats in tiles:
             at = weights.matrices[name].offsets[number] + layer * weights.layer_bytes
             for writer in writers:
-                writer.put(at, np.frombuffer(spool.read(beats * p.beat_bytes), np.uint8))
+                writer.put(at, np.frombuffer(spool.read(beats * p.word_bytes), np.uint8))
     return PackedWeights({f"w{i}": writer.finish() for i, writer in enumerate(writers)}, used, values)
 
 

@@ -22,7 +22,7 @@ class Matrix:
         outputs, inputs: with padding. group_blocks: blocks of 16 inputs in a scale group.
         share: blocks of inputs that belong to a column of chains. rows: rows a chain of each tile.
         minimum: groups have a minimum.
-        beats: memory words of each tile, in the layer that needs the most. offsets: byte offset of each tile from the
+        beats: lane words of each tile, in the layer that needs the most. offsets: byte offset of each tile from the
             layer's first byte, in every channel.
     """
 
@@ -44,7 +44,7 @@ class Matrix:
         return cls(outputs, inputs, group // BLOCK, inputs // BLOCK // p.ksplit, tiles)
 
     def place(self, beats: Sequence[int], memory: Allocator) -> None:
-        """Give every tile the room of so many memory words."""
+        """Give every tile the room of so many lane words."""
         self.beats = list(beats)
         self.offsets = [memory.take(count * memory.step) for count in beats]
 
@@ -97,8 +97,8 @@ class WeightImages:
         return {**self.layer_matrices, "head": self.head}
 
     def place(self, beats: Mapping[str, Sequence[int]]) -> None:
-        """Give every tile of `matrices` its room: memory words, the most that a layer needs."""
-        memory = Allocator(self.params.beat_bytes)
+        """Give every tile of `matrices` its room: lane words, the most that a layer needs."""
+        memory = Allocator(self.params.word_bytes)
         for name, matrix in self.layer_matrices.items():
             matrix.place(beats[name], memory)
         self.layer_bytes = memory.used
@@ -126,10 +126,10 @@ class WeightImages:
         }
 
     def _place_cache(self, memory: Allocator) -> None:
-        s, beat, heads = self.shapes, self.params.beat_bytes, range(self.shapes.config.kv_heads)
-        layer = Allocator(beat)
-        self.k_at = [layer.take(s.k_beats * beat) for _ in heads]
-        self.v_at = [layer.take(s.v_beats * beat) for _ in heads]
+        s, word, heads = self.shapes, self.params.word_bytes, range(self.shapes.config.kv_heads)
+        layer = Allocator(word)
+        self.k_at = [layer.take(s.k_beats * word) for _ in heads]
+        self.v_at = [layer.take(s.v_beats * word) for _ in heads]
         self.cache_stride = layer.used
         self.cache_bytes = layer.used * s.config.layers
         self.cache_at = memory.take(self.cache_bytes)

@@ -98,7 +98,7 @@ _TILE = (
     Field("minimum", 153, 1, "groups carry a signed 16-bit minimum"),
     Field("raw", 154, 1, "dense INT8 bytes without descriptors (KV cache)"),
     Field("slot", 172, 6, "exponent slot of the vector"),
-    Field("beats", 192, 24, "memory words of the tile; what a lane did not use of them is dropped (0: none)"),
+    Field("beats", 192, 24, "lane words of the tile; what a lane did not use of them is dropped (0: none)"),
 )
 """A tile of a matrix, of MV and MM."""
 
@@ -113,8 +113,8 @@ ISA = InstructionSet(
             "LDW",
             1,
             "LD",
-            "Streams N memory words from byte address A of every weight channel, a multiple of the word, into the "
-            "lanes.",
+            "Streams N lane words, of `lane_words` memory words each, from byte address A of every weight channel, a "
+            "multiple of the lane word, into the lanes.",
             (),
         ),
         Format(

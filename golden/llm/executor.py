@@ -173,7 +173,7 @@ class Executor:
         p = self.params
         parts = []
         for c in range(p.channels):
-            data = self._slice(f"w{c}", v["a"], v["n"] * p.beat_bytes, p.beat_bytes)
+            data = self._slice(f"w{c}", v["a"], v["n"] * p.word_bytes, p.word_bytes)
             parts.append(data.view("<u2").reshape(v["n"], p.lanes_per_channel, p.planes))
             self.trace.bytes_read += data.nbytes
         self.lanes.append(v["a"], np.concatenate(parts, 1))

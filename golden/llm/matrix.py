@@ -67,7 +67,7 @@ def _read_tile(
 ) -> ImageMatrix:
     start = base + tile["offset"]
     words = [
-        images[f"w{channel}"][start : start + tile["beats"] * params.beat_bytes]
+        images[f"w{channel}"][start : start + tile["beats"] * params.word_bytes]
         .view("<u2")
         .reshape(-1, params.lanes_per_channel, params.planes)
         for channel in range(params.channels)

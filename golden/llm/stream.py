@@ -138,7 +138,7 @@ def kept_positions(keep: np.ndarray, kept: int) -> np.ndarray:
 
 def kv_together(params: LlmParams, value: bool) -> int:
     """Tokens, from a multiple of it on, whose numbers of K or V lie in the same memory words."""
-    return params.lane_bits // 8 if value else min(params.lanes_per_channel, params.row_groups)
+    return params.lane_bits // 8 if value else min(params.lanes_per_beat, params.row_groups)
 
 
 def kv_offsets(params: LlmParams, v: Mapping[str, int]) -> np.ndarray:
@@ -159,5 +159,5 @@ def kv_offsets(params: LlmParams, v: Mapping[str, int]) -> np.ndarray:
     bundle = (tile * blocks + local % blocks) * rows + chain_row % rows
     byte = bundle * BLOCK + inp % BLOCK
     lane, lane_bytes = column * params.row_groups + group, params.lane_bits // 8
-    offset = byte // lane_bytes * params.beat_bytes + lane % params.lanes_per_channel * lane_bytes + byte % lane_bytes
+    offset = byte // lane_bytes * params.word_bytes + lane % params.lanes_per_channel * lane_bytes + byte % lane_bytes
     return np.stack([lane // params.lanes_per_channel, offset], -1)

@@ -13,7 +13,7 @@ __all__ = ["LoadUnit", "load_layout"]
 
 
 def load_layout(params: LlmParams) -> data.StructLayout:
-    """An LD instruction, operands resolved. `lanes`: LDW, of `n` memory words from `a` on."""
+    """An LD instruction, operands resolved. `lanes`: LDW, of `n` lane words from `a` on."""
     return data.StructLayout({"lanes": unsigned(1), **vector_load_layout().members})
 
 
@@ -83,7 +83,7 @@ class LoadUnit(wiring.Component):
             m.d.sync += loading.eq(0)
         with m.If(self.command.valid & self.command.ready):
             with m.If(command.lanes):
-                m.d.sync += [address.eq(command.a), beats.eq(command.n), handing.eq(1)]
+                m.d.sync += [address.eq(command.a), beats.eq(command.n << (p.lane_words - 1)), handing.eq(1)]
                 m.d.sync += pending.eq(Mux(command.n == 0, 0, (1 << p.channels) - 1))
             with m.Else():
                 m.d.sync += loading.eq(1)

@@ -212,7 +212,7 @@ class StoreUnit(wiring.Component):
     @property
     def _lanes_a_beat(self):
         """Elements of a V block that lie in one beat: one a lane."""
-        return min(BLOCK, self.params.lanes_per_channel, self.params.row_groups)
+        return min(BLOCK, self.params.lanes_per_beat, self.params.row_groups)
 
     def _progress(self, held, index):
         """Index of the beat's last element of STK; it is the last of a block, of a block of every column, of a row of
@@ -231,12 +231,12 @@ class StoreUnit(wiring.Component):
                 with m.Case(c):
                     m.d.comb += block.eq(self.peek_data[c].q)
         of_lanes = block.word_select(index[lanes.bit_length() - 1 : 4], 8 * lanes) if lanes < BLOCK else block
-        bytes_of_lanes = [of_lanes.word_select(lane % lanes, 8) for lane in range(p.lanes_per_channel)]
+        bytes_of_lanes = [of_lanes.word_select(lane % lanes, 8) for lane in range(p.lanes_per_beat)]
         spread = Cat(*(byte.replicate(lane_bytes) for byte in bytes_of_lanes))
         word = block.word_select(index[lane_bytes.bit_length() - 1 : 4], p.lane_bits)
         first_bytes = sum(1 << lane * lane_bytes for lane in range(lanes))
         return (
-            Mux(value, spread, word.replicate(p.lanes_per_channel)),
+            Mux(value, spread, word.replicate(p.lanes_per_beat)),
             Mux(value, first_bytes, (1 << lane_bytes) - 1) << offset[: (p.beat_bytes - 1).bit_length()],
         )
 

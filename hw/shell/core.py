@@ -61,6 +61,6 @@ class EngineCore(wiring.Component):
         """Names of the memory ports, and their width in bits."""
         raise NotImplementedError
 
-    @property
-    def registers(self) -> tuple[Register, ...]:
-        return register_map(len(self.ports), self.ARGUMENTS, self.RESULTS, self.COUNTERS)
+    @classmethod
+    def registers(cls, params: Any) -> tuple[Register, ...]:
+        return register_map(len(cls.memory_ports(params)[0]), cls.ARGUMENTS, cls.RESULTS, cls.COUNTERS)

@@ -16,7 +16,7 @@ from .core import EngineCore
 __all__ = ["generate", "top_name"]
 
 
-def top_name(engine: type[EngineCore] | EngineCore) -> str:
+def top_name(engine: type[EngineCore]) -> str:
     return f"lacuna_{engine.NAME}"
 
 

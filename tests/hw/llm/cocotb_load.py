@@ -161,7 +161,7 @@ async def weights(dut, stall):
         assert stall or cycles == (2 if n else 1), f"{cycles} cycles for {n} words"
     for c, sink in enumerate(sinks):
         commands = [command_layout().from_bits(value) for value in await sink]
-        expected = [(bench.bases[c] + a, n) for a, n in loads if n]
+        expected = [(bench.bases[c] + a, n * params.lane_words) for a, n in loads if n]
         assert [(command.address, command.beats) for command in commands] == expected
 
 

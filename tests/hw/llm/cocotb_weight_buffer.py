@@ -14,7 +14,7 @@ class Bench:
     """Offers random words, takes what leaves; `words` in order, none lost, none twice."""
 
     def __init__(self, dut, *, seed):
-        self.dut, self.random = dut, random.Random(seed)
+        self.dut, self.random, self.together = dut, random.Random(seed), parameters()["together"]
         self.expected, self.level = deque(), 0
         self.room = deque([0] * (WeightBuffer.LATENCY + 1), maxlen=WeightBuffer.LATENCY + 1)
 
@@ -27,7 +27,9 @@ class Bench:
         taken, left = offer and int(dut.i__ready.value), int(dut.valid.value)
         if left:
             assert self.room[0], "a word left that nobody had room for"
-            assert int(dut.word.value) == self.expected.popleft()
+            leaving, width = int(dut.word.value), len(dut.i__payload)
+            for part in range(self.together):
+                assert leaving >> width * part & (1 << width) - 1 == self.expected.popleft()
         if taken:
             self.expected.append(word)
         await RisingEdge(dut.clk)
@@ -45,7 +47,7 @@ async def order_and_room(dut):
         for offers, rooms in ((0.9, 0.1), (0.1, 0.9), (0.5, 0.5), (1, 1), (1, 0.3)):
             for _ in range(4 * settings["depth"] + 200):
                 await bench.cycle(bench.random.random() < offers, bench.random.random() < rooms)
-        while bench.expected:
+        while len(bench.expected) >= bench.together:
             await bench.cycle(0, 1)
         for _ in range(8):
             assert await bench.cycle(0, 1) == (0, 0)
@@ -55,13 +57,14 @@ async def order_and_room(dut):
 
 @cocotb.test()
 async def full_and_throughput(dut):
-    """Takes exactly `depth` words without room; then a word a cycle in and out, the first LATENCY cycles later."""
-    depth = parameters()["depth"]
+    """Takes exactly `depth` words without room; then a word a cycle in and, together, out, the first LATENCY cycles
+    later."""
+    depth, together = parameters()["depth"], parameters()["together"]
     bench = Bench(dut, seed=3)
     await start(dut, inputs={"i__valid": 0, "i__payload": 0, "room": 0})
     assert sum([(await bench.cycle(1, 0))[0] for _ in range(depth + 5)]) == depth
-    left = [(await bench.cycle(0, 1))[1] for _ in range(WeightBuffer.LATENCY + depth)]
-    assert left == [0] * WeightBuffer.LATENCY + [1] * depth
+    left = [(await bench.cycle(0, 1))[1] for _ in range(WeightBuffer.LATENCY + depth // together)]
+    assert left == [0] * WeightBuffer.LATENCY + [1] * (depth // together)
     moved = [await bench.cycle(1, 1) for _ in range(3 * depth)]
     assert all(taken for taken, _ in moved)
-    assert sum(left for _, left in moved) == 3 * depth - 1 - WeightBuffer.LATENCY
+    assert sum(left for _, left in moved) == (3 * depth - 1 - WeightBuffer.LATENCY) // together

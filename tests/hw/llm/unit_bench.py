@@ -16,9 +16,9 @@ __all__ = ["SHAPES", "run_units"]
 
 TOP = "unit_bench"
 SHAPES = {
-    "two channels, two columns, pairs": {
-        "channels": 2, "axi_bits": 256, "planes": 1, "ksplit": 2, "mpu_vpus": 2, "acc_depth": 32, "sfu_lanes": 8,
-        "vmem_rows": 256, "xbuf_blocks": 32, "imem_words": 64,
+    "two channels, two words, two columns, pairs": {
+        "channels": 2, "axi_bits": 256, "lane_words": 2, "planes": 1, "ksplit": 2, "mpu_vpus": 2, "acc_depth": 32,
+        "sfu_lanes": 8, "vmem_rows": 256, "xbuf_blocks": 32, "imem_words": 64,
     },
     "one channel, one column": {
         "channels": 1, "axi_bits": 512, "planes": 2, "ksplit": 1, "mpu_vpus": 1, "acc_depth": 64, "sfu_lanes": 4,

@@ -21,7 +21,7 @@ START = 1
 def run_top(core: type[EngineCore], params: EngineParams, test_module, *, parameters, optimise="-O0"):
     """`run_cocotb` of a whole engine, as `axi_top`; `parameters` get `params`."""
     sources, top = engine_verilog(core.NAME, params), top_name(core)
-    wrapper = with_all_signals(top, sources[f"{top}.v"], core(params).axi_bits // 8)
+    wrapper = with_all_signals(top, sources[f"{top}.v"], core.memory_ports(params)[1] // 8)
     run_cocotb(
         "\n".join([*sources.values(), wrapper]), top="axi_top", test_module=test_module, optimise=optimise,
         parameters={"params": params.to_dict(), **parameters}, extra_sources=core.TWINS, blocks=list(core.BLOCKS),
@@ -47,10 +47,10 @@ def with_all_signals(top, text, beat_bytes):
 class Engine:
     """The design between its memories and a master for its registers; `stall`: chance of a pause on every channel."""
 
-    def __init__(self, dut, core: EngineCore, *, image_bytes, stall=0.0, seed=1):
+    def __init__(self, dut, core: type[EngineCore], params: EngineParams, *, image_bytes, stall=0.0, seed=1):
         self.dut = dut
-        self.bases = {port: (3 + i) << 33 for i, port in enumerate(core.ports)}
-        self.offsets = {register.name: register.offset for register in core.registers}
+        self.bases = {port: (3 + i) << 33 for i, port in enumerate(core.memory_ports(params)[0])}
+        self.offsets = {register.name: register.offset for register in core.registers(params)}
         self.rams = {port: AxiRam(AxiBus.from_prefix(dut, f"m_axi_{port}"), dut.clk, dut.rst, size=image_bytes)
                      for port in self.bases}  # fmt: skip
         self.control = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi_ctl"), dut.clk, dut.rst)

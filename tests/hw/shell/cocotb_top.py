@@ -89,7 +89,7 @@ def images_and_program(params, rng):
 
 async def begin(dut, stall, seed=1):
     params = LlmParams(**parameters()["params"])
-    engine = Engine(dut, LlmEngine(params), image_bytes=IMAGE, stall=stall, seed=seed)
+    engine = Engine(dut, LlmEngine, params, image_bytes=IMAGE, stall=stall, seed=seed)
     await start(dut)
     return params, engine
 
@@ -118,7 +118,7 @@ async def registers(dut):
     """What is written reads back; what is not there answers SLVERR; writing what cannot be written too."""
     params, engine = await begin(dut, 0.3)
     rng = random.Random(3)
-    writable = [register for register in LlmEngine(params).registers
+    writable = [register for register in LlmEngine.registers(params)
                 if register.writable and register.name not in ("ap_ctrl", "gie", "ier", "isr")]  # fmt: skip
     values = {register.name: rng.getrandbits(32) for register in writable}
     for name, value in values.items():
