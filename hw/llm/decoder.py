@@ -18,9 +18,8 @@ __all__ = ["LaneDecoder"]
 class LaneDecoder(wiring.Component):
     """Walks a tile: blocks of 16 inputs, inside them blocks of 16 rows, inside them bundles.
 
-    A beat a cycle while passes keep up, at most a bundle; it runs ahead by two. A block's passes leave only when its
-    inputs are in the sparse MUXes (`filled`), and a scale group is read when at most one waits for the accumulator
-    (`group_free`).
+    A beat, at most a bundle a cycle while passes keep up; two bundles ahead. A block's passes leave when its inputs are
+    in the sparse MUXes (`filled`), and a scale group is read when at most one waits for the accumulator (`group_free`).
 
     Attributes:
         lane: the packed stream, ready/valid.
@@ -267,11 +266,11 @@ class LaneDecoder(wiring.Component):
                     with m.If(word[:4] == here >> planes_log2):
                         m.next = "PLANES"
             with m.State("PLANES"):
-                m.d.comb += [
-                    self.lane.ready.eq(room & ~asm.whole if windowed else room),
-                    asm.take.eq((self.lane.valid | asm.whole) & room if windowed else self.lane.valid & room),
-                    ended.eq(asm.take & asm.ends),
-                ]
+                m.d.comb += [self.lane.ready.eq(room), asm.take.eq(self.lane.valid & room)]
+                m.d.comb += ended.eq(asm.take & asm.ends)
+                if windowed:
+                    with m.If(asm.whole):
+                        m.d.comb += [self.lane.ready.eq(0), asm.take.eq(room), ended.eq(room)]
                 with m.If(ended):
                     m.d.sync += first.eq((first | within) + 1)
                     with m.If(kind_last):

@@ -1,4 +1,4 @@
-"""Assembles bundles from beats of four bit planes, which may hold parts of three bundles or two whole ones."""
+"""Assembles bundles from beats of four bit planes, which may end two of them."""
 
 from itertools import product
 
