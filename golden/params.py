@@ -88,7 +88,7 @@ class LlmParams(EngineParams):
         super().__post_init__()
         _check(self.axi_bits in (256, 512), "axi_bits", self.axi_bits, "must be 256 or 512")
         _check(self.lane_words in (1, 2), "lane_words", self.lane_words, "must be 1 or 2")
-        _check(self.planes in (1, 2), "planes", self.planes, "must be 1 or 2")
+        _check(self.planes in (1, 2, 4), "planes", self.planes, "must be 1, 2 or 4")
         _check(_power_of_two(self.channels), "channels", self.channels, "must be a power of two")
         _check(_power_of_two(self.ksplit), "ksplit", self.ksplit, "must be a power of two")
         _check(self.sfu_lanes in (4, 8, 16), "sfu_lanes", self.sfu_lanes, "must be 4, 8 or 16")

@@ -72,7 +72,7 @@ def decode_lanes(
 
     Args:
         beats: uint16 [lanes, beats, planes], may be longer than the tile.
-        raw: dense INT8 bytes, four beats of 32 bits a bundle, no header or descriptors (KV cache).
+        raw: dense INT8 bytes, 16 a bundle, no header or descriptors (KV cache).
 
     Raises:
         ValueError: a lane ends early or holds an illegal descriptor.

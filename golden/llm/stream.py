@@ -6,6 +6,8 @@ column owns, the lane holds (after a header: `TileHeader`)
 1. where a scale group starts: one 16-bit scale a row, then (if asked) one signed 16-bit minimum a row;
 2. for each block of 16 rows: a descriptor (only where the run of equal ones ended), then the block's bundles.
 
+Each of these begins with a beat: only a block's planes follow each other without gaps.
+
 A *bundle* is 16 slots, one a DSP. A block with N of 16 kept has N bundles: with N = 16 a row fills one, with N = 8 two
 rows share one, and so on; N = 12 is stored as its first eight and its last four. Values are bit planes, most
 significant first: plane p holds bit p of the 16 slots. Positions are one bitmap a row for N = 8 and 12 and four index

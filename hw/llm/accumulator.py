@@ -117,6 +117,7 @@ class Accumulator(wiring.Component):
         lane_bits, word_bits = p.mpu_vpus.bit_length() - 1, (p.acc_depth // p.planes).bit_length() - 1
         of_lane = Signal(ROW_BITS)
         m.d.comb += of_lane.eq(Mux(self.tile.shared, row >> lane_bits, row))
+        planes_log2 = p.planes.bit_length() - 1
         halfwords = []
         for kind, name in enumerate(("scales", "minima")):
             memory = Memory(shape=p.lane_bits, depth=2 * p.vpu_rows // p.planes, init=[])
@@ -127,9 +128,9 @@ class Accumulator(wiring.Component):
                 write.en.eq(self.side.valid & (self.side.minimum == kind)),
                 write.addr.eq(Cat(self.side.word[:word_bits], self.side.lane[:lane_bits], self.side.bank)),
                 write.data.eq(self.side.data),
-                read.addr.eq(Cat((of_lane >> (p.planes - 1))[:word_bits], lane, bank)),
+                read.addr.eq(Cat((of_lane >> planes_log2)[:word_bits], lane, bank)),
             ]
-            halfwords.append(read.data if p.planes == 1 else read.data.word_select(of_lane[0], 16))
+            halfwords.append(read.data if p.planes == 1 else read.data.word_select(of_lane[:planes_log2], 16))
         s0_factor = Signal(signed(PARTIAL_BITS), reset_less=True)
         s0_scale = Signal(signed(17), reset_less=True)
         s1_product = Signal(signed(PARTIAL_BITS + 17), reset_less=True)

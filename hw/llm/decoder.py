@@ -10,6 +10,7 @@ from golden.params import BLOCK, LlmParams
 from .bundle import BundleAssembler
 from .issue import BundleIssue, bundle_layout
 from .layouts import ROW_BITS, pass_layout, side_layout, tile_layout
+from .window import PlaneWindow
 
 __all__ = ["LaneDecoder"]
 
@@ -17,7 +18,7 @@ __all__ = ["LaneDecoder"]
 class LaneDecoder(wiring.Component):
     """Walks a tile: blocks of 16 inputs, inside them blocks of 16 rows, inside them bundles.
 
-    One beat a cycle while passes keep up; it runs ahead by two bundles. A block's passes leave only when its inputs are
+    A beat, at most a bundle a cycle while passes keep up; two bundles ahead. A block's passes leave when its inputs are
     in the sparse MUXes (`filled`), and a scale group is read when at most one waits for the accumulator (`group_free`).
 
     Attributes:
@@ -56,8 +57,9 @@ class LaneDecoder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        planes = self.params.planes
-        m.submodules.assembler = asm = BundleAssembler(self.params)
+        windowed = self.params.planes == PlaneWindow.PLANES
+        planes_log2 = self.params.planes.bit_length() - 1
+        m.submodules.assembler = asm = (PlaneWindow if windowed else BundleAssembler)(self.params)
         m.submodules.issue = issue = BundleIssue(self.params)
         m.d.comb += [
             self.passes.eq(issue.passes), self.request.eq(issue.request), self.half.eq(issue.half),
@@ -109,7 +111,7 @@ class LaneDecoder(wiring.Component):
             issue.bundle.payload.eq(bundle),
             issue.bundle.payload.weights.eq(asm.weights),
             issue.bundle.payload.index.eq(asm.index),
-            issue.bundle.payload.high.eq(asm.high),
+            issue.bundle.payload.high.eq(0 if windowed else asm.high),
         ]
         with m.If(issue.bundle.ready):
             m.d.sync += full.eq(0)
@@ -146,7 +148,7 @@ class LaneDecoder(wiring.Component):
         with m.If(self.lane.valid & self.lane.ready):
             m.d.sync += taken.eq(taken + 1)
         m.d.comb += self.busy.eq(1)
-        side_last = word == last_row >> (planes - 1)
+        side_last = word == last_row >> planes_log2
 
         def take_side():
             m.d.comb += [
@@ -261,14 +263,14 @@ class LaneDecoder(wiring.Component):
                 m.d.comb += [self.lane.ready.eq(room), issue.bitmap_valid.eq(self.lane.valid & room)]
                 with m.If(issue.bitmap_valid):
                     m.d.sync += word.eq(word + 1)
-                    with m.If(word[:4] == here >> (planes - 1)):
+                    with m.If(word[:4] == here >> planes_log2):
                         m.next = "PLANES"
             with m.State("PLANES"):
-                m.d.comb += [
-                    self.lane.ready.eq(room),
-                    asm.take.eq(self.lane.valid & room),
-                    ended.eq(asm.take & asm.ends),
-                ]
+                m.d.comb += [self.lane.ready.eq(room), asm.take.eq(self.lane.valid & room)]
+                m.d.comb += ended.eq(asm.take & asm.ends)
+                if windowed:
+                    with m.If(asm.whole):
+                        m.d.comb += [self.lane.ready.eq(0), asm.take.eq(room), ended.eq(room)]
                 with m.If(ended):
                     m.d.sync += first.eq((first | within) + 1)
                     with m.If(kind_last):

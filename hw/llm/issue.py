@@ -175,7 +175,7 @@ class BundleIssue(wiring.Component):
     def _bitmap(self, m, port, row, bank):
         """The bitmap of `row`, read in the same cycle; a copy of the memory for each port."""
         planes = self.params.planes
-        words = BLOCK // planes
+        words, planes_log2 = BLOCK // planes, planes.bit_length() - 1
         memory = Memory(shape=self.params.lane_bits, depth=2 * words, init=[], attrs={"ram_style": "distributed"})
         m.submodules[f"bitmaps_{port}"] = memory
         write, read = memory.write_port(), memory.read_port(domain="comb")
@@ -183,6 +183,6 @@ class BundleIssue(wiring.Component):
             write.en.eq(self.bitmap_valid),
             write.data.eq(self.bitmap_data),
             write.addr.eq(Cat(self.bitmap_word[: (words - 1).bit_length()], self.bitmap_bank)),
-            read.addr.eq(Cat(row[planes - 1 : 4], bank)),
+            read.addr.eq(Cat(row[planes_log2:4], bank)),
         ]
-        return read.data if planes == 1 else read.data.word_select(row[0], BLOCK)
+        return read.data if planes == 1 else read.data.word_select(row[:planes_log2], BLOCK)

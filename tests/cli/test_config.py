@@ -40,6 +40,7 @@ def test_missing_keys_take_the_defaults(config):
         ("[engine]\nchannels = 2.0", r"engine\.channels must be an integer, got 2\.0"),
         ("[engine]\nchannels = 3", r"engine\.channels = 3: must be a power of two"),
         ("[engine]\nplanes = 0", r"engine\.planes = 0: must be a positive integer"),
+        ("[engine]\nplanes = 3", r"engine\.planes = 3: must be 1, 2 or 4"),
         ("[engine]\nchannels = 1\nchannels = 2", r"not TOML"),
         ("[engine", r"not TOML"),
     ],

@@ -1,4 +1,4 @@
-"""The tiny model, whole: compiled, on golden and on the RTL, at three engine shapes and under hostile memories."""
+"""The tiny model, whole: compiled, on golden and on the RTL, at four engine shapes and under hostile memories."""
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ SHAPES = {
     "one-column": {"axi_bits": 512, "ksplit": 1, "mpu_vpus": 4, "acc_depth": 16, "burst_beats": 8},
     "two-channels": {"channels": 2, "planes": 1, "ksplit": 2, "mpu_vpus": 2, "acc_depth": 32, "sfu_lanes": 8,
                      "fifo_depth": 64},
+    "four-planes": {"planes": 4, "channels": 2, "ksplit": 1, "mpu_vpus": 2, "acc_depth": 32},
 }
 PROMPT = "ROMEO:"
 CHUNKS = "ROMEO: But soft, what light"

@@ -8,7 +8,7 @@ from golden.params import LlmParams
 from tests.hw.llm.lanes import random_lane
 
 
-@pytest.mark.parametrize("planes", [1, 2])
+@pytest.mark.parametrize("planes", [1, 2, 4])
 @pytest.mark.parametrize("rows", [1, 3, 16, 37])
 def test_round_trip_of_mixed_blocks(planes, rows):
     for seed in range(4):
@@ -49,11 +49,12 @@ def test_illegal_kept(kept):
     assert kept not in KEPT
 
 
-def test_lanes_of_different_structure_decode_together():
+@pytest.mark.parametrize("planes", [2, 4])
+def test_lanes_of_different_structure_decode_together(planes):
     rng = np.random.default_rng(5)
     lanes = [random_lane(rng, rows=20, blocks=4, group=2) for _ in range(3)]
-    packed = encode_lanes(lanes, 2)
-    beats = np.zeros((3, max(map(len, packed)), 2), np.uint16)
+    packed = encode_lanes(lanes, planes)
+    beats = np.zeros((3, max(map(len, packed)), planes), np.uint16)
     for row, lane in zip(beats, packed, strict=True):
         row[: len(lane)] = lane
     result = decode_lanes(beats, rows=20, blocks=4, group=2, scaled=True, minimum=True, raw=False)
@@ -63,8 +64,9 @@ def test_lanes_of_different_structure_decode_together():
 
 
 @pytest.mark.parametrize("by_column", [False, True])
-def test_kv_bytes_never_collide(by_column):
-    params = LlmParams(channels=2, ksplit=2)
+@pytest.mark.parametrize("planes", [2, 4])
+def test_kv_bytes_never_collide(planes, by_column):
+    params = LlmParams(channels=2, ksplit=2, planes=planes)
     seen = set()
     for token in range(150):
         tile = {"rows": 4, "blocks": 8 if by_column else 1}

@@ -13,6 +13,8 @@ SHAPES = {
                     "sfu_lanes": 4, "vmem_rows": 1024, "xbuf_blocks": 64},
     "one column, four lanes an MPU": {"channels": 2, "axi_bits": 256, "planes": 2, "ksplit": 1, "mpu_vpus": 4,
                                       "acc_depth": 8, "sfu_lanes": 4, "vmem_rows": 1024, "xbuf_blocks": 64},
+    "four planes, a row block of one beat": {"channels": 2, "axi_bits": 256, "planes": 4, "ksplit": 1, "mpu_vpus": 2,
+                                             "acc_depth": 4, "sfu_lanes": 4, "vmem_rows": 1024, "xbuf_blocks": 64},
 }  # fmt: skip
 
 

@@ -24,6 +24,10 @@ SHAPES = {
         "channels": 1, "axi_bits": 512, "planes": 2, "ksplit": 1, "mpu_vpus": 1, "acc_depth": 64, "sfu_lanes": 4,
         "vmem_rows": 512, "xbuf_blocks": 64, "imem_words": 128,
     },
+    "one channel, two columns, four planes": {
+        "channels": 1, "axi_bits": 512, "planes": 4, "ksplit": 2, "mpu_vpus": 1, "acc_depth": 32, "sfu_lanes": 4,
+        "vmem_rows": 256, "xbuf_blocks": 64, "imem_words": 64,
+    },
 }  # fmt: skip
 
 
