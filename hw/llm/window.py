@@ -74,7 +74,7 @@ class PlaneWindow(wiring.Component):
             m.d.sync += window.eq(known)
         with m.If(self.take & first & self.indexed):
             m.d.sync += [index[slot].eq(planes) for slot, planes in enumerate(oldest)]
-        at_once = first & self.ends  # with index planes that is 2 or 3 of them and a beat of the rest
+        at_once = first & self.ends  # indexed: 2 or 3 of its planes are here, the beat brings the rest
         with m.If(self.take & Mux(self.indexed, second | at_once, first)):
             for slot in range(BLOCK):
                 top = Mux(self.indexed & at_once, known[slot::BLOCK][1:3].bit_select(here[0], 1), oldest[slot][-1])
