@@ -77,6 +77,7 @@ def pack_weights(model: Model, weights: WeightImages) -> PackedWeights:
         used, values = 0, dict.fromkeys(weights.matrices, 0)
         for name, matrix in weights.matrices.items():
             for layer, packed in enumerate(_packed(model, weights, name)):
+                matrix.dense &= packed.dense
                 if layer == 0:
                     matrix.minimum = packed.has_minimum
                 elif matrix.minimum != packed.has_minimum:

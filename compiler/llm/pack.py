@@ -20,6 +20,8 @@ GROUP = 32
 """Weights that share a scale where the compiler quantises."""
 MARGIN = 12
 """Words of a lane's FIFO that the packer leaves alone: those under way (`Lane.SLACK`), and descriptors of long runs."""
+MIXED = 1 / 16
+"""Below this share of a tile's blocks, those that keep some of 16 keep all: inputs come faster to a dense tile."""
 ROWS = 2048
 """Rows that are worked on at a time where a whole matrix of wide numbers would not fit the memory."""
 
@@ -58,12 +60,14 @@ class Tile:
 
 @dataclass(frozen=True)
 class PackedMatrix:
-    """Tiles in row order; every column's share is `share` blocks of 16 inputs; `values` weights are not 0."""
+    """Tiles in row order; every column's share is `share` blocks of 16 inputs; `values` weights are not 0. `dense`:
+    every block keeps 16 of 16 or none."""
 
     tiles: tuple[Tile, ...]
     share: int
     group_blocks: int
     has_minimum: bool
+    dense: bool
     values: int
 
 
@@ -205,43 +209,61 @@ def pack(quant: GroupQuant, params: LlmParams) -> PackedMatrix:
     number = np.arange(matrix.q.shape[1] // BLOCK)
     owner = number // matrix.blocks % columns
     shares = [number[owner == column] for column in range(columns)]
-    tiles, values = [], 0
+    tiles, values, dense = [], 0, True
     for count in tile_rows(matrix.q.shape[0] // groups, params):
         rows = slice(first * groups, (first + count) * groups)
         first += count
-        lanes = [lane for share in shares for lane in _lanes(matrix, rows, count, share)]
+        chosen = [_chosen(matrix, rows, count, share) for share in shares]
+        if np.mean([_mixed(kept).mean() for kept in chosen]) < MIXED:
+            chosen = [np.where(_mixed(kept), KEPT.index(BLOCK), kept) for kept in chosen]
+        dense &= not any(_mixed(kept).any() for kept in chosen)
+        lanes = [lane for share, kept in zip(shares, chosen, strict=True)
+                 for lane in _lanes(matrix, rows, count, share, kept)]
         encoded = encode_lanes(lanes, params.planes, params.fifo_depth - MARGIN)
         words = np.zeros((max(map(len, encoded)), len(lanes), params.planes), np.uint16)
         for i, beats in enumerate(encoded):
             words[: len(beats), i] = beats
         tiles.append(Tile(count, words, sum(map(len, encoded))))
         values += int(np.count_nonzero(matrix.q[rows]))
-    return PackedMatrix(tuple(tiles), len(shares[0]), matrix.blocks, matrix.minimum is not None, values)
+    return PackedMatrix(tuple(tiles), len(shares[0]), matrix.blocks, matrix.minimum is not None, dense, values)
 
 
-def _lanes(matrix: FixedMatrix, rows: slice, count: int, share: np.ndarray) -> list[LaneMatrix]:
-    """A column's lanes of one tile: row r of group g is row `r * row_groups + g` of `rows`."""
-    inputs = (share[:, None] * BLOCK + np.arange(BLOCK)).reshape(-1)
-    scale_groups = share[:: matrix.blocks] // matrix.blocks
+def _dealt(values: np.ndarray, rows: slice, count: int, columns: np.ndarray) -> np.ndarray:
+    """[row groups, rows a chain, columns] of a tile: row r of group g is row `r * row_groups + g` of `rows`."""
+    part = values[rows][:, columns]
+    return np.ascontiguousarray(part.reshape(count, -1, len(columns)).swapaxes(0, 1))
 
-    def dealt(values: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """[row groups, rows a chain, columns]"""
-        part = values[rows][:, columns]
-        return np.ascontiguousarray(part.reshape(count, -1, len(columns)).swapaxes(0, 1))
 
-    q = dealt(matrix.q, inputs).astype(np.int16)
-    keep = q != 0
+def _inputs(share: np.ndarray) -> np.ndarray:
+    return (share[:, None] * BLOCK + np.arange(BLOCK)).reshape(-1)
+
+
+def _chosen(matrix: FixedMatrix, rows: slice, count: int, share: np.ndarray) -> np.ndarray:
+    """Smallest N of a column's blocks in one tile: index in KEPT, [row groups, blocks of inputs, blocks of rows]."""
+    keep = _dealt(matrix.q, rows, count, _inputs(share)) != 0
     nonzero = keep.reshape(*keep.shape[:2], len(share), BLOCK).sum(3)
     most = np.maximum.reduceat(nonzero, np.arange(0, count, BLOCK), axis=1).swapaxes(1, 2)
+    return np.searchsorted(KEPT, most)
+
+
+def _mixed(chosen: np.ndarray) -> np.ndarray:
+    """Which blocks keep some of 16, not none or all."""
+    return (chosen != KEPT.index(0)) & (chosen != KEPT.index(BLOCK))
+
+
+def _lanes(matrix: FixedMatrix, rows: slice, count: int, share: np.ndarray, chosen: np.ndarray) -> list[LaneMatrix]:
+    """A column's lanes of one tile."""
+    scale_groups = share[:: matrix.blocks] // matrix.blocks
+    q = _dealt(matrix.q, rows, count, _inputs(share)).astype(np.int16)
+    keep = q != 0
     formats = [BlockFormat(kept, matrix.width, matrix.signed) for kept in KEPT]
-    chosen = np.searchsorted(KEPT, most).tolist()
-    scale = dealt(matrix.scale, scale_groups)
-    minimum = None if matrix.minimum is None else dealt(matrix.minimum, scale_groups)
+    scale = _dealt(matrix.scale, rows, count, scale_groups)
+    minimum = None if matrix.minimum is None else _dealt(matrix.minimum, rows, count, scale_groups)
     return [
         LaneMatrix(
             q[g],
             keep[g],
-            tuple(tuple(formats[kept] for kept in row_blocks) for row_blocks in chosen[g]),
+            tuple(tuple(formats[kept] for kept in row_blocks) for row_blocks in chosen[g].tolist()),
             scale[g],
             None if minimum is None else minimum[g],
             matrix.blocks,

@@ -261,7 +261,7 @@ class StepEmitter:
         region = ("xbuf", part.x_block, part.x_block + matrix.inputs // BLOCK // self.params.ksplit)
         multiply(e, out, rows * self.params.row_groups, region, count=part.tokens, n=matrix.share, rows=rows,
                  group_log2=matrix.group_blocks.bit_length() - 1, scaled=1, minimum=int(matrix.minimum),
-                 slot=part.x_slot, beats=matrix.beats[i])
+                 dense=int(matrix.dense), slot=part.x_slot, beats=matrix.beats[i])
 
     def _head(self) -> None:
         """From the final norm of the first token in `h`: the head tile by tile into the running arg-max."""

@@ -21,7 +21,7 @@ class Matrix:
     Attributes:
         outputs, inputs: with padding. group_blocks: blocks of 16 inputs in a scale group.
         share: blocks of inputs that belong to a column of chains. rows: rows a chain of each tile.
-        minimum: groups have a minimum.
+        minimum: groups have a minimum. dense: blocks keep 16 of 16 inputs or none, in every layer.
         beats: lane words of each tile, in the layer that needs the most. offsets: byte offset of each tile from the
             layer's first byte, in every channel.
     """
@@ -32,6 +32,7 @@ class Matrix:
     share: int
     rows: list[int]
     minimum: bool = False
+    dense: bool = True
     beats: list[int] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
 
@@ -110,6 +111,8 @@ class WeightImages:
 
     def assume(self, fmt: BlockFormat) -> None:
         """`place` as if all weights had one format. Exact for such weights, if no row or input is padding."""
+        for matrix in self.matrices.values():
+            matrix.dense = fmt.kept in (0, BLOCK)
         self.place({
             name: [
                 uniform_beats(fmt, self.params.planes, rows=rows, share=matrix.share,

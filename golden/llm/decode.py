@@ -63,6 +63,7 @@ class DecodedLanes:
     minimum: np.ndarray | None
     header: TileHeader
     used: int
+    dense: bool
 
 
 def decode_lanes(
@@ -91,6 +92,7 @@ def decode_lanes(
         np.concatenate([one.minimum for one in single if one.minimum is not None]) if minimum else None,
         single[0].header,
         max(one.used for one in single),
+        all(one.dense for one in single),
     )
 
 
@@ -102,7 +104,7 @@ def _decode_alike(
     lanes, groups = len(beats), -(-blocks // group)
     q = np.zeros((lanes, rows, blocks * BLOCK), np.int64)
     sides = [np.zeros((lanes, rows, groups), np.int64) if wanted else None for wanted in (scaled, minimum)]
-    fmt, run = BlockFormat(), 0
+    fmt, run, dense = BlockFormat(), 0, True
     for kb in range(blocks):
         if kb % group == 0:
             for side in sides:
@@ -126,11 +128,12 @@ def _decode_alike(
                 if run == 0:
                     raise ValueError(f"illegal block descriptor {word:#x}: a run of 0")
             run -= 1
+            dense &= fmt.kept in (0, BLOCK)
             _decode_block(read, fmt, block)
     low = sides[1]
     if low is not None:
         low[low >= 1 << 15] -= 1 << 16
-    return DecodedLanes(q, sides[0], low, header, read.at // read.planes)
+    return DecodedLanes(q, sides[0], low, header, read.at // read.planes, dense)
 
 
 def _decode_block(read: _Reader, fmt: BlockFormat, q: np.ndarray) -> None:

@@ -19,13 +19,14 @@ class Tile:
 
     Attributes:
         weights: float64 [rows * row_groups, columns * blocks * 16], scaled. minimum: by group, or None.
-        used: memory words. macs: stored weights that are not 0.
+        used: memory words. macs: stored weights that are not 0. dense: every block keeps 16 or none.
     """
 
     weights: np.ndarray
     minimum: np.ndarray | None
     used: int
     macs: int
+    dense: bool
     header: TileHeader
 
     def times(self, x: np.ndarray, group: int) -> np.ndarray:
@@ -75,6 +76,8 @@ class LaneStream:
             tile = self._decode(v, first if len(self.loads) == 1 else np.concatenate([b for _, b in self.loads]))
             if whole:
                 self.tiles[key] = tile
+        if v["dense"] and not tile.dense:
+            raise ValueError("a block keeps other than 16 or none of its inputs; the tile is said to be dense")
         left = tile.used
         while left:
             address, beats = self.loads.pop(0)
@@ -103,6 +106,7 @@ class LaneStream:
             None if lanes.minimum is None else self._in_output_order(lanes.minimum),
             used,
             int(np.count_nonzero(lanes.q)),
+            lanes.dense,
             lanes.header,
         )
 

@@ -134,6 +134,7 @@ class LaneDecoder(wiring.Component):
 
         next_kept, next_width, next_run = self.lane.payload[:3], self.lane.payload[3:6], self.lane.payload[7:16]
         illegal = ~kept.matches(*range(len(KEPT))) | ~width.matches(*range(len(WIDTHS))) | (run == 0)
+        illegal |= tile.spread & ~kept.matches(KEPT.index(0), KEPT.index(16))
         m.d.comb += [
             issue.bitmap_data.eq(self.lane.payload),
             issue.bitmap_word.eq(word),

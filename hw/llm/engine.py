@@ -186,6 +186,7 @@ class LlmEngine(EngineCore):
             command.tile.rows.eq(Mux(mm.grow, mm.n, mm.rows)),
             command.tile.blocks.eq(Mux(mm.grow, mm.blocks, mm.n)),
             command.tile.shared.eq(is_mm),
+            command.tile.spread.eq(mm.raw | mm.dense),
             command.empty.eq(mm.n == 0),
             command.out.eq(mm.a),
             command.base.eq(mm.b),

@@ -18,8 +18,8 @@ class ColumnFeeder(wiring.Component):
     """For each block of the tile: waits for room in all VPUs of the column, sends 16 inputs, then `inputs`.
 
     VPU c of every MPU gets vectors 2c and 2c + 1 (MM), or vector 0 and zeros (MV). While there is room 16 cycles a
-    block, or 4 if the tile is raw (dense, so that no slot takes another's input). `inputs` comes LATENCY cycles after
-    the last input, with the group's running sum of q << shift, << min_shift (if raw, no sum: there is no minimum).
+    block, or 4 if `tile.spread`. `inputs` comes LATENCY cycles after the last input, with the group's running sum of
+    q << shift, << min_shift.
 
     Attributes:
         write_*: from the quantiser, `write_token` says which vector's buffer. peek_*: read port for the KV writer to
@@ -57,7 +57,7 @@ class ColumnFeeder(wiring.Component):
         tokens = range(p.tokens)
         block, slot, kb, half = Signal(range(p.xbuf_blocks)), Signal(4), Signal(10), Signal()
         filling, load, step = Signal(), Signal(), Signal(range(WAYS + 1))
-        m.d.comb += step.eq(Mux(self.tile.raw, WAYS, 1))
+        m.d.comb += step.eq(Mux(self.tile.spread, WAYS, 1))
         stored = [self._buffer(m, f"buffer_{t}", self.write_token == t, block) for t in tokens]
         m.d.comb += self.peek_data.eq(self._buffer(m, "peek", self.write_token == 0, self.peek_block))
 
@@ -73,7 +73,7 @@ class ColumnFeeder(wiring.Component):
             fill, inputs = self.fill[c], self.inputs[c]
             m.d.comb += [
                 fill.valid.eq(filling), fill.last.eq(last_slot), fill.half.eq(half), fill.slot.eq(slot),
-                fill.spread.eq(self.tile.raw), inputs.valid.eq(ends[-1]), inputs.half.eq(published_half),
+                fill.spread.eq(self.tile.spread), inputs.valid.eq(ends[-1]), inputs.half.eq(published_half),
             ]
             for i in range(PAIR):
                 values, shift, total = vectors[PAIR * c + i]
@@ -130,14 +130,15 @@ class ColumnFeeder(wiring.Component):
         shift = Signal(3, name=f"shift_{token}", reset_less=True)
         total = Signal(signed(12), name=f"total_{token}", reset_less=True)
         group_total = Signal(signed(PARTIAL_BITS), name=f"group_total_{token}", reset_less=True)
-        raw, shift_before = self.tile.raw, delay(m, shift, 1, f"shift_{token}_before")
+        spread, shift_before = self.tile.spread, delay(m, shift, 1, f"shift_{token}_before")
         m.d.sync += [
-            values.as_value().eq(Mux(raw, values.as_value() >> 8 * WAYS, values.as_value() >> 8)),
-            total.eq(Mux(slot == 0, 0, total) + values[0]),
+            values.as_value().eq(Mux(spread, values.as_value() >> 8 * WAYS, values.as_value() >> 8)),
+            total.eq(Mux(slot == 0, 0, total) + Mux(spread, sum(values[way] for way in range(WAYS)), values[0])),
         ]
         with m.If(load):
             m.d.sync += [values.eq(stored.q), shift.eq(stored.shift)]
         with m.If(summed):
             m.d.sync += group_total.eq(Mux(first_of_group, 0, group_total) + (total << shift_before))
         late_shift = delay(m, shift_before, self.LATENCY - 2, f"shift_{token}_late")
-        return [Mux(raw, values[way], values[0]) for way in range(WAYS)], late_shift, group_total
+        late_total = delay(m, group_total, self.LATENCY - 3, f"group_total_{token}_late")  # a block may take 4 cycles
+        return [Mux(spread, values[way], values[0]) for way in range(WAYS)], late_shift, late_total.as_signed()

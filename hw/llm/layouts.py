@@ -20,7 +20,8 @@ PARTIAL_BITS = 27
 
 
 def tile_layout() -> data.StructLayout:
-    """What the MV or MM instruction says of a tile; constant while it runs. `shared`: MM."""
+    """What the MV or MM instruction says of a tile; constant while it runs. `shared`: MM. `spread`: no slot takes
+    another's input, so that inputs come WAYS at once."""
     return data.StructLayout({
         "rows": unsigned(7),
         "blocks": unsigned(10),
@@ -28,6 +29,7 @@ def tile_layout() -> data.StructLayout:
         "scaled": unsigned(1),
         "minimum": unsigned(1),
         "raw": unsigned(1),
+        "spread": unsigned(1),
         "beats": unsigned(24),
         "shared": unsigned(1),
     })

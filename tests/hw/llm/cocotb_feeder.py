@@ -63,13 +63,13 @@ class Feeder:
         value = int(self.port(name).value)
         return [layout.from_bits(value >> c * layout.size & (1 << layout.size) - 1) for c in range(self.p.mpu_vpus)]
 
-    async def feed(self, rng, base, blocks, group_log2, min_shift, shared, stall, raw=False):
+    async def feed(self, rng, base, blocks, group_log2, min_shift, shared, stall, spread=False):
         """Run a tile with room now and then; returns its cycles."""
         dut = self.dut
         expected = self.expected(base, blocks, 1 << group_log2, min_shift, shared)
-        where = f"base {base}, {blocks} blocks, group {1 << group_log2}, shared {shared}, raw {raw}"
-        tile = {"blocks": blocks, "group_log2": group_log2, "shared": int(shared), "rows": 1, "raw": int(raw)}
-        step = WAYS if raw else 1
+        where = f"base {base}, {blocks} blocks, group {1 << group_log2}, shared {shared}, spread {spread}"
+        tile = {"blocks": blocks, "group_log2": group_log2, "shared": int(shared), "rows": 1, "spread": int(spread)}
+        step = WAYS if spread else 1
         self.port("tile").value = tile_layout().const(tile).as_value().value
         self.port("min_shift").value, self.port("base").value, self.port("start").value = min_shift, base, 1
         await RisingEdge(dut.clk)
@@ -87,10 +87,10 @@ class Feeder:
                 half, values, *_ = expected[block]
                 assert slot or room_before, f"{where}: block {block} without room"
                 last = slot + step == BLOCK
-                sources = range(slot, slot + WAYS) if raw else [slot] * WAYS
+                sources = range(slot, slot + WAYS) if spread else [slot] * WAYS
                 for c, fill in enumerate(fills):
                     got = (fill.valid, fill.half, fill.slot, fill.spread, fill.last, [list(v) for v in fill.value])
-                    wanted = (1, half, slot, int(raw), int(last), [values[s][c] for s in sources])
+                    wanted = (1, half, slot, int(spread), int(last), [values[s][c] for s in sources])
                     assert got == wanted, f"{where}: block {block} VPU {c}: {got}"
                 filled += step
                 if last:
@@ -102,7 +102,7 @@ class Feeder:
                 assert late == ColumnFeeder.LATENCY, f"{where}: sums of block {published} {late} cycles late"
                 half, _, shift, total = expected[published]
                 for c, sums in enumerate(inputs):
-                    got = (sums.half, list(sums.shift), total[c] if raw else list(sums.sum))
+                    got = (sums.half, list(sums.shift), list(sums.sum))
                     assert got == (half, shift[c], total[c]), f"{where}: block {published} VPU {c}: {got}"
                 published += 1
             await RisingEdge(dut.clk)
@@ -126,11 +126,11 @@ async def feeds(dut):
                 largest = 127 * BLOCK << group_log2 + EX_MAX  # the sum must fit, which the compiler sees to
                 min_shift = min(7, PARTIAL_BITS - 1 - largest.bit_length())
                 for stall in (0.0, 0.9):
-                    for raw in (False, True):
-                        task = feeder.feed(rng, base, blocks, group_log2, min_shift, shared, stall, raw)
+                    for spread in (False, True):
+                        task = feeder.feed(rng, base, blocks, group_log2, min_shift, shared, stall, spread)
                         cycles = await watchdog(task, 20_000)
-                        expected = 2 + (BLOCK // WAYS if raw else BLOCK) * blocks + ColumnFeeder.LATENCY
-                        assert stall or cycles == expected, f"{cycles} cycles for {blocks} blocks, raw {raw}"
+                        expected = 2 + (BLOCK // WAYS if spread else BLOCK) * blocks + ColumnFeeder.LATENCY
+                        assert stall or cycles == expected, f"{cycles} cycles for {blocks} blocks, spread {spread}"
 
 
 @cocotb.test()

@@ -102,6 +102,7 @@ class Bench:
         self.words += [[sum(int(h) << 16 * i for i, h in enumerate(beat)) for beat in word] for word in stream]
         return {
             "n": case["blocks"], "blocks": case["blocks"], "rows": case["rows"], "grow": 0, "raw": int(raw),
+            "dense": int(all(fmt.kept in (0, BLOCK) for lane in lanes for blocks in lane.formats for fmt in blocks)),
             "group_log2": case["group"].bit_length() - 1, "scaled": int(lanes[0].scale is not None),
             "minimum": int(lanes[0].minimum is not None), "beats": length,
             "b": int(self.rng.integers(p.xbuf_blocks - case["blocks"])), "slot": int(self.rng.integers(SLOTS)),
@@ -110,6 +111,7 @@ class Bench:
     async def command(self, fields, tokens):
         """Give the engine a command when it is ready for one. `tokens` = 0: MV."""
         tile = {name: fields[name] for name in ("rows", "blocks", "group_log2", "scaled", "minimum", "raw", "beats")}
+        tile["spread"] = fields["raw"] | fields["dense"]
         payload = {
             "tile": tile | {"shared": int(tokens > 0)}, "out": fields["a"], "stride": fields["stride"],
             "base": fields["b"], "slot": fields["slot"], "tokens": tokens, "empty": int(fields["n"] == 0),

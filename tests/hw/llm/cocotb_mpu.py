@@ -55,8 +55,8 @@ async def send(dut, params, words, rng, stall):
     dut.lanes.value = 0
 
 
-async def feed(dut, params, vectors, raw):
-    """Plays the column's feeder: fills the halves of every VPU when there is room, four inputs a cycle if `raw`.
+async def feed(dut, params, vectors, spread):
+    """Plays the column's feeder: fills the halves of every VPU when there is room, four inputs a cycle if `spread`.
 
     `vectors`: (q [blocks, 16], shift [blocks], running sums [blocks]) of each.
     """
@@ -67,13 +67,13 @@ async def feed(dut, params, vectors, raw):
             if dut.room.value == 1:
                 break
         half = block % 2
-        step = WAYS if raw else 1
+        step = WAYS if spread else 1
         for slot in range(0, BLOCK, step):
             await RisingEdge(dut.clk)
-            sources = range(slot, slot + WAYS) if raw else [slot] * WAYS
+            sources = range(slot, slot + WAYS) if spread else [slot] * WAYS
             inputs = [[[int(vectors[2 * c + i][0][block][s]) for i in (0, 1)] for s in sources] for c in pairs]
             dut.fill.value = packed(fill_layout(), [
-                {"valid": 1, "last": int(slot + step == BLOCK), "half": half, "spread": int(raw), "slot": slot,
+                {"valid": 1, "last": int(slot + step == BLOCK), "half": half, "spread": int(spread), "slot": slot,
                  "value": value}
                 for value in inputs
             ])
@@ -140,6 +140,8 @@ class Tile:
         if not shared:
             silent = tuple(np.zeros_like(part) for part in self.vectors[0])
             self.vectors = [self.vectors[0], silent] * count
+        formats = {fmt.kept for lane in self.lanes for blocks in lane.formats for fmt in blocks}
+        self.spread = self.raw or formats <= {0, BLOCK}
         if self.raw:
             encoded = [raw_beats(lane, params) for lane in self.lanes]
         else:
@@ -157,14 +159,14 @@ class Tile:
         dut.tile.value = tile_layout().const({
             "rows": case["rows"], "blocks": case["blocks"], "group_log2": case["group"].bit_length() - 1,
             "scaled": int(lane.scale is not None), "minimum": int(lane.minimum is not None),
-             "raw": int(self.raw),
+            "raw": int(self.raw), "spread": int(self.spread),
             "beats": len(self.words), "shared": int(self.shared),
         }).as_value().value
         await RisingEdge(dut.clk)
         dut.start.value = 1
         await RisingEdge(dut.clk)
         dut.start.value = 0
-        feeder = cocotb.start_soon(feed(dut, self.p, self.vectors, self.raw))
+        feeder = cocotb.start_soon(feed(dut, self.p, self.vectors, self.spread))
         return cocotb.start_soon(send(dut, self.p, self.words, self.random, self.stall)), feeder
 
     async def check(self, dut):
@@ -267,10 +269,12 @@ async def nothing_is_left_of_a_tile_that_a_reset_ends(dut):
 
 
 @cocotb.test()
-async def illegal_descriptor_is_reported(dut):
+@cocotb.parametrize(descriptor=[0x7F, 1 << 7 | BlockFormat(8, 4).code])
+async def illegal_descriptor_is_reported(dut, descriptor):
+    """One that there is none of, and one that a dense tile must not have."""
     params = LlmParams(**parameters()["params"])
     await start(dut, inputs=INPUTS)
-    tile = {"rows": 4, "blocks": 1, "group_log2": 0, "scaled": 0, "minimum": 0, "raw": 0}
+    tile = {"rows": 4, "blocks": 1, "group_log2": 0, "scaled": 0, "minimum": 0, "raw": 0, "spread": 1}
     dut.tile.value = tile_layout().const(tile).as_value().value
     dut.start.value = 1
     await RisingEdge(dut.clk)
@@ -281,7 +285,7 @@ async def illegal_descriptor_is_reported(dut):
     await RisingEdge(dut.clk)
     dut.inputs.value = 0
     header = 0
-    words = [[header] * params.mpu_vpus, [0x7F] * params.mpu_vpus]
+    words = [[header] * params.mpu_vpus, [descriptor] * params.mpu_vpus]
     await watchdog(send(dut, params, words, random.Random(0), 0.0), 100)
     for _ in range(12):
         await RisingEdge(dut.clk)
