@@ -133,8 +133,9 @@ class LaneDecoder(wiring.Component):
             ]
 
         next_kept, next_width, next_run = self.lane.payload[:3], self.lane.payload[3:6], self.lane.payload[7:16]
-        illegal = ~kept.matches(*range(len(KEPT))) | ~width.matches(*range(len(WIDTHS))) | (run == 0)
-        illegal |= tile.spread & ~kept.matches(KEPT.index(0), KEPT.index(16))
+        illegal, whole = Signal(reset_less=True), next_kept.matches(KEPT.index(0), KEPT.index(16))
+        legal = next_kept.matches(*range(len(KEPT))) & next_width.matches(*range(len(WIDTHS))) & (next_run != 0)
+        m.d.sync += illegal.eq(~legal | (tile.spread & ~whole))
         m.d.comb += [
             issue.bitmap_data.eq(self.lane.payload),
             issue.bitmap_word.eq(word),
@@ -296,5 +297,3 @@ class LaneDecoder(wiring.Component):
                 with m.Case(code):
                     m.d.comb += result.eq(value)
         return result
-
-
