@@ -54,7 +54,7 @@ def workload(params: LlmParams) -> tuple[dict[str, np.ndarray], list[int], int]:
         ISA.encode("DBNZ", {"rd": 1, "a": 0}),
         ISA.encode("HALT", {}),
     ]
-    code = np.frombuffer(b"".join(word.to_bytes(ISA.bits // 8, "little") for word in program), np.uint8)
+    code = np.frombuffer(ISA.image(program), np.uint8)
     images["v"][PROGRAM : PROGRAM + len(code)] = code
     return images, program, params.chains * params.acc_depth * BLOCKS * BLOCK
 

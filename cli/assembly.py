@@ -11,7 +11,7 @@ from golden.engines import ENGINES
 from golden.isa.formats import InstructionSet, IsaError
 from golden.params import LlmParams
 
-__all__ = ["add_verbs", "assemble", "disassemble", "image_of", "read_program"]
+__all__ = ["add_verbs", "assemble", "disassemble", "read_program"]
 
 COMMENT = "#"
 
@@ -54,10 +54,6 @@ def disassemble(isa: InstructionSet, words: list[int]) -> list[str]:
     return lines
 
 
-def image_of(isa: InstructionSet, words: list[int]) -> bytes:
-    return b"".join(word.to_bytes(isa.bits // 8, "little") for word in words)
-
-
 def read_program(path: Path, engine: str) -> tuple[InstructionSet, list[int]]:
     """Instruction set and words of a program folder, or of an image file for `engine`."""
     if path.is_dir():
@@ -86,7 +82,7 @@ def run_asm(args: argparse.Namespace, out: Output) -> int:
         raise UsageError(f"{args.file}: not text: {error}") from None
     except IsaError as error:
         raise IsaError(f"{args.file}: {error}") from None
-    image = image_of(isa, words)
+    image = isa.image(words)
     args.output.write_bytes(image)
     size = len(image)
     out.result(

@@ -61,7 +61,7 @@ class LlmParams(EngineParams):
         xbuf_blocks: blocks of 16 INT8 inputs a column's activation buffer holds, of every vector that MM multiplies.
         imem_words: instructions that the on-chip store holds.
         queue_depth: instructions that wait in a queue.
-        fifo_depth: memory words that each lane buffers: how far lanes may lie apart.
+        fifo_depth: lane words that each lane buffers: how far lanes may lie apart.
         buffer_words: memory words that each weight channel buffers: how far loads run ahead of the array.
         burst_beats: longest AXI4 burst.
         outstanding: bursts in flight on a weight channel.

@@ -85,7 +85,7 @@ class RtlDevice:
 
         name = program.manifest["engine"]
         params = ENGINES[name].params.from_dict(program.manifest["params"])
-        self.core, self.word_bytes = CORES[name], ENGINES[name].isa.bits // 8
+        self.core, self.isa = CORES[name], ENGINES[name].isa
         self.engine = Engine(
             build_rtl(name, params), timing=self.memory, seed=self.seed, clock_mhz=CLOCK_MHZ,
             memory_bytes=max(HBM2_CHANNEL_BYTES, *map(len, program.images.values())),
@@ -100,8 +100,7 @@ class RtlDevice:
 
     def replace(self, words: list[int]) -> None:
         """Instructions that later runs execute in the program's place."""
-        code = b"".join(word.to_bytes(self.word_bytes, "little") for word in words)
-        self.write(self.program_port, self.program_at, code)
+        self.write(self.program_port, self.program_at, self.isa.image(words))
         self._write("program_words", len(words))
 
     def close(self) -> None:

@@ -154,8 +154,7 @@ def _by_channel(words: np.ndarray, params: LlmParams) -> bytes:
 def fill_vectors(model: Model, vectors: VectorImage, words: list[int]) -> np.ndarray:
     """Image of the vector channel, with the instructions `words`: uint8 array."""
     image = ImageWriter(vectors.size)
-    code = b"".join(word.to_bytes(ISA.bits // 8, "little") for word in words)
-    image.put(vectors.program_at, np.frombuffer(code, np.uint8))
+    image.put(vectors.program_at, np.frombuffer(ISA.image(words), np.uint8))
 
     def put(at: int, stride: int, rows: np.ndarray) -> None:
         padded = np.zeros((len(rows), stride // 4), "<f4")

@@ -112,7 +112,7 @@ class WeightImages:
     def assume(self, fmt: BlockFormat) -> None:
         """`place` as if all weights had one format. Exact for such weights, if no row or input is padding."""
         for matrix in self.matrices.values():
-            matrix.dense = fmt.kept in (0, BLOCK)
+            matrix.dense = fmt.dense
         self.place({
             name: [
                 uniform_beats(fmt, self.params.planes, rows=rows, share=matrix.share,

@@ -3,7 +3,7 @@
 A leaf module: imports neither NumPy nor Amaranth.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 __all__ = ["Field", "Format", "InstructionSet", "IsaError"]
@@ -100,6 +100,10 @@ class InstructionSet:
             if fmt.opcode == opcode:
                 return fmt
         raise IsaError(f"illegal opcode {opcode!r} in {self.name}")
+
+    def image(self, words: Iterable[int]) -> bytes:
+        """Instruction words as they lie in memory, little-endian."""
+        return b"".join(word.to_bytes(self.bits // 8, "little") for word in words)
 
     def encode(self, name: str, values: Mapping[str, int]) -> int:
         """The instruction word; fields not named are 0. Raises IsaError on an unknown field or a value out of range."""

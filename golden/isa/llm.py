@@ -153,7 +153,7 @@ ISA = InstructionSet(
             "Appends `count` INT8 numbers of quantised vectors to the KV cache in place: element e of token N + t goes "
             "to its byte of the lane image at byte address A; the vector of token t = 0 .. `repeat` is at block "
             "B + t * `stride_b`. The tokens must not leave the memory words of the first one: K those of "
-            "as many row groups as have a lane in a channel, V the numbers of a lane's share of a word.",
+            "as many row groups as have a lane in it, V the numbers of a lane's share of it.",
             (
                 Field("count", 128, 16, "numbers to append, a multiple of 16"),
                 Field("value", 160, 1, "0: rows are tokens (K), 1: columns are tokens (V)"),

@@ -128,7 +128,7 @@ def _decode_alike(
                 if run == 0:
                     raise ValueError(f"illegal block descriptor {word:#x}: a run of 0")
             run -= 1
-            dense &= fmt.kept in (0, BLOCK)
+            dense &= fmt.dense
             _decode_block(read, fmt, block)
     low = sides[1]
     if low is not None:

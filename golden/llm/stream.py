@@ -71,6 +71,11 @@ class BlockFormat:
         return ((8, 0), (4, 8)) if self.kept == 12 else ((self.kept, 0),)
 
     @property
+    def dense(self) -> bool:
+        """No slot takes another's input."""
+        return self.kept in (0, BLOCK)
+
+    @property
     def bitmap(self) -> bool:
         return self.kept in (8, 12)
 

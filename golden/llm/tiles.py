@@ -19,7 +19,7 @@ class Tile:
 
     Attributes:
         weights: float64 [rows * row_groups, columns * blocks * 16], scaled. minimum: by group, or None.
-        used: memory words. macs: stored weights that are not 0. dense: every block keeps 16 or none.
+        used: lane words. macs: stored weights that are not 0. dense: every block keeps 16 or none.
     """
 
     weights: np.ndarray

@@ -9,9 +9,27 @@ from amaranth.lib.wiring import In, Out
 from golden.llm.stream import WIDTHS
 from golden.params import BLOCK, LlmParams
 
-__all__ = ["BundleAssembler"]
+__all__ = ["INDEX_PLANES", "BundleAssembler", "assembler_ports"]
 
 INDEX_PLANES = 4
+
+
+def assembler_ports(params: LlmParams) -> dict[str, wiring.Member]:
+    """Of BundleAssembler and of PlaneWindow, which takes its place where a beat has four planes."""
+    return {
+        "beat": In(params.lane_bits),
+        "take": In(1),
+        "begin": In(1),
+        "width": In(4),
+        "signed_values": In(1),
+        "indexed": In(1),
+        "raw": In(1),
+        "ends": Out(1),
+        "whole": Out(1),
+        "weights": Out(data.ArrayLayout(signed(8), BLOCK)),
+        "index": Out(data.ArrayLayout(unsigned(4), BLOCK)),
+        "high": Out(1),
+    }
 
 
 class BundleAssembler(wiring.Component):
@@ -25,7 +43,7 @@ class BundleAssembler(wiring.Component):
         begin: strobe: the next beat starts a bundle (no planes are held).
         width: bits of a value; signed_values; indexed: four index planes come first; raw: bytes instead of planes, as
             many as planes of width 8.
-        ends: the next beat completes a bundle.
+        ends: the next beat completes a bundle. whole: low, every bundle needs a beat of its own.
         weights, index: the bundle, in the cycle behind its last beat and until `take`; `high`: `weights` one bit up.
     """
 
@@ -33,19 +51,7 @@ class BundleAssembler(wiring.Component):
 
     def __init__(self, params: LlmParams):
         self.params = params
-        super().__init__({
-            "beat": In(params.lane_bits),
-            "take": In(1),
-            "begin": In(1),
-            "width": In(4),
-            "signed_values": In(1),
-            "indexed": In(1),
-            "raw": In(1),
-            "ends": Out(1),
-            "weights": Out(data.ArrayLayout(signed(8), BLOCK)),
-            "index": Out(data.ArrayLayout(unsigned(4), BLOCK)),
-            "high": Out(1),
-        })
+        super().__init__(assembler_ports(params))
 
     def elaborate(self, platform):
         m = Module()

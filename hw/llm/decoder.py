@@ -57,9 +57,9 @@ class LaneDecoder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        windowed = self.params.planes == PlaneWindow.PLANES
         planes_log2 = self.params.planes.bit_length() - 1
-        m.submodules.assembler = asm = (PlaneWindow if windowed else BundleAssembler)(self.params)
+        assembler = PlaneWindow if self.params.planes == PlaneWindow.PLANES else BundleAssembler
+        m.submodules.assembler = asm = assembler(self.params)
         m.submodules.issue = issue = BundleIssue(self.params)
         m.d.comb += [
             self.passes.eq(issue.passes), self.request.eq(issue.request), self.half.eq(issue.half),
@@ -111,7 +111,7 @@ class LaneDecoder(wiring.Component):
             issue.bundle.payload.eq(bundle),
             issue.bundle.payload.weights.eq(asm.weights),
             issue.bundle.payload.index.eq(asm.index),
-            issue.bundle.payload.high.eq(0 if windowed else asm.high),
+            issue.bundle.payload.high.eq(asm.high),
         ]
         with m.If(issue.bundle.ready):
             m.d.sync += full.eq(0)
@@ -270,9 +270,8 @@ class LaneDecoder(wiring.Component):
             with m.State("PLANES"):
                 m.d.comb += [self.lane.ready.eq(room), asm.take.eq(self.lane.valid & room)]
                 m.d.comb += ended.eq(asm.take & asm.ends)
-                if windowed:
-                    with m.If(asm.whole):
-                        m.d.comb += [self.lane.ready.eq(0), asm.take.eq(room), ended.eq(room)]
+                with m.If(asm.whole):
+                    m.d.comb += [self.lane.ready.eq(0), asm.take.eq(room), ended.eq(room)]
                 with m.If(ended):
                     m.d.sync += first.eq((first | within) + 1)
                     with m.If(kind_last):

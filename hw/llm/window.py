@@ -2,14 +2,13 @@
 
 from itertools import product
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
 
 from golden.llm.stream import WIDTHS
 from golden.params import BLOCK, LlmParams
 
-from .bundle import INDEX_PLANES
+from .bundle import INDEX_PLANES, assembler_ports
 
 __all__ = ["PlaneWindow"]
 
@@ -27,9 +26,9 @@ class PlaneWindow(wiring.Component):
     have its width, so those of width 4 and 8 end with a beat, and 5 planes above 3 others still fit. Index planes and
     signs are caught as they come: the planes of this bundle that a beat already finds here say where they lie.
 
-    Attributes: those of BundleAssembler but `high`, and
+    Attributes: those of BundleAssembler, `high` always low, and
         take: strobe: a step.
-        whole: the next step takes no beat.
+        whole: the next step takes no beat and ends a bundle.
     """
 
     LATENCY = 1
@@ -39,19 +38,7 @@ class PlaneWindow(wiring.Component):
     def __init__(self, params: LlmParams):
         if params.planes != PLANES:
             raise ValueError(f"planes = {params.planes}: PlaneWindow takes {PLANES}")
-        super().__init__({
-            "beat": In(params.lane_bits),
-            "take": In(1),
-            "begin": In(1),
-            "width": In(4),
-            "signed_values": In(1),
-            "indexed": In(1),
-            "raw": In(1),
-            "ends": Out(1),
-            "whole": Out(1),
-            "weights": Out(data.ArrayLayout(signed(8), BLOCK)),
-            "index": Out(data.ArrayLayout(unsigned(4), BLOCK)),
-        })
+        super().__init__(assembler_ports(params))
 
     def elaborate(self, platform):
         m = Module()

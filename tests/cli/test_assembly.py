@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.assembly import assemble, disassemble, image_of
+from cli.assembly import assemble, disassemble
 from compiler.models import TINY
 from golden.isa.formats import IsaError
 from golden.isa.llm import ISA
@@ -38,7 +38,7 @@ def test_asm_then_disasm(lacuna, lacuna_json, tmp_path):
 
 def test_an_image_is_little_endian():
     word = ISA.encode("HALT", {"a": 0x01020304})
-    assert image_of(ISA, [word])[:8] == bytes([18, 0, 0, 0, 4, 3, 2, 1])
+    assert ISA.image([word])[:8] == bytes([18, 0, 0, 0, 4, 3, 2, 1])
 
 
 def test_a_fault_in_the_text_names_file_and_line(lacuna, tmp_path):
@@ -60,7 +60,7 @@ def test_an_illegal_instruction_is_named(lacuna, tmp_path):
     with pytest.raises(IsaError, match="instruction 1: illegal opcode 31"):
         disassemble(ISA, [0, 31])
     image = tmp_path / "image"
-    image.write_bytes(image_of(ISA, [31]))
+    image.write_bytes(ISA.image([31]))
     assert lacuna("disasm", image)[0] == 2
 
 
