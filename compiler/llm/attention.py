@@ -49,53 +49,51 @@ class AttentionEmitter:
     def arrive(self, first: int, count: int) -> None:
         """Turn and append the heads of k, q, v (below each other in `qkv`) that elements first .. first + count end.
 
-        v comes last, as the scores need not wait for it; what of it comes with the last elements is left to `emit` if
-        nothing else keeps the array busy.
+        If nothing else keeps the array busy, what the first scores need not wait for is left to `emit`.
         """
-        s, kv = self.shapes, self.config.kv_heads
+        kv = self.config.kv_heads
         q, v, end = kv, kv + self.config.heads, 2 * kv + self.config.heads
-        until = min((first + count) // s.head, end)
+        until = min((first + count) // self.shapes.head, end)
 
         def new(start: int, end: int) -> range:
             return range(max(self.arrived, start), min(until, end))
 
         if first == 0:
             self.arrived = 0
-        if keys := new(0, q):
-            self._turn(keys.start * s.head, len(keys) * s.head, 2)
-        self._append_heads(keys, False)
-        if queries := new(q, v):
-            self._turn(queries.start * s.head, len(queries) * s.head, 0)
-        self.left = new(v, end)
-        if until < end or len(self.buffers.parts) > 1:
-            self._append_values()
+        keys, queries, values = new(0, q), new(q, v), new(v, end)
+        waits = until == end and len(self.buffers.parts) == 1
+        self._turn(keys, 2)
+        self._append(keys[:1] if waits else keys)
+        self.keys, self.queries, self.values = keys[1:], queries, values
+        if not waits:
+            self._turn(queries, 0)
+            self._append(values)
+            self.keys = self.queries = self.values = range(0)
         self.arrived = until
 
     def emit(self) -> None:
         """q and the cache to `attn`."""
         self._lengths()
-        groups = self._groups()
-        for i in range(len(groups) + 2):
-            if i < len(groups):
-                self._scores(groups[i], i % self.buffers.RING)
-            if i == 0:
-                self._append_values()
-            if 0 < i <= len(groups):
-                self._values(groups[i - 1], (i - 1) % self.buffers.RING)
-            if i > 1:
-                self._normalise(groups[i - 2], (i - 2) % self.buffers.RING)
+        groups, ring = self._groups(), self.buffers.ring
+        ahead = ring - 1
+        for i in range(-ahead, len(groups) + ahead):
+            if i + ahead < len(groups):
+                self._scores(groups[i + ahead], (i + ahead) % ring)
+            if i == -ahead:
+                self._append(self.values)
+            if 0 <= i < len(groups):
+                self._mix(groups[i], i % ring)
+            if i >= ahead:
+                self._normalise(groups[i - ahead], (i - ahead) % ring)
 
-    def _append_values(self) -> None:
-        """Of the heads that are left."""
-        first = self.config.kv_heads + self.config.heads
-        self._append_heads(range(self.left.start - first, self.left.stop - first), True)
-        self.left = range(0)
-
-    def _append_heads(self, heads: range, value: bool) -> None:
-        if heads:
-            self._scales_place()
-        for head in heads:
-            self._append(head, value)
+    def _settle(self, group: range) -> None:
+        """Append what is left of K for a group, and turn its queries that are left."""
+        kv, kv_head = self.config.kv_heads, self._kv_head(group.start)
+        count = max(0, min(kv_head + 1, self.keys.stop) - self.keys.start)
+        self._append(self.keys[:count])
+        self.keys = self.keys[count:]
+        first, end = kv + group.start, kv + group.stop
+        self._turn(range(max(first, self.queries.start), min(end, self.queries.stop)), 0)
 
     def _groups(self) -> list[range]:
         """Query heads by group."""
@@ -113,13 +111,24 @@ class AttentionEmitter:
         first = rows + group.start * head_rows
         return (first, self.tokens) if self.tokens > 1 else (Rows(first.first, head_rows), len(group))
 
-    def _turn(self, first: int, elements: int, table: int) -> None:
-        """Rotary embedding of all heads from element `first` of qkv on, by the tables `table` and `table + 1`."""
-        e, b, head_rows, count = self.emitter, self.buffers, self.shapes.head // self.params.sfu_lanes, self.tokens
-        at, cos = self.part.qkv + first // e.lanes, self.part.rope + table * head_rows
+    def _turn(self, heads: range, table: int) -> None:
+        """Rotary embedding of heads of qkv, by the tables `table` and `table + 1`."""
+        if not heads:
+            return
+        e, b, s, count = self.emitter, self.buffers, self.shapes, self.tokens
+        head_rows, elements = s.head // self.params.sfu_lanes, len(heads) * s.head
+        at, cos = self.part.qkv + heads.start * head_rows, self.part.rope + table * head_rows
         e.vec(b.turned, at, elements, count=count, binary=Binary.SWAPMUL, b=cos + head_rows, period=head_rows)
         e.vec(at, at, elements, count=count, binary=Binary.MUL, b=cos, period=head_rows)
         e.vec(at, at, elements, count=count, binary=Binary.ADD, b=b.turned)
+
+    def _append(self, heads: range) -> None:
+        """Heads of qkv, either K or V: their new rows to the cache."""
+        if heads:
+            self._scales_place()
+        for head in heads:
+            value = head >= self.config.kv_heads
+            self._append_head(head - value * (self.config.kv_heads + self.config.heads), value)
 
     def _scales_place(self) -> None:
         """Where the scales of the first token go: in memory, in ADDRESS, and the row of their row on the chip."""
@@ -132,7 +141,7 @@ class AttentionEmitter:
     def _scale_row(self, head: int, value: bool) -> int:
         return self.buffers.scales + (2 * head + int(value)) * self.shapes.scale_row // self.params.sfu_lanes
 
-    def _append(self, head: int, value: bool) -> None:
+    def _append_head(self, head: int, value: bool) -> None:
         """Quantise new rows of K or V and write them to the cache in place, their scales to memory and to the chip."""
         e, p, s, b = self.emitter, self.params, self.shapes, self.buffers
         image = 2 * head + int(value)
@@ -162,6 +171,7 @@ class AttentionEmitter:
     def _scores(self, group: range, turn: int) -> None:
         """Scores of a group: rows of K are tokens, each block of 16 inputs lies as rows below each other."""
         e, p, s, b = self.emitter, self.params, self.shapes, self.buffers
+        self._settle(group)
         block, slot = b.q_block[turn], b.q_slot[turn]
         q, count = self._vectors(self.part.qkv + s.kv_size // p.sfu_lanes, group)
         e.quantise(q, s.head, block, s.k_blocks, count=count, **self._apart(s.k_blocks), n=s.head, slot=slot,
@@ -206,7 +216,7 @@ class AttentionEmitter:
         e.alu(Alu.MUL, beats, rows, s.bundle_beats)
         return rows, beats
 
-    def _values(self, group: range, turn: int) -> None:
+    def _mix(self, group: range, turn: int) -> None:
         """Softmax without its division, then the sum of the values."""
         e, p, s, b = self.emitter, self.params, self.shapes, self.buffers
         scores, total, kv = b.scores[turn], b.total[turn], self._kv_head(group.start)
@@ -228,8 +238,10 @@ class AttentionEmitter:
             e.add("LDW", [("cache", image, image + 1)], a=at, ra=Register.CACHE, rn=Register.V_BEATS)
             self._multiply(i, count, out + i * out.stride, s.v_rows * p.row_groups, block, s.v_blocks, slot=slot,
                            rn=Register.V_BLOCKS, rows=s.v_rows)
-        e.vec(None, None, 1, count=count, from_scalar=total, unary=Unary.RECIP, reduce=Reduce.MAX, to=total)
 
     def _normalise(self, group: range, turn: int) -> None:
+        """The division that softmax still lacks."""
+        e, total = self.emitter, self.buffers.total[turn]
         out, count = self._vectors(self.part.attn, group)
-        self.emitter.vec(out, out, self.shapes.head, count=count, binary=Binary.MUL, scalar=self.buffers.total[turn])
+        e.vec(None, None, 1, count=count, from_scalar=total, unary=Unary.RECIP, reduce=Reduce.MAX, to=total)
+        e.vec(out, out, self.shapes.head, count=count, binary=Binary.MUL, scalar=total)

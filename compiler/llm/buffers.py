@@ -48,7 +48,8 @@ class Part:
 
 class Buffers:
     """First row of every vector and first block of every quantised one, for `parts` times `tokens` tokens; attention
-    works on `vectors` of them at once: one head of all tokens of a part, or `heads` heads of the only token.
+    works on `vectors` of them at once: one head of all tokens of a part, or `heads` heads of the only token; and on
+    `ring` such groups in turn.
 
     What is written while its predecessor is still read is a ring: a list of places that take turns. A quantised vector
     has the same blocks in every token's buffer, and heads have blocks behind each other.
@@ -63,14 +64,16 @@ class Buffers:
         total, mean, maximum, kv_scale: scalars, one a vector; `total` is a ring.
     """
 
-    RING = 2
+    LOGITS = 2
+    """Tiles of logits that lie on the chip at once, if they are not listed."""
 
-    def __init__(self, params: LlmParams, shapes: Shapes, inputs: int, *, parts: int, tokens: int, heads: int) -> None:
+    def __init__(self, params: LlmParams, shapes: Shapes, inputs: int, *, parts: int, tokens: int, heads: int,
+                 ring: int) -> None:
         """`inputs`: of the widest matrix, with padding. One of `tokens` and `heads` is 1."""
-        self.params, self.tokens, self.heads, c, s = params, tokens, heads, shapes.config, shapes
+        self.params, self.tokens, self.heads, self.ring, c, s = params, tokens, heads, ring, shapes.config, shapes
         self.together = tokens > 1 or c.heads > c.kv_heads
         self.vectors = count = tokens * heads
-        rows, blocks, slots, ring = Allocator(), Allocator(), Allocator(), range(self.RING)
+        rows, blocks, slots, turns = Allocator(), Allocator(), Allocator(), range(ring)
 
         def vector(elements: int, allocator: Allocator = rows) -> int:
             return allocator.take(-(-elements // params.sfu_lanes))
@@ -83,20 +86,20 @@ class Buffers:
         x, h, rope = (vectors(elements, parts * tokens) for elements in (dim, dim, 4 * s.head))
         self.attn_norm, self.ffn_norm = Rows(vector(dim)), Rows(vector(dim))
         self.turned = vectors(s.q_size)
-        self.scores = [vectors(ceil_to(s.context, s.kv_tile), count) for _ in ring]
+        self.scores = [vectors(ceil_to(s.context, s.kv_tile), count) for _ in turns]
         self.scales = vector(2 * c.kv_heads * s.scale_row)
         self.top = vector(2 * s.listed)
         all_logits = Allocator(start=rows.used)
         if s.listed:
             self.logits = [vector(s.outputs(c.vocab), all_logits)]
         else:
-            self.logits = [vector(params.acc_depth * params.row_groups) for _ in ring]
+            self.logits = [vector(params.acc_depth * params.row_groups) for _ in range(self.LOGITS)]
 
         heads_apart = 1 if self.together else heads
-        self.q_block = [blocks.take(s.k_blocks * heads_apart) for _ in ring]
-        self.p_block = [blocks.take(s.v_blocks * heads_apart) for _ in ring]
-        self.q_slot = [slots.take(count) for _ in ring]
-        self.p_slot = [slots.take(count) for _ in ring]
+        self.q_block = [blocks.take(s.k_blocks * heads_apart) for _ in turns]
+        self.p_block = [blocks.take(s.v_blocks * heads_apart) for _ in turns]
+        self.q_slot = [slots.take(count) for _ in turns]
+        self.p_slot = [slots.take(count) for _ in turns]
         self.kv_slot = self.p_slot[-1]
 
         self.parts = []
@@ -113,20 +116,20 @@ class Buffers:
             rows.used = max(attention.used, feed.used)
         rows.used = max(rows.used, all_logits.used)
         kv_blocks = s.head // BLOCK // params.ksplit * tokens
-        kv_ring = range(min(KV_RING, max(self.RING, (params.xbuf_blocks - blocks.used) // kv_blocks)))
+        kv_ring = range(min(KV_RING, max(ring, (params.xbuf_blocks - blocks.used) // kv_blocks)))
         self.kv_block = [blocks.take(kv_blocks) for _ in kv_ring]
         require("vmem_rows (global buffer)", rows.used, params.vmem_rows, "raise vmem_rows or shorten the context")
         require("xbuf_blocks (activation buffer)", blocks.used, params.xbuf_blocks, "raise xbuf_blocks")
 
         scalars = Allocator()
-        self.total = [scalars.take(count) for _ in ring]
+        self.total = [scalars.take(count) for _ in turns]
         self.mean, self.maximum = scalars.take(count), scalars.take(count)
         self.kv_scale = self.mean
-        assert slots.used <= SLOTS
-        assert scalars.used <= SCALARS
+        require("exponent slots", slots.used, SLOTS, "work on fewer vectors at once")
+        require("scalar registers", scalars.used, SCALARS, "work on fewer vectors at once")
 
     def logits_of(self, tile: int, first: int) -> int:
         """Row of the logits from number `first` on, which tile `tile` of the head makes."""
         if len(self.logits) == 1:
             return self.logits[0] + first // self.params.sfu_lanes
-        return self.logits[tile % self.RING]
+        return self.logits[tile % self.LOGITS]

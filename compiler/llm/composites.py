@@ -15,12 +15,13 @@ def bits(value: float) -> int:
 
 
 def normalise(e: Emitter, norm: str, out: Rows, x: Rows, gain: Rows, elements: int, eps: float, *, count: int,
-              scalar: int) -> None:
-    """Norms of `count` vectors: "rms" is x * gain / sqrt(mean(x^2) + eps), where x * gain is in `out` already (the
-    product before it makes it while it goes on); "layer" is the same of x - mean(x), all of it made here.
+              scalar: int, weighed: int) -> None:
+    """Norms of `count` vectors: "rms" is x * gain / sqrt(mean(x^2) + eps); "layer" is the same of x - mean(x).
 
     Args:
         scalar: the first of `count` scalar registers to work in.
+        weighed: elements before this one whose x * gain is in `out` already, if "rms" (the product before the norm
+            makes it while it goes on); a multiple of the vector rows. The others are weighed while the sum is folded.
     """
     if norm == "layer":
         e.vec(None, x, elements, count=count, reduce=Reduce.SUM, to=scalar)
@@ -28,11 +29,11 @@ def normalise(e: Emitter, norm: str, out: Rows, x: Rows, gain: Rows, elements: i
         e.vec(out, x, elements, count=count, binary=Binary.SUB, scalar=scalar)
         x = out
     e.vec(None, x, elements, count=count, binary=Binary.MUL, b=x, reduce=Reduce.SUM, to=scalar)
+    row = weighed // e.lanes if norm == "rms" else 0
+    e.vec(out + row, x + row, elements - row * e.lanes, count=count, binary=Binary.MUL, b=gain + row)
     _divide(e, elements, count, scalar)
     e.vec(None, None, 1, count=count, from_scalar=scalar, binary=Binary.ADD, immediate=bits(eps), unary=Unary.RSQRT,
           reduce=Reduce.MAX, to=scalar)
-    if norm == "layer":
-        e.vec(out, out, elements, count=count, binary=Binary.MUL, b=gain)
     e.vec(out, out, elements, count=count, binary=Binary.MUL, scalar=scalar)
 
 

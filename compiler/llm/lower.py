@@ -50,8 +50,11 @@ def _words(shapes: Shapes, weights: WeightImages, vectors: VectorImage) -> tuple
             return fitting(base, smaller, emission)
         return words, emitter
 
-    heads = MOST_AT_ONCE if shapes.config.heads == shapes.config.kv_heads else tokens
-    words, _ = fitting(1, [{"heads": most} for most in _halves(heads)], StepEmitter.decode)
+    heads = min(tokens, shapes.config.heads // shapes.config.kv_heads)  # those that share a KV head
+    if heads == 1:
+        heads = MOST_AT_ONCE
+    at_once = [{"heads": heads, "ring": 3}, *({"heads": most} for most in _halves(heads))]
+    words, _ = fitting(1, at_once, StepEmitter.decode)
     prompt = [{"parts": PARTS, "tokens": tokens}, *({"tokens": most} for most in _halves(tokens))]
     prefill, emitter = fitting(1 + len(words), prompt, StepEmitter.prefill)
     dispatch = ISA.encode("DBNZ", {"rd": Register.MODE, "a": 1 + len(words)})

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import accumulate
 
 from golden.isa.llm import Alu, Binary
 from golden.params import BLOCK, LlmParams
@@ -26,7 +27,8 @@ AHEAD = 2
 
 
 class StepEmitter:
-    """Emission for `parts` times `tokens` tokens at once, or for one whose attention works on `heads` heads at once.
+    """Emission for `parts` times `tokens` tokens at once, or for one whose attention works on `heads` heads at once,
+    `ring` such groups in turn.
 
     The array multiplies the tokens of one part; meanwhile the vector unit works on those of the other. The vectors of a
     layer (norm weights, scales of the cache) are loaded one layer ahead, so that no load at a layer's start waits for
@@ -40,12 +42,12 @@ class StepEmitter:
     """
 
     def __init__(self, params: LlmParams, shapes: Shapes, weights: WeightImages, vectors: VectorImage, base: int,
-                 *, parts: int = 1, tokens: int = 1, heads: int = 1) -> None:
+                 *, parts: int = 1, tokens: int = 1, heads: int = 1, ring: int = 2) -> None:
         self.shapes, self.params, self.config, self.tokens = shapes, params, shapes.config, tokens
         self.emit = Emitter(params.sfu_lanes, base)
         self.weights, self.vectors = weights, vectors
         widest = max(matrix.inputs for matrix in weights.matrices.values())
-        self.buffers = Buffers(params, shapes, widest, parts=parts, tokens=tokens, heads=heads)
+        self.buffers = Buffers(params, shapes, widest, parts=parts, tokens=tokens, heads=heads, ring=ring)
         self.parts = self.buffers.parts
         self.attention = {
             part: AttentionEmitter(self.emit, params, shapes, self.buffers, part, weights, vectors)
@@ -87,8 +89,7 @@ class StepEmitter:
         e.add("VEC", e.spans(x, dim, self.at_once), [e.span(x.first, dim)], a=x.first, b=x.first, rb=Register.MODE,
               n=dim, store=1)
         first = self.parts[0].one()
-        self._weigh(first, self.buffers.attn_norm, 0, dim)
-        self._norm(first, self.buffers.attn_norm)
+        self._norm(first, self.buffers.attn_norm, 0)
         self._head()
         e.add("HALT")
         return e.words()
@@ -128,7 +129,7 @@ class StepEmitter:
         Every part but the first begins a layer with its norm, behind the first tiles of the part before it. The first
         part ends a layer with the norm of the next one.
         """
-        e, c, v, b = self.emit, self.config, self.vectors, self.buffers
+        e, c, v, b, w = self.emit, self.config, self.vectors, self.buffers, self.weights
         first, *others = parts
         e.alu(Alu.ADD, Register.LAYERS, 0, c.layers)
         for register in (Register.WEIGHTS, Register.NORMS, Register.CACHE, Register.SCALES):
@@ -137,9 +138,9 @@ class StepEmitter:
         for part in parts:
             for t in range(part.tokens):
                 embed(part.first + t)
-                self._weigh(part.one(t), b.attn_norm, 0, c.dim)
+                self._weigh(part.one(t), b.attn_norm, 0, self._last_piece(w.down))
             if part is first:
-                self._normalised(first, b.attn_norm, self.weights.qkv)
+                self._normalised(first, b.attn_norm, w.down, w.qkv)
         e.alu(Alu.MUL, Register.ADDRESS, Register.POSITION, v.rope_stride)
         tables = 4 * self.shapes.head * sum(part.tokens for part in parts)
         self._load(v.rope_at, Register.ADDRESS, first.rope.first, tables)
@@ -148,7 +149,7 @@ class StepEmitter:
         e.barrier()
         top = e.anchor()
         for part in others:
-            self.late.add(part, partial(self._normalised, part, b.attn_norm, self.weights.qkv))
+            self.late.add(part, partial(self._normalised, part, b.attn_norm, w.down, w.qkv))
         self._layer(parts)
         e.barrier()
         e.alu(Alu.ADD, Register.WEIGHTS, Register.WEIGHTS, self.weights.layer_bytes)
@@ -181,8 +182,8 @@ class StepEmitter:
             self._product(part, w.qkv, part.qkv, self.attention[part].arrive)
             self.late.add(part, partial(self._attend, part))
         for part in parts:
-            self._product(part, w.o, part.h, partial(self._add_branch, part, b.ffn_norm))
-            self.late.add(part, partial(self._normalised, part, b.ffn_norm, w.gate_up))
+            self._product(part, w.o, part.h, partial(self._add_branch, part, b.ffn_norm, w.o))
+            self.late.add(part, partial(self._normalised, part, b.ffn_norm, w.o, w.gate_up))
         for part in parts:
             self._product(part, w.gate_up, part.ff, partial(self._gate, part))
             self.late.add(part, partial(self._quantise, part, w.down, part.gate, s.ffn))
@@ -190,9 +191,9 @@ class StepEmitter:
         self._load_ffn_norm(1)
         self._load_scales(1)
         for part in parts:
-            self._product(part, w.down, part.h, partial(self._add_branch, part, b.attn_norm))
+            self._product(part, w.down, part.h, partial(self._add_branch, part, b.attn_norm, w.down))
             if part is parts[0]:
-                self.late.add(part, partial(self._normalised, part, b.attn_norm, w.qkv))
+                self.late.add(part, partial(self._normalised, part, b.attn_norm, w.down, w.qkv))
         for part in parts:
             self.late.settle(part)
 
@@ -207,9 +208,9 @@ class StepEmitter:
             self.late.add(part, partial(then, first, count))
             first += count
 
-    def _normalised(self, part: Part, weight: Rows, matrix: Matrix) -> None:
-        """Norm of x to `h`, quantised for `matrix`."""
-        self._norm(part, weight)
+    def _normalised(self, part: Part, weight: Rows, before: Matrix, matrix: Matrix) -> None:
+        """Norm of x, which the product with `before` has made, to `h`, quantised for `matrix`."""
+        self._norm(part, weight, self._last_piece(before))
         self._quantise(part, matrix, part.h, self.config.dim)
 
     def _attend(self, part: Part) -> None:
@@ -217,25 +218,31 @@ class StepEmitter:
         self.attention[part].emit()
         self._quantise(part, self.weights.o, part.attn, self.shapes.q_size)
 
-    def _weigh(self, part: Part, weight: Rows, row: int, count: int) -> None:
-        """h = x * weight on `count` elements from `row` on, if that is what `_norm` starts from."""
-        if self.config.norm == "rms":
-            self.emit.vec(part.h + row, part.x + row, count, count=part.tokens, binary=Binary.MUL, b=weight + row)
+    def _last_piece(self, matrix: Matrix) -> int:
+        """First of the elements of a branch that come with the last tile of `matrix`."""
+        firsts = accumulate(matrix.rows[:-1], lambda first, rows: first + rows * self.params.row_groups, initial=0)
+        return max(first for first in firsts if first < self.config.dim)
 
-    def _norm(self, part: Part, weight: Rows) -> None:
-        """h = norm of x."""
+    def _weigh(self, part: Part, weight: Rows, first: int, end: int) -> None:
+        """h = x * weight on elements first .. end, if that is what `_norm` starts from."""
+        if self.config.norm == "rms" and first < end:
+            row = first // self.emit.lanes
+            self.emit.vec(part.h + row, part.x + row, end - first, count=part.tokens, binary=Binary.MUL, b=weight + row)
+
+    def _norm(self, part: Part, weight: Rows, weighed: int) -> None:
+        """h = norm of x; `weighed`: elements of which `_weigh` has made h."""
         c = self.config
         normalise(self.emit, c.norm, part.h, part.x, weight, c.dim, c.norm_eps, count=part.tokens,
-                  scalar=self.buffers.mean)
+                  scalar=self.buffers.mean, weighed=weighed)
 
-    def _add_branch(self, part: Part, weight: Rows, first: int, count: int) -> None:
-        """x += h, then h = x * weight on elements first .. first + count: a norm's weights need no mean."""
-        e = self.emit
-        row, count = first // e.lanes, min(count, self.config.dim - first)
-        if count > 0:
+    def _add_branch(self, part: Part, weight: Rows, matrix: Matrix, first: int, count: int) -> None:
+        """x += h on elements first .. first + count of the product with `matrix`, then h = x * weight on those but the
+        last ones: a norm's weights need no mean."""
+        row, end = first // self.emit.lanes, min(first + count, self.config.dim)
+        if first < end:
             x = part.x + row
-            e.vec(x, x, count, count=part.tokens, binary=Binary.ADD, b=part.h + row)
-            self._weigh(part, weight, row, count)
+            self.emit.vec(x, x, end - first, count=part.tokens, binary=Binary.ADD, b=part.h + row)
+            self._weigh(part, weight, first, min(end, self._last_piece(matrix)))
 
     def _gate(self, part: Part, first: int, count: int) -> None:
         """gate = activation(ff) on elements of ff's first half, gate *= ff on those of the second, as they come."""
@@ -268,7 +275,7 @@ class StepEmitter:
         e, p, c, b = self.emit, self.params, self.config, self.buffers
         head, token = self.weights.head, self.parts[0].one()
         self._quantise(token, head, token.h, c.dim)
-        first, late = 0, Lookahead(b.RING - 1)
+        first, late = 0, Lookahead(b.LOGITS - 1)
 
         def fold(at: int, start: int, count: int) -> None:
             e.add("AMX", [e.span(at, count)], a=start, b=at, n=count, first=int(start == 0))

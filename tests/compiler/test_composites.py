@@ -50,17 +50,18 @@ def test_activation_of_every_finite_float16_within_two_ulp(name, true):
     np.testing.assert_array_equal(result, getattr(functions, name)(x))
 
 
+@pytest.mark.parametrize("weighed", [0, 64])
 @pytest.mark.parametrize("elements", [100, 576, 4096])
 @pytest.mark.parametrize("norm", ["rms", "layer"])
-def test_norm_within_two_ulp(norm, elements):
+def test_norm_within_two_ulp(norm, elements, weighed):
     """Also of vectors that are far from zero, or tiny, in relation to their spread and to eps.
 
     An element that is almost the mean has what binary32 leaves of the difference: below 2**-8 errors are absolute.
     """
     def emit(e, out, source, weight):
-        if norm == "rms":
-            e.vec(out, source, elements, count=1, binary=Binary.MUL, b=weight)
-        normalise(e, norm, out, source, weight, elements, EPS, count=1, scalar=3)
+        if norm == "rms" and weighed:
+            e.vec(out, source, weighed, count=1, binary=Binary.MUL, b=weight)
+        normalise(e, norm, out, source, weight, elements, EPS, count=1, scalar=3, weighed=weighed)
 
     rng = np.random.default_rng(elements)
     for scale, offset in ((1, 0), (4, 1), (0.01, -0.05), (300, 5000), (1e-4, 0)):
