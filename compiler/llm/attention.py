@@ -6,10 +6,11 @@ from golden.llm.stream import kv_together
 from golden.params import BLOCK, LlmParams
 
 from .buffers import Buffers, Part
-from .emit import Emitter, Rows
+from .emit import Emitter
 from .plan import Shapes
 from .product import multiply
 from .registers import Register
+from .rows import Rows
 from .vectors import VectorImage
 from .weights import WeightImages
 
@@ -176,6 +177,7 @@ class AttentionEmitter:
         q, count = self._vectors(self.part.qkv + s.kv_size // p.sfu_lanes, group)
         e.quantise(q, s.head, block, s.k_blocks, count=count, **self._apart(s.k_blocks), n=s.head, slot=slot,
                    round_log2=(p.ksplit * s.k_blocks).bit_length() - 1)
+        spare = e.rows(p.row_groups + self.tokens - 1) if s.k_tiles == 1 else None
         for i, head in enumerate(self._passes(group)):
             image = 2 * self._kv_head(head)
             at = self.weights.cache_at + self.weights.k_at[self._kv_head(head)]
@@ -188,7 +190,7 @@ class AttentionEmitter:
                     part = tile * s.k_tile_beats + k * s.kv_rows * s.bundle_beats
                     e.add("LDW", [("cache", image, image + 1)], a=at + part * p.word_bytes, ra=Register.CACHE, rn=beats)
                 self._multiply(i, count, out + tile * s.kv_tile // p.sfu_lanes, s.kv_tile, block, s.k_blocks, slot=slot,
-                               rn=rows, grow=1, blocks=s.k_blocks)
+                               rn=rows, grow=1, blocks=s.k_blocks, spare=spare)
 
     def _passes(self, group: range) -> range:
         """Heads of a group for which the cache is read: the first alone, if the others have the same KV head."""

@@ -6,8 +6,8 @@ from golden.isa.llm import SCALARS, SLOTS
 from golden.params import BLOCK, LlmParams
 
 from .capacity import require
-from .emit import Rows
 from .plan import Allocator, Shapes, ceil_to
+from .rows import Rows
 
 __all__ = ["Buffers", "Part"]
 

@@ -5,7 +5,8 @@ import struct
 from golden.functions import GELU_CUBIC, GELU_LINEAR
 from golden.isa.llm import Binary, Reduce, Unary
 
-from .emit import Emitter, Rows
+from .emit import Emitter
+from .rows import Rows
 
 __all__ = ["activate", "normalise"]
 

@@ -2,30 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from golden.isa.llm import ISA, QUEUES, Alu, Binary, Reduce, Source, Unary
 
-__all__ = ["Emitter", "Region", "Rows"]
+from .early import EarlyResults, InOrder
+from .rows import Rows
+
+__all__ = ["Emitter", "Region"]
 
 Region = tuple[str, int, int]
 """What an instruction touches: a space ("vmem" rows, "xbuf" blocks, "cache" images) and a half-open interval in it."""
 
-
-
-class Rows(NamedTuple):
-    """Vectors in the global buffer: the first row of the first one, and the rows from one to the next."""
-
-    first: int
-    stride: int = 0
-
-    def __add__(self, rows: object) -> "Rows":
-        """The same vectors from `rows` rows further on."""
-        assert isinstance(rows, int)
-        return Rows(self.first + rows, self.stride)
-
-
-MISC, SYS = QUEUES.index("MISC"), QUEUES.index("SYS")
+MV, MISC, SYS = (QUEUES.index(name) for name in ("MV", "MISC", "SYS"))
 
 
 @dataclass(frozen=True)
@@ -86,6 +74,7 @@ class Emitter:
         self.known_at: dict[int, list[int]] = {}
         self.last: dict[int, int] = {}
         self.under_way: list[_Vec] = []
+        self.early = EarlyResults()
 
     def rows(self, elements: int) -> int:
         return -(-elements // self.lanes)
@@ -97,8 +86,13 @@ class Emitter:
         """Of `count` vectors."""
         return [self.span(rows.first + t * rows.stride, elements) for t in range(count if rows.stride else 1)]
 
-    def add(self, name: str, reads: Sequence[Region] = (), writes: Sequence[Region] = (), **fields: int) -> int:
-        """Append; returns the instruction's number."""
+    def add(self, name: str, reads: Sequence[Region] = (), writes: Sequence[Region] = (),
+            in_order: Sequence[InOrder] = (), **fields: int) -> int:
+        """Append; returns the instruction's number.
+
+        Args:
+            in_order: of MISC, how it touches the global buffer, if not each region row by row from its start on.
+        """
         here, queue = len(self.instructions), QUEUES.index(ISA.by_name(name).queue)
         if queue == MISC and not fields.get("chained"):
             self.under_way = []
@@ -115,6 +109,10 @@ class Emitter:
             for (space, first, end), write in touched:
                 kept = [a for a in self._of(space) if not (write and first <= a.first and a.end <= end)]
                 self.accesses[space] = [*kept, _Access(first, end, here, queue, write)]
+        if queue == MISC and touched:
+            self.early.touch(in_order or [
+                InOrder(Rows(first), end - first) for (space, first, end), _ in touched if space == "vmem"
+            ])
         return here
 
     def _of(self, space: str) -> list[_Access]:
@@ -127,10 +125,14 @@ class Emitter:
         """Make instruction `here` wait for the instructions `needed`, as far as it does not follow anyway."""
         for index in sorted(needed, reverse=True):
             source = self._queue(index)
+            if source == MV and queue != MISC:
+                self.early.whole(index, self.instructions[index][1])
             if source != queue and self.known[queue][source] < index:
                 before, now = self.instructions[index][1], self.instructions[here][1]
                 before["release"] = before.get("release", 0) | 1 << queue
                 now["wait"] = now.get("wait", 0) | 1 << source
+                if source == MV and queue == MISC:
+                    self.early.taken(index)
                 known = [max(a, b) for a, b in zip(self.known[queue], self.known_at[index], strict=True)]
                 known[source] = max(known[source], index)
                 self.known[queue] = known
@@ -144,6 +146,7 @@ class Emitter:
         """MISC waits until everything before it has finished."""
         here = self._pause()
         self._order(here, MISC, set(self.last.values()) - {here})
+        self.early.end()
         return here
 
     def anchor(self) -> int:
@@ -221,9 +224,15 @@ class Emitter:
         this = _Vec(dst, most, (n, rn, n_step), count, frozenset(results))
         chained = self._chains(this, operands, {first + t for first in scalars for t in range(count)})
         reads = [span for rows, elements, _ in operands for span in self.spans(rows, elements, count)]
-        self.add("VEC", reads, self.spans(dst, most, count) if dst is not None else [], scalar_step=stepped * steps,
-                 chained=int(chained), **fields)
+        places = [(rows, elements) for rows, elements, _ in operands] + ([] if dst is None else [(dst, most)])
+        self.add("VEC", reads, self.spans(dst, most, count) if dst is not None else [],
+                 [self._in_order(rows, elements, count, n, rn) for rows, elements in places],
+                 scalar_step=stepped * steps, chained=int(chained), **fields)
         self.under_way.append(this)
+
+    def _in_order(self, at: Rows, elements: int, count: int, n: int, rn: int) -> InOrder:
+        """`count` vectors of at most `elements` elements, n and what register rn holds."""
+        return InOrder(at, self.rows(elements), count, 1 if rn else self.rows(n), bool(rn))
 
     def _chains(self, this: _Vec, operands: Sequence[tuple[Rows, int, bool]], scalars: set[int]) -> bool:
         """Whether VEC `this` may start before those under way have finished.
@@ -257,7 +266,8 @@ class Emitter:
         """
         steps = count > 1
         written = [("xbuf", block + t * block_step, block + t * block_step + blocks) for t in range(count)]
-        self.add("QNT", self.spans(source, elements, count), written[: count if block_step else 1], a=block,
+        in_order = self._in_order(source, elements, count, fields.get("n", 0), fields.get("rn", 0))
+        self.add("QNT", self.spans(source, elements, count), written[: count if block_step else 1], [in_order], a=block,
                  b=source.first, repeat=count - 1, stride_b=source.stride * steps, stride_a=block_step * steps,
                  token_step=token_step * steps, **fields)
 

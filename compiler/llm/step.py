@@ -10,13 +10,14 @@ from golden.params import BLOCK, LlmParams
 from .attention import AttentionEmitter
 from .buffers import Buffers, Part
 from .composites import activate, normalise
-from .emit import Emitter, Rows
+from .emit import Emitter
 from .listing import list_largest
 from .lookahead import Lookahead
 from .plan import Shapes
 from .product import multiply
 from .prompt import PromptPlan
 from .registers import WHOLE, Register
+from .rows import Rows
 from .vectors import VectorImage
 from .weights import Matrix, WeightImages
 
@@ -245,16 +246,21 @@ class StepEmitter:
             self._weigh(part, weight, first, min(end, self._last_piece(matrix)))
 
     def _gate(self, part: Part, first: int, count: int) -> None:
-        """gate = activation(ff) on elements of ff's first half, gate *= ff on those of the second, as they come."""
+        """gate = activation(ff) on elements of ff's first half, as they come; gate *= ff on those of the second.
+
+        Of one token that product is one instruction behind the last elements, so that QNT finds its exponents noted.
+        """
         e, ffn, n = self.emit, self.shapes.ffn, part.tokens
         in_gate = min(count, ffn - first)
         if in_gate > 0:
             row = first // e.lanes
             activate(e, self.config.activation, part.gate + row, part.ff + row, in_gate, count=n)
-        first, count = max(first, ffn), min(first + count, 2 * ffn) - max(first, ffn)
-        if count > 0:
+        first, end = max(first, ffn), min(first + count, 2 * ffn)
+        if n == 1 and first < end:
+            first = ffn if end == 2 * ffn else end
+        if first < end:
             gate = part.gate + (first - ffn) // e.lanes
-            e.vec(gate, gate, count, count=n, binary=Binary.MUL, b=part.ff + first // e.lanes)
+            e.vec(gate, gate, end - first, count=n, binary=Binary.MUL, b=part.ff + first // e.lanes)
 
     def _quantise(self, part: Part, matrix: Matrix, source: Rows, elements: int) -> None:
         e, p, group_blocks = self.emit, self.params, matrix.group_blocks

@@ -98,6 +98,8 @@ _TILE = (
     Field("minimum", 153, 1, "groups carry a signed 16-bit minimum"),
     Field("raw", 154, 1, "dense INT8 bytes without descriptors (KV cache)"),
     Field("dense", 155, 1, "every block keeps 16 or none: inputs come four a cycle"),
+    Field("early", 156, 8, "vector rows of results behind which MISC gets its token (0: all); it touches row i, as "
+          "they are counted in being written, at a position above i - `early`"),
     Field("slot", 172, 6, "exponent slot of the vector"),
     Field("beats", 192, 24, "lane words of the tile; what a lane did not use of them is dropped (0: none)"),
 )

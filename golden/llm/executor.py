@@ -15,6 +15,7 @@ from golden.isa.llm import ISA, QUEUES, SCALARS, SLOTS, Alu, Binary, Put, Reduce
 from golden.params import BLOCK, LlmParams
 
 from . import vector
+from .early import EarlyResults
 from .numerics import EX_MAX, QuantisedVector, convert, quantise
 from .positions import UnderWay, check_independent, repetitions
 from .stream import kv_offsets
@@ -83,7 +84,7 @@ class Executor:
 
     def run(self, arguments: tuple[int, ...] = (), max_instructions: int = 10_000_000) -> int:
         """Execute from instruction 0 until HALT; returns its code. Registers 1.. start as `arguments`."""
-        self.trace = Trace()
+        self.trace, self.early = Trace(), EarlyResults(self.params)
         self.tokens = np.zeros((len(QUEUES), len(QUEUES)), np.int64)
         self.registers = registers = [0, *arguments, *([0] * (REGISTERS - 1 - len(arguments)))]
         pc = 0
@@ -97,6 +98,7 @@ class Executor:
             for operand, register in (("a", "ra"), ("b", "rb"), ("n", "rn")):
                 v[operand] = (v[operand] + registers[v[register]]) & MASK
             try:
+                self.early.enter(fmt.name, v)
                 match fmt.name:
                     case "ALU":
                         self._set(registers, v["rd"], alu(Alu(v["alu"]), registers[v["ra"]], v["b"]))

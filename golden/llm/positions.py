@@ -1,4 +1,4 @@
-"""Repetitions of VEC and chained VECs: their operands, and what makes them independent of each other."""
+"""When vector instructions touch which rows; what makes repetitions of VEC and chained VECs independent."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from golden.isa.llm import SCALARS, Binary, Reduce, Source
 
 from .vector import PARTIALS
 
-__all__ = ["UnderWay", "check_independent", "repetitions"]
+__all__ = ["UnderWay", "check_independent", "repetitions", "touched"]
 
 Place = tuple[str, int]
 """A scalar or a row of the global buffer."""
@@ -57,6 +57,42 @@ def _writes(r: dict[str, int], lanes: int) -> dict[Place, int]:
     return writes
 
 
+def _length(r: dict[str, int], lanes: int) -> int:
+    """Positions of a repetition."""
+    rows = -(-r["n"] // lanes)
+    return max(rows, PARTIALS) if r["chained"] or r["reduce"] == Reduce.SUM else rows
+
+
+def touched(name: str, v: dict[str, int], lanes: int) -> tuple[dict[int, int], int]:
+    """Rows of the global buffer that an instruction of MISC reads or writes, with the first position at which it does,
+    and its positions in all. `v`: its fields, A, B and N resolved."""
+    rows: dict[int, int] = {}
+    first = 0
+
+    def touch(places: dict[int, int]) -> None:
+        for row, position in places.items():
+            rows[row] = min(first + position, rows.get(row, first + position))
+
+    match name:
+        case "VEC":
+            for r in repetitions(v):
+                for places in (_reads(r, lanes), _writes(r, lanes)):
+                    touch({index: position for (space, index), position in places.items() if space == "row"})
+                first += _length(r, lanes)
+        case "QNT":
+            for t in range(v["repeat"] + 1):
+                count = -(-(v["n"] + t * v["n_step"]) // lanes)
+                touch({v["b"] + t * v["stride_b"] + i: i for i in range(count)})
+                first += count
+        case "AMX":
+            count = -(-v["n"] // lanes)
+            touch({v["b"] + i: i for i in range(count)})
+            first += count
+        case "PUT":
+            touch({v["a"] + (v["n"] + t) // lanes: 0 for t in range(v["repeat"] + 1)})
+    return rows, first
+
+
 def check_independent(parts: Sequence[dict[str, int]], lanes: int) -> None:
     """The vector unit reads for a repetition before it has written those before.
 
@@ -94,6 +130,5 @@ class UnderWay:
                 if space == "scalar" or first + reads[space, index] < self.written[space, index]:
                     raise ValueError(f"chained: it reads {space} {index} before one under way has written it")
             written |= {place: first + row for place, row in _writes(r, self.lanes).items()}
-            rows = -(-r["n"] // self.lanes)
-            first += max(rows, PARTIALS) if chained or r["reduce"] == Reduce.SUM else rows
+            first += _length(r, self.lanes)
         self.written |= written

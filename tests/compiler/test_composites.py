@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from compiler.llm.composites import activate, normalise
-from compiler.llm.emit import Emitter, Rows
+from compiler.llm.emit import Emitter
+from compiler.llm.rows import Rows
 from golden import functions
 from golden.isa.llm import Binary
 from golden.llm.executor import Executor

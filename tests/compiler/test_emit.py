@@ -2,7 +2,8 @@
 
 import pytest
 
-from compiler.llm.emit import Emitter, Rows
+from compiler.llm.emit import Emitter
+from compiler.llm.rows import Rows
 from golden.configs import LLM
 from golden.isa.llm import Binary, Reduce, Source, Unary
 from golden.llm.executor import ExecutionError, Executor
