@@ -201,12 +201,12 @@ class AttentionEmitter:
         return {"token_step": 1} if self.buffers.together else {"block_step": blocks}
 
     def _multiply(self, i: int, count: int, out: Rows, outputs: int, block: int, each: int, *, slot: int,
-                  **fields: int) -> None:
+                  spare: int | None = None, **fields: int) -> None:
         """Rows of the cache times all vectors of a group, or times vector `i`; `each` blocks long."""
         count = count if self.buffers.together else 1
         first = block + i * each
         multiply(self.emitter, out, outputs, ("xbuf", first, first + each), count=count, raw=1, slot=slot + i,
-                 group_log2=GROUP_LOG2, **fields)
+                 spare=spare, group_log2=GROUP_LOG2, **fields)
 
     def _tile_length(self, tile: int) -> tuple[Register, Register]:
         """Rows of K in `tile`, 0 where the context is shorter, and their beats; in registers of their own."""

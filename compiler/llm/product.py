@@ -14,7 +14,7 @@ def multiply(e: Emitter, out: Rows, outputs: int, region: Region, *, count: int,
     """
     reads, writes = [region], e.spans(out, outputs, count)
     if count == 1:
-        index = e.add("MV", reads, writes, a=out.first, b=region[1], **fields)
+        index = e.add("MV", reads, writes, (), a=out.first, b=region[1], **fields)
     else:
-        index = e.add("MM", reads, writes, a=out.first, b=region[1], stride=out.stride, tokens=count, **fields)
+        index = e.add("MM", reads, writes, (), a=out.first, b=region[1], stride=out.stride, tokens=count, **fields)
     e.early.made(index, e.instructions[index][1], out, e.rows(outputs), count, spare)
