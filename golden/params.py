@@ -152,6 +152,11 @@ class LlmParams(EngineParams):
         return self.acc_depth * self.mpu_vpus
 
     @property
+    def noted_blocks(self) -> int:
+        """Blocks whose largest exponents the quantiser keeps: of two vectors that fill the activation buffers."""
+        return 2 * self.xbuf_blocks * self.ksplit
+
+    @property
     def lane_bits(self) -> int:
         return BLOCK * self.planes
 

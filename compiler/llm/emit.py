@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from golden.isa.llm import ISA, QUEUES, Alu, Binary, Reduce, Source, Unary
+from golden.params import LlmParams
 
 from .early import EarlyResults, InOrder
-from .rows import Rows
+from .rows import Region, Rows
+from .stored import StoredVectors
 
-__all__ = ["Emitter", "Region"]
-
-Region = tuple[str, int, int]
-"""What an instruction touches: a space ("vmem" rows, "xbuf" blocks, "cache" images) and a half-open interval in it."""
+__all__ = ["Emitter"]
 
 MV, MISC, SYS = (QUEUES.index(name) for name in ("MV", "MISC", "SYS"))
 
@@ -28,33 +27,11 @@ class _Access:
         return self.first < end and first < self.end and (write or self.write)
 
 
-@dataclass(frozen=True)
-class _Vec:
-    """A VEC that may be under way. `length`: n, its register, and what is added to n from vector to vector."""
-
-    out: Rows | None
-    most: int
-    length: tuple[int, int, int]
-    count: int
-    scalars: frozenset[int]
-
-    def before(self, operand: Rows, other: "_Vec") -> bool:
-        """Whether `other` reads each row of `operand` no earlier than this one writes it, if it does."""
-        if self.out is None:
-            return True
-        ahead = self.out.first - operand.first
-        longer = other.length == self.length or (
-            self.length[1:] == other.length[1:] == (0, 0) and self.length[0] <= other.length[0]
-        )
-        return self.count == other.count and longer and ahead >= 0 and (
-            self.count == 1 or (self.out.stride == operand.stride and ahead < operand.stride)
-        )
-
-
 class Emitter:
     """Instruction list under construction.
 
-    VECs are chained to those before them where what they read allows it.
+    VECs are chained to those before them where what they read allows it. A VEC notes exponents if the QNT behind it
+    quantises just what it stores.
 
     A queue runs its instructions one after the other, so only dependences between queues need tokens: `add` looks up
     the last conflicting accesses and lets their instructions release what the new one waits for, unless an earlier
@@ -64,17 +41,18 @@ class Emitter:
     behind itself) is what everything later depends on.
     """
 
-    def __init__(self, lanes: int, base: int = 0) -> None:
+    def __init__(self, params: LlmParams, base: int = 0) -> None:
         """`base`: number of the first instruction in the program."""
-        self.lanes, self.base = lanes, base
+        self.params, self.lanes, self.base = params, params.sfu_lanes, base
         self.instructions: list[tuple[str, dict[str, int]]] = []
         self.accesses: dict[str, list[_Access]] = {}
         self.floor: int | None = None
         self.known = [[-1] * len(QUEUES) for _ in QUEUES]
         self.known_at: dict[int, list[int]] = {}
         self.last: dict[int, int] = {}
-        self.under_way: list[_Vec] = []
         self.early = EarlyResults()
+        self.under_way: list[StoredVectors] = []
+        self.stored: StoredVectors | None = None  # by the last one of MISC, as long as nothing has changed them
 
     def rows(self, elements: int) -> int:
         return -(-elements // self.lanes)
@@ -84,7 +62,7 @@ class Emitter:
 
     def spans(self, rows: Rows, elements: int, count: int) -> list[Region]:
         """Of `count` vectors."""
-        return [self.span(rows.first + t * rows.stride, elements) for t in range(count if rows.stride else 1)]
+        return rows.spans(self.rows(elements), count)
 
     def add(self, name: str, reads: Sequence[Region] = (), writes: Sequence[Region] = (),
             in_order: Sequence[InOrder] = (), **fields: int) -> int:
@@ -96,6 +74,8 @@ class Emitter:
         here, queue = len(self.instructions), QUEUES.index(ISA.by_name(name).queue)
         if queue == MISC and not fields.get("chained"):
             self.under_way = []
+        if self.stored is not None and (queue == MISC or self.stored.changed_by(fields.get("rd", 0), writes)):
+            self.stored = None
         self.instructions.append((name, dict(fields)))
         touched = [(region, False) for region in reads] + [(region, True) for region in writes]
         if touched:
@@ -162,7 +142,7 @@ class Emitter:
 
     def _pause(self) -> int:
         self.instructions.append(("VEC", {"n": 1}))
-        self.under_way = []
+        self.under_way, self.stored = [], None
         return len(self.instructions) - 1
 
     def alu(self, op: Alu, rd: int, ra: int = 0, b: int = 0, rb: int = 0) -> None:
@@ -221,7 +201,7 @@ class Emitter:
             fields["sd"] = to
         stepped = (from_scalar is not None) | (scalar is not None) << 1 | bool(reduce) << 2
         results = range(to, to + count) if reduce else range(0)
-        this = _Vec(dst, most, (n, rn, n_step), count, frozenset(results))
+        this = StoredVectors(len(self.instructions), dst, self.rows(most), (n, rn, n_step), count, frozenset(results))
         chained = self._chains(this, operands, {first + t for first in scalars for t in range(count)})
         reads = [span for rows, elements, _ in operands for span in self.spans(rows, elements, count)]
         places = [(rows, elements) for rows, elements, _ in operands] + ([] if dst is None else [(dst, most)])
@@ -229,12 +209,13 @@ class Emitter:
                  [self._in_order(rows, elements, count, n, rn) for rows, elements in places],
                  scalar_step=stepped * steps, chained=int(chained), **fields)
         self.under_way.append(this)
+        self.stored = this
 
     def _in_order(self, at: Rows, elements: int, count: int, n: int, rn: int) -> InOrder:
         """`count` vectors of at most `elements` elements, n and what register rn holds."""
         return InOrder(at, self.rows(elements), count, 1 if rn else self.rows(n), bool(rn))
 
-    def _chains(self, this: _Vec, operands: Sequence[tuple[Rows, int, bool]], scalars: set[int]) -> bool:
+    def _chains(self, this: StoredVectors, operands: Sequence[tuple[Rows, int, bool]], scalars: set[int]) -> bool:
         """Whether VEC `this` may start before those under way have finished.
 
         Args:
@@ -244,18 +225,10 @@ class Emitter:
         return bool(self.under_way) and all(
             not earlier.scalars & scalars
             and all(
-                (in_order and earlier.before(rows, this)) or not self._meet(earlier, rows, elements, this.count)
+                (in_order and earlier.before(rows, this)) or not earlier.meets(self.spans(rows, elements, this.count))
                 for rows, elements, in_order in operands
             )
             for earlier in self.under_way
-        )
-
-    def _meet(self, earlier: _Vec, rows: Rows, elements: int, count: int) -> bool:
-        """Whether an earlier VEC writes what is read of `rows`."""
-        written = self.spans(earlier.out, earlier.most, earlier.count) if earlier.out is not None else []
-        return any(
-            a < d and c < b
-            for _, a, b in written for _, c, d in self.spans(rows, elements, count)
         )
 
     def quantise(self, source: Rows, elements: int, block: int, blocks: int, *, count: int, block_step: int = 0,
@@ -265,11 +238,15 @@ class Emitter:
         The blocks of vector t lie `block_step` further on each, or in the next token's buffer.
         """
         steps = count > 1
+        stored = self.stored
+        noted = stored is not None and stored.may_be_noted(self.params, source, elements, count, fields)
+        if stored is not None and noted:
+            self.instructions[stored.index][1]["noted"] = 1
         written = [("xbuf", block + t * block_step, block + t * block_step + blocks) for t in range(count)]
         in_order = self._in_order(source, elements, count, fields.get("n", 0), fields.get("rn", 0))
         self.add("QNT", self.spans(source, elements, count), written[: count if block_step else 1], [in_order], a=block,
                  b=source.first, repeat=count - 1, stride_b=source.stride * steps, stride_a=block_step * steps,
-                 token_step=token_step * steps, **fields)
+                 token_step=token_step * steps, noted=int(noted), **fields)
 
     def words(self) -> list[int]:
         """Encoded, branches made absolute."""

@@ -1,7 +1,7 @@
 """MV or MM over the tile whose weights come next."""
 
-from .emit import Emitter, Region
-from .rows import Rows
+from .emit import Emitter
+from .rows import Region, Rows
 
 __all__ = ["multiply"]
 

@@ -1,8 +1,11 @@
-"""Where vectors lie in the global buffer."""
+"""Where vectors lie in the global buffer, and what an instruction touches."""
 
 from typing import NamedTuple
 
-__all__ = ["Rows"]
+__all__ = ["Region", "Rows"]
+
+Region = tuple[str, int, int]
+"""What an instruction touches: a space ("vmem" rows, "xbuf" blocks, "cache" images) and a half-open interval in it."""
 
 
 class Rows(NamedTuple):
@@ -15,3 +18,8 @@ class Rows(NamedTuple):
         """The same vectors from `rows` rows further on."""
         assert isinstance(rows, int)
         return Rows(self.first + rows, self.stride)
+
+    def spans(self, each: int, count: int) -> list[Region]:
+        """Of `count` vectors of `each` rows."""
+        starts = [self.first + t * self.stride for t in range(count if self.stride else 1)]
+        return [("vmem", start, start + each) for start in starts]

@@ -45,7 +45,7 @@ class StepEmitter:
     def __init__(self, params: LlmParams, shapes: Shapes, weights: WeightImages, vectors: VectorImage, base: int,
                  *, parts: int = 1, tokens: int = 1, heads: int = 1, ring: int = 2) -> None:
         self.shapes, self.params, self.config, self.tokens = shapes, params, shapes.config, tokens
-        self.emit = Emitter(params.sfu_lanes, base)
+        self.emit = Emitter(params, base)
         self.weights, self.vectors = weights, vectors
         widest = max(matrix.inputs for matrix in weights.matrices.values())
         self.buffers = Buffers(params, shapes, widest, parts=parts, tokens=tokens, heads=heads, ring=ring)

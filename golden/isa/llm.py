@@ -197,6 +197,8 @@ ISA = InstructionSet(
             (
                 Field("chained", 28, 1, "start while VECs before it are under way: it reads none of their scalars, and "
                       "a row that one of them writes at a position no earlier"),
+                Field("noted", 29, 1, "note the largest exponents of what it stores, for the QNT right behind it; only "
+                      "with `store`"),
                 Field("binary", 128, 3, ", ".join(f"{op.value} {op.name}" for op in Binary)),
                 Field("unary", 131, 2, ", ".join(f"{op.value} {op.name}" for op in Unary)),
                 Field("reduce", 133, 2, ", ".join(f"{op.value} {op.name}" for op in Reduce)),
@@ -225,6 +227,9 @@ ISA = InstructionSet(
             "slot. Repetition t = 0 .. `repeat` has rows, blocks, slot and scalar of its own. All of them write the "
             "blocks of N + `pad` elements; elements behind a repetition's own are zeros.",
             (
+                Field("noted", 29, 1, "the instruction of this queue right before it is a VEC with `noted` whose "
+                      "repetitions store what those of this one quantise, as it still is; 2 * `xbuf_blocks` * `ksplit` "
+                      "blocks at most, all repetitions together"),
                 Field("group_log2", 128, 3, "blocks dealt to a column at a time, log2"),
                 Field("flat", 131, 1, "one exponent for all blocks (KV cache)"),
                 Field("round_log2", 132, 3, "blocks are padded with zeros to a multiple of 2**round_log2"),

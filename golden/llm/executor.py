@@ -16,6 +16,7 @@ from golden.params import BLOCK, LlmParams
 
 from . import vector
 from .early import EarlyResults
+from .noted import NotedVector, blocks_of, check_noted
 from .numerics import EX_MAX, QuantisedVector, convert, quantise
 from .positions import UnderWay, check_independent, repetitions
 from .stream import kv_offsets
@@ -72,6 +73,7 @@ class Executor:
         self.exponents = [0] * SLOTS
         self.scalars = np.zeros(SCALARS, np.float32)
         self.under_way = UnderWay(p.sfu_lanes)
+        self.noted: list[NotedVector] = []
         self.best: tuple[int, int] | None = None
         self.results = (0,)
         self.lanes = LaneStream(p.ksplit)
@@ -253,6 +255,9 @@ class Executor:
 
     def _vec(self, v: dict[str, int]) -> None:
         parts = repetitions(v)
+        self.noted = []
+        if v["noted"] and not v["store"]:
+            raise ValueError("noted: it stores nothing")
         if len(parts) > 1:
             check_independent(parts, self.params.sfu_lanes)
         self.under_way.enter(parts)
@@ -265,14 +270,17 @@ class Executor:
                 self.scalars[r["sd"]] = vector.reduce(Reduce(r["reduce"]), u[:n], self.params.sfu_lanes)
             if r["store"]:  # u may be a view of rows that this changes
                 self._whole(r["a"], n)[:] = u
+            if v["noted"]:
+                self.noted.append(NotedVector(r["a"], self._vector(r["a"], n).copy()))
 
     def _qnt(self, v: dict[str, int]) -> None:
         p = self.params
-        step, group = 1 << v["round_log2"], 1 << v["group_log2"]
-        needed = -(-(v["n"] + v["pad"]) // BLOCK)
-        blocks = -(-needed // step) * step
+        group, blocks = 1 << v["group_log2"], blocks_of(v["n"], v["pad"], v["round_log2"])
         if v["n_step"] * v["repeat"] > v["pad"]:
             raise ValueError(f"pad = {v['pad']} elements, the last repetition has {v['repeat']} more than N")
+        if v["noted"]:
+            check_noted(p, v, self.noted, self._vector)
+        self.noted = []
         number = np.arange(blocks)
         column = number // group % p.ksplit
         local = v["a"] + number // group // p.ksplit * group + number % group
@@ -291,11 +299,13 @@ class Executor:
                 self.scalars[(v["sd"] + t) % SCALARS] = f32.from_bits(np.uint32(biased << 23))
 
     def _amx(self, v: dict[str, int]) -> None:
+        self.noted = []
         self.best = vector.arg_max(self._vector(v["b"], v["n"]), v["a"], None if v["first"] else self.best)
         if not v["keep"]:
             self.results = (self.best[1],)
 
     def _put(self, v: dict[str, int]) -> None:
+        self.noted = []
         source, scalars = Put(v["source"]), self.scalars.view(np.uint32)
         if self.best is None and (v["at_best"] or source in (Put.INDEX, Put.VALUE)):
             raise ValueError("there is no arg-max")

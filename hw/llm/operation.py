@@ -24,6 +24,7 @@ def vector_layout(params: LlmParams) -> data.StructLayout:
             "b": unsigned(32),
             "n": unsigned(32),
             "chained": unsigned(1),
+            "noted": unsigned(1),
             "binary": unsigned(3),
             "unary": unsigned(2),
             "reduce": unsigned(2),

@@ -1,18 +1,14 @@
 """Quantiser: binary32 rows to INT8 blocks of 16 with power-of-two scales (golden/llm/numerics.py)."""
 
-from functools import reduce
-from itertools import combinations
-from operator import or_
-
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from golden.llm.numerics import EX_MAX
 from golden.params import BLOCK, LlmParams
 from hw.fabric.pipeline import delay, strobes
 
+from .exponents import LargestExponents, exponent_layout
 from .layouts import block_layout
 from .operation import vector_layout
 
@@ -25,10 +21,12 @@ OUT = 4
 class Quantiser(wiring.Component):
     """Two passes over a vector: exponents through port a, then values through port b while a reads the next repetition.
 
-    R repetitions of k rows (of all blocks, padding included): (R + 1) k + 7 cycles.
+    R repetitions of k rows (of all blocks, padding included): (R + 1) k + 7 cycles. R k + 7 with `noted`, where the
+    second pass begins at once, as soon as the last row before the start has got through.
 
     Attributes:
         start: strobe; command: the instruction in that cycle, `i`: the same in all later ones.
+        noted: rows that VECs write before, the last one in the cycle before `start` or earlier.
         a_row, b_row: rows to read; data comes one cycle later.
         scanned: strobe, once a repetition: its exponent (of shift 0) and largest biased exponent.
         x_*: blocks to the columns' activation buffers. done: strobe with the last one.
@@ -44,6 +42,7 @@ class Quantiser(wiring.Component):
                 "start": In(1),
                 "command": In(vector_layout(p)),
                 "i": In(vector_layout(p)),
+                "noted": In(exponent_layout(p)),
                 "a_row": Out(row),
                 "a_data": In(p.sfu_lanes * 32),
                 "b_row": Out(row),
@@ -66,9 +65,10 @@ class Quantiser(wiring.Component):
         m.d.comb += last_element.eq(self.command.n + self.command.pad - 1)
         with m.If(self.start):
             m.d.sync += last_row.eq(Cat(Const((1 << self.sub_bits) - 1, self.sub_bits), (last_element >> 4) | whole))
-        m.submodules.maxima = maxima = Memory(shape=8, depth=2 * self.blocks, init=[])
-        begin = self._scan(m, last_row, maxima.write_port())
-        self._convert(m, last_row, maxima.read_port(), begin)
+        m.submodules.largest = largest = LargestExponents(self.params)
+        m.d.comb += largest.noted.eq(self.noted)
+        self._scan(m, last_row, largest)
+        self._convert(m, last_row, largest)
         return m
 
     def _pass(self, m, last_row, name, begin):
@@ -102,57 +102,58 @@ class Quantiser(wiring.Component):
             m.d.sync += [at.eq(0), t.eq(0), n.eq(self.command.n), base.eq(self.command.b)]
         return valid, at, live, last, base, t
 
-    def _scan(self, m, last_row, maxima):
-        """First pass; returns the strobe that a second pass may begin in the next cycle."""
+    def _scan(self, m, last_row, largest):
+        """First pass."""
         again = Signal()
-        valid, at, live, last, base, t = self._pass(m, last_row, "scan", self.start | again)
-        m.d.comb += [self.a_row.eq(base + at), again.eq(last & (t != self.i.repeat))]
-
-        # s1, s2: the row has been read, its largest exponent is looked for
-        s1_live = delay(m, live, 1, "scan_live")
-        lanes = [(self.a_data.word_select(k, 32)[23:31], s1_live[k]) for k in range(self.params.sfu_lanes)]
-        groups = [lanes[first : first + 4] for first in range(0, len(lanes), 4)]
-        largest_four = [
-            (delay(m, self._largest(m, four, f"largest_{k}"), 1, f"s2_{k}"), delay(m, four[0][1], 1, f"s2_live_{k}"))
-            for k, four in enumerate(groups)
-        ]
-
-        # s3: largest exponent of the row, of the block, of the vector
-        s3 = delay(m, Mux(largest_four[0][1], self._largest(m, largest_four, "largest_of_row"), 0), 1, "s3_largest")
-        s3_valid = strobes(m, valid, 3, "scan_valid")[-1]
-        s3_at, s3_last, s3_bank = (
-            delay(m, value, 3, f"s3_{name}") for name, value in (("at", at), ("last", last), ("bank", t[0]))
-        )
-        running, largest = Signal(8, reset_less=True), Signal(8, reset_less=True)
-        of_block, of_vector = Signal(8), Signal(8)
+        valid, at, live, last, base, t = self._pass(m, last_row, "scan", (self.start & ~self.command.noted) | again)
+        final = t == self.i.repeat
         m.d.comb += [
-            of_block.eq(Mux(self._opens_block(s3_at) | (s3 > running), s3, running)),
-            of_vector.eq(Mux((s3_at == 0) | (s3 > largest), s3, largest)),
-            maxima.en.eq(s3_valid & self._ends_block(s3_at)),
-            maxima.addr.eq(Cat((s3_at >> self.sub_bits)[: (self.blocks - 1).bit_length()], s3_bank)),
-            maxima.data.eq(of_block),
+            self.a_row.eq(base + at),
+            again.eq(last & ~final),
+            largest.scanned.valid.eq(strobes(m, valid, 1, "scan_valid")[-1]),
+            largest.scanned.first.eq(delay(m, at == 0, 1, "scan_first")),
+            largest.scanned.last.eq(delay(m, last, 1, "scan_last")),
+            largest.scanned.final.eq(delay(m, final, 1, "scan_final")),
+            largest.scanned.live.eq(delay(m, live, 1, "scan_live")),
+            *(exponent.eq(self.a_data.word_select(k, 32)[23:31])
+              for k, exponent in enumerate(largest.scanned.exponents)),
         ]
-        with m.If(s3_valid):
-            m.d.sync += [running.eq(of_block), largest.eq(of_vector)]
-        begin = s3_valid & s3_last
-        m.d.sync += self.scanned.eq(begin)
-        with m.If(begin):
-            m.d.sync += self.biased.eq(of_vector)
-        m.d.comb += self.exponent.eq(self.biased - (133 + EX_MAX))
-        return begin
 
-    def _convert(self, m, last_row, maxima, begin):
+    def _convert(self, m, last_row, largest):
         """Second pass."""
         p = self.params
         lanes, sub_bits = p.sfu_lanes, self.sub_bits
+        begin = Signal()
         valid, at, live, last, base, t = self._pass(m, last_row, "convert", begin)
+        noted_through = strobes(m, self.start & self.command.noted, LargestExponents.LATENCY, "noted_through")[-1]
+        m.d.comb += begin.eq(largest.ended | noted_through | (last & self.i.noted & (t != self.i.repeat)))
+        m.d.sync += self.scanned.eq(begin)
+        with m.If(begin):
+            m.d.sync += [
+                self.biased.eq(Mux(self.i.noted, largest.of_vector, largest.scanned_vector)),
+                largest.vector.eq(largest.vector + 1),
+            ]
+        with m.If(self.start):
+            m.d.sync += largest.vector.eq(0)
+        m.d.comb += self.exponent.eq(self.biased - (133 + EX_MAX))
+
+        # what is noted has no blocks behind its vectors' elements
+        ends_block = at[:sub_bits].all() if sub_bits else 1
+        has_live, had_live = Signal(), Signal(reset_less=True)
+        m.d.comb += has_live.eq(Mux(at[:sub_bits].any(), had_live, live[0]) if sub_bits else live[0])
+        with m.If(valid):
+            m.d.sync += had_live.eq(has_live)
+            with m.If(ends_block & (has_live | ~self.i.noted)):
+                m.d.sync += largest.block.eq(largest.block + 1)
+        with m.If(self.start):
+            m.d.sync += largest.block.eq(0)
+
         number, in_column = at >> sub_bits, Signal.like(last_row)
         column_bits = p.ksplit.bit_length() - 1
         first_block, block = Signal(range(p.xbuf_blocks), reset_less=True), Signal(range(p.xbuf_blocks))
         above, token = Signal.like(last_row), Signal(4, reset_less=True)  # above: what of a number counts groups
         m.d.comb += [
             self.b_row.eq(base + at),
-            maxima.addr.eq(Cat(number[: (self.blocks - 1).bit_length()], t[0])),
             above.eq(~0 << self.i.group_log2),
             in_column.eq(((number >> column_bits) & above) | (number & ~above)),
             block.eq(first_block + in_column),
@@ -164,15 +165,16 @@ class Quantiser(wiring.Component):
 
         # s1: row and its block's largest exponent have been read
         s1_live = delay(m, live, 1, "convert_live")
+        s1_has_live = delay(m, has_live, 1, "convert_has_live")
         emax, floor = Signal(8, reset_less=True), Signal(8, reset_less=True)
         below, near, shift, top = Signal(8), Signal(), Signal(3), Signal(8)  # top: exponent that becomes 64 .. 127
         with m.If(self.scanned):
             m.d.sync += [emax.eq(self.biased), floor.eq(self.biased - EX_MAX)]
-        m.d.comb += [below.eq(emax - maxima.data), near.eq(below < EX_MAX)]
+        m.d.comb += [below.eq(emax - Mux(s1_has_live, largest.of_block, 0)), near.eq(below < EX_MAX)]
         with m.If(self.i.flat):
             m.d.comb += [shift.eq(EX_MAX), top.eq(emax)]
         with m.Elif(near):
-            m.d.comb += [shift.eq(EX_MAX - below[:3]), top.eq(maxima.data)]
+            m.d.comb += [shift.eq(EX_MAX - below[:3]), top.eq(largest.of_block)]
         with m.Else():
             m.d.comb += top.eq(floor)
         s2_top = delay(m, top, 1, "s2_top")
@@ -184,7 +186,7 @@ class Quantiser(wiring.Component):
             values.append(self._rounded(m, k, s2_word, s2_zero, s2_top))
 
         # s4: values are rounded
-        out_valid = strobes(m, valid & self._ends_block(at), OUT, "out_valid")[-1]
+        out_valid = strobes(m, valid & ends_block, OUT, "out_valid")[-1]
         out_last = strobes(m, last & (t == self.i.repeat), OUT, "out_last")[-1]
         collected = Signal(data.ArrayLayout(signed(8), BLOCK), reset_less=True)
         whole = Signal(data.ArrayLayout(signed(8), BLOCK))
@@ -205,26 +207,6 @@ class Quantiser(wiring.Component):
             self.x_token.eq(delay(m, token, OUT, "token")),
             self.done.eq(out_last),
         ]
-
-    def _opens_block(self, at):
-        return ~at[: self.sub_bits].any() if self.sub_bits else 1
-
-    def _ends_block(self, at):
-        return at[: self.sub_bits].all() if self.sub_bits else 1
-
-    @staticmethod
-    def _largest(m, values, name):
-        """Largest exponent of (exponent, live); behind one that is not live there is none."""
-        wins = [[] for _ in values]
-        for (i, (a, _)), (j, (b, b_live)) in combinations(enumerate(values), 2):
-            first = Signal(name=f"{name}_is_{i}_not_{j}")
-            m.d.comb += first.eq((a >= b) | ~b_live)
-            wins[i].append(first)
-            wins[j].append(~first)
-        chosen = [Mux(Cat(*win).all(), exponent, 0) for (exponent, _), win in zip(values, wins, strict=True)]
-        result = Signal(8, name=name)
-        m.d.comb += result.eq(reduce(or_, chosen))
-        return result
 
     @staticmethod
     def _rounded(m, k, word, zero, top):

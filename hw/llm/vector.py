@@ -30,6 +30,7 @@ def control_layout(params: LlmParams) -> data.StructLayout:
         "unary": unsigned(2),
         "reduce": unsigned(2),
         "store": unsigned(1),
+        "noted": unsigned(1),
         "place": tag_layout(params),
     })
 
@@ -44,6 +45,7 @@ class VectorUnit(wiring.Component):
     | VEC, SUM | K + 45 + 8 L; repetitions below 8 rows count 8 |
     | VEC with a function | 15 more |
     | QNT | (R + 1) k + 7, k = rows of the blocks of one of R repetitions |
+    | QNT, `noted` | R k + 7 |
     | AMX | K + 2 + L |
     | PUT | R, the repetitions |
 
@@ -137,7 +139,7 @@ class VectorUnit(wiring.Component):
         constant, s1_vec = Signal(32), Signal()
         m.d.comb += [
             s1.place.eq(delay(m, walk.tag, 1, "s1_tag", enable=ce)),
-            *(getattr(s1, name).eq(getattr(i, name)) for name in ("binary", "unary", "reduce", "store")),
+            *(getattr(s1, name).eq(getattr(i, name)) for name in ("binary", "unary", "reduce", "store", "noted")),
             s1_vec.eq(s1_valid & ~alone),
             constant.eq(Mux(i.b_source == Source.IMMEDIATE, i.immediate, s1_b)),
             self.reading.eq(walk.valid | s1_valid | is_qnt),
@@ -176,6 +178,14 @@ class VectorUnit(wiring.Component):
             self.write_row.eq(Mux(putting, i.a + (i.n >> lane_bits), out.place.row)),
             self.write_elements.eq(Mux(putting, 1 << i.n[:lane_bits], ~0)),
             self.write_data.eq(Mux(putting, put.replicate(p.sfu_lanes), Cat(*u_words))),
+        ]
+
+        # exponents of a row that is written, for the QNT behind it
+        noted = quantiser.noted
+        m.d.comb += [
+            noted.valid.eq(valid & out.place.real & out.noted & ce),
+            *(getattr(noted, name).eq(getattr(out.place, name)) for name in ("live", "first", "last", "final")),
+            *(exponent.eq(word[23:31]) for exponent, word in zip(noted.exponents, u_words, strict=True)),
         ]
 
         folded, total = self._reductions(m, ce, valid, out, u_words)
@@ -231,6 +241,7 @@ class VectorUnit(wiring.Component):
 
         # one at a time, but for chained VECs
         finished_alone, begun = Signal(), Signal()
+        last_row = valid & out.place.ends & out.place.final & ce
         m.d.comb += [
             rule.ce.eq(ce),
             rule.start.eq(starts_vec),
@@ -245,9 +256,7 @@ class VectorUnit(wiring.Component):
             finished_alone.eq((putting & self.write_ready & (i.repeat == 0)) | (arg_max.done & ce) | quantiser.done),
             order.taken.eq(start),
             order.kind.eq(reduces),
-            order.through.eq(
-                Cat((valid & out.place.final & ce & (out.reduce == Reduce.NONE)) | finished_alone, last_fold)
-            ),
+            order.through.eq(Cat((last_row & (out.reduce == Reduce.NONE)) | finished_alone, last_fold)),
             self.finished.eq(order.finished),
             self.busy.eq(order.busy),
             self.illegal.eq(begun & ~putting & (i.n == 0)),

@@ -18,7 +18,8 @@ def tag_layout(params: LlmParams) -> data.StructLayout:
 
     live: its elements that count. row: where it is written, if `real`: not one of the rows of +0 that fill up a short
     repetition.
-    first, last: of its repetition. final: last of the instruction. opens, closes, ends, partial: see SumFold.
+    first, last: of its repetition, without such rows. final: of the instruction's last repetition.
+    opens, closes, ends, partial: see SumFold.
     """
     return data.StructLayout(
         {
@@ -77,11 +78,10 @@ class RowWalk(wiring.Component):
         last_row, last_slot = Signal.like(at), Signal.like(at)
         tail, past = Signal(p.sfu_lanes, reset_less=True), Signal()  # tail: the last row's elements that count
         turn = Signal(address, reset_less=True)
-        is_last, ends, final = Signal(), Signal(), Signal()
+        is_last, ends = Signal(), Signal()
         m.d.comb += [
             is_last.eq(at == last_row),
             ends.eq(at == last_slot),
-            final.eq(ends & (done == i.repeat)),
             self.row_a.eq(base_b + at),
             self.row_b.eq(base_c + row_b),
             self.tag.live.eq(Mux(past, 0, Mux(is_last, tail, ~0))),
@@ -89,7 +89,7 @@ class RowWalk(wiring.Component):
             self.tag.real.eq(~past),
             self.tag.first.eq(at == 0),
             self.tag.last.eq(is_last),
-            self.tag.final.eq(final),
+            self.tag.final.eq(done == i.repeat),
             self.tag.opens.eq(at < PARTIALS),
             self.tag.closes.eq(at + PARTIALS > last_slot),
             self.tag.ends.eq(ends),
@@ -118,7 +118,7 @@ class RowWalk(wiring.Component):
                     self.sa.eq(self.sa + i.scalar_step[0]),
                     self.sb.eq(self.sb + i.scalar_step[1]),
                 ]
-            with m.If(final):
+            with m.If(ends & self.tag.final):
                 m.d.sync += self.valid.eq(0)
         with m.If(self.start):
             m.d.sync += [

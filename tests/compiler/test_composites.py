@@ -19,7 +19,7 @@ FINITE = every_float16()[np.isfinite(every_float16())]
 
 def executed(emit, *vectors):
     """float32 [n]: `emit(e, out, *sources)` on vectors of one length, which lie behind each other."""
-    e = Emitter(PARAMS.sfu_lanes)
+    e = Emitter(PARAMS)
     rows, count = e.rows(len(vectors[0])), len(vectors[0])
     emit(e, Rows(len(vectors) * rows), *(Rows(i * rows) for i in range(len(vectors))))
     e.add("HALT")

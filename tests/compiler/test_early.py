@@ -43,7 +43,7 @@ def check(e, register=0):
 
 
 def test_row_by_row():
-    e = Emitter(LANES)
+    e = Emitter(PARAMS)
     product(e, 10, 8)
     read(e, 10, 8)
     assert early(e) == [1]
@@ -53,7 +53,7 @@ def test_row_by_row():
 @pytest.mark.parametrize(("before", "first", "expected"), [(0, 13, 4), (1, 13, 3), (3, 13, 1), (0, 16, 7), (0, 17, 0)])
 def test_a_later_row_waits_for_those_before_it(before, first, expected):
     """The last row of all is there with the last token: nothing is early about it."""
-    e = Emitter(LANES)
+    e = Emitter(PARAMS)
     product(e, 10, 8)
     if before:
         read(e, 10, before)
@@ -63,7 +63,7 @@ def test_a_later_row_waits_for_those_before_it(before, first, expected):
 
 
 def test_vectors_whose_rows_nobody_reads_come_between():
-    e = Emitter(LANES)
+    e = Emitter(PARAMS)
     product(e, 10, 4, count=2, stride=20)
     e.vec(None, Rows(10, 20), 3 * LANES, count=2, reduce=Reduce.MAX, to=0)
     assert early(e) == [2]
@@ -73,7 +73,7 @@ def test_vectors_whose_rows_nobody_reads_come_between():
 @pytest.mark.parametrize("length", [1, 3 * LANES, 3 * LANES + 1, 4 * LANES])
 def test_lengths_that_vary_together(length):
     """N elements of each of three vectors; MM writes whole rows of its lanes."""
-    e = Emitter(LANES)
+    e = Emitter(PARAMS)
     product(e, 10, 4, count=3, stride=20, spare=A_ROW, grow=1, rn=N)
     e.vec(None, Rows(10, 20), 0, rn=N, most=4 * LANES, count=3, reduce=Reduce.MAX, to=0)
     assert early(e) == [2 * A_ROW + 1]
@@ -85,7 +85,7 @@ def test_lengths_that_vary_together(length):
 
 
 def test_lengths_that_vary_alone():
-    e = Emitter(LANES)
+    e = Emitter(PARAMS)
     product(e, 10, 4, count=2, stride=20)
     e.vec(None, Rows(10, 20), 0, rn=N, most=4 * LANES, count=2, reduce=Reduce.MAX, to=0)
     assert early(e) == [4]
@@ -93,7 +93,7 @@ def test_lengths_that_vary_alone():
 
 
 def test_others_wait_for_all():
-    e = Emitter(LANES)
+    e = Emitter(PARAMS)
     product(e, 10, 8)
     read(e, 10, 8)
     e.add("STV", [("vmem", 10, 18)], n=8 * LANES, b=10)
@@ -103,7 +103,7 @@ def test_others_wait_for_all():
 
 @pytest.mark.parametrize(("rows", "expected"), [(8, 1), (7, 1), (6, 0)])
 def test_behind_a_barrier_all_is_there(rows, expected):
-    e = Emitter(LANES)
+    e = Emitter(PARAMS)
     product(e, 10, 8)
     read(e, 10, rows)
     e.barrier()
@@ -112,7 +112,7 @@ def test_behind_a_barrier_all_is_there(rows, expected):
 
 
 def test_a_later_product_is_behind_an_earlier_one():
-    e = Emitter(LANES)
+    e = Emitter(PARAMS)
     product(e, 10, 8)
     product(e, 30, 8)
     read(e, 30, 8)
@@ -123,7 +123,7 @@ def test_a_later_product_is_behind_an_earlier_one():
 
 @given(st.data())
 def test_golden_takes_what_is_emitted(data):
-    e, draw = Emitter(LANES), data.draw
+    e, draw = Emitter(PARAMS), data.draw
     for _ in range(draw(st.integers(1, 4))):
         rows, count = A_ROW * draw(st.integers(1, 8)), draw(st.sampled_from([1, 1, 2, 3]))
         product(e, draw(st.integers(0, 30)), rows, count, stride=draw(st.integers(rows, 30 + rows)))

@@ -11,10 +11,10 @@ from golden.isa.llm import SCALARS, SLOTS, Binary, Put, Reduce, Source, Unary
 from golden.llm.positions import UnderWay, check_independent
 from golden.llm.positions import repetitions as golden_repetitions
 from golden.llm.vector import arg_max
-from golden.params import BLOCK, LlmParams
+from golden.params import LlmParams
 from hw.llm.vector import vector_layout
 from tests.hw.harness import parameters, reset, start, watchdog
-from tests.hw.llm.vector_player import NAMES, Bench, numbers
+from tests.hw.llm.vector_player import INPUTS, NAMES, Bench, numbers
 
 
 async def instructions(bench, rng):
@@ -226,25 +226,7 @@ async def quantise(bench, **fields):
     """QNT of the rows from 0 on to block 2; compares blocks, exponents and scalars."""
     bench.blocks.clear()
     await bench.run("QNT", a=2, b=0, **fields)
-    repeat, step = fields.get("repeat", 0), 1 << fields.get("round_log2", 0)
-    where = f"QNT {fields}"
-    needed = -(-(fields["n"] + fields.get("pad", 0)) // BLOCK)
-    blocks = -(-needed // step) * step
-    assert len(bench.blocks) == blocks * (repeat + 1), where
-    tokens = [fields.get("token", 0) + t * fields.get("token_step", 0) for t in range(repeat + 1)]
-    assert [token for token, *_ in bench.blocks] == [token for token in tokens for _ in range(blocks)], where
-    for token, column, block, q, shift in bench.blocks:
-        assert q == bench.golden.q[token, column, block].tolist(), f"{where}: column {column} block {block}"
-        assert shift == bench.golden.shift[token, column, block], f"{where}: column {column} block {block}"
-    exponents = int(bench.dut.exponents.value)
-    for t in range(repeat + 1):
-        slot = (fields["slot"] + t) % SLOTS
-        assert exponents >> 10 * slot & 0x3FF == bench.golden.exponents[slot] & 0x3FF, f"{where}: slot {slot}"
-        if fields.get("flat"):
-            await bench.compare_scalar((fields["sd"] + t) % SCALARS, where)
-
-
-INPUTS = {"command__valid": 0, "array_valid": 0, "peek": 0, "array_row": 0, "array_data": 0, "peek_row": 0}
+    await bench.compare_quantised([fields], f"QNT {fields}")
 
 
 @cocotb.test()

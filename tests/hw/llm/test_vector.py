@@ -6,13 +6,14 @@ from tests.hw.llm.vector_bench import VectorBench
 from tests.hw.runner import run_cocotb
 
 
+@pytest.mark.parametrize("module", ["cocotb_vector", "cocotb_noted"])
 @pytest.mark.parametrize("lanes", [4, 8, 16])
-def test_vector_unit(lanes):
+def test_vector_unit(lanes, module):
     params = {"sfu_lanes": lanes, "vmem_rows": 512, "axi_bits": 512, "channels": 16, "mpu_vpus": 8, "acc_depth": 8}
     run_cocotb(
         VectorBench(LlmParams(**params)),
         top="vector_bench",
-        test_module="tests.hw.llm.cocotb_vector",
+        test_module=f"tests.hw.llm.{module}",
         parameters={"params": params},
         extra_sources=[RAM],
     )

@@ -7,14 +7,15 @@ import numpy as np
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from golden import float32 as f32
-from golden.isa.llm import Reduce
+from golden.isa.llm import SCALARS, SLOTS, Reduce
 from golden.llm.executor import Executor
 from golden.params import BLOCK
 from hw.llm.vector import Operation, vector_layout
 from tests.hw.harness import StreamSource
 
-__all__ = ["NAMES", "Bench", "numbers"]
+__all__ = ["INPUTS", "NAMES", "Bench", "numbers"]
 
+INPUTS = {"command__valid": 0, "array_valid": 0, "peek": 0, "array_row": 0, "array_data": 0, "peek_row": 0}
 NAMES = {"VEC": Operation.VEC, "QNT": Operation.QNT, "AMX": Operation.AMX, "PUT": Operation.PUT}
 
 
@@ -89,7 +90,15 @@ class Bench:
             assert busy == self.cycles(commands), f"cycles of {commands}"
 
     def cycles(self, commands):
-        """Busy with `commands`, one or chained VECs of which only the last one reduces: VectorUnit's docstring."""
+        """Busy with `commands`, of which a VEC that another is chained to does not reduce: VectorUnit's docstring."""
+        chains = []
+        for command in commands:
+            if not command[1]["chained"]:
+                chains.append([])
+            chains[-1].append(command)
+        return sum(map(self.cycles_of_chain, chains))
+
+    def cycles_of_chain(self, commands):
         lanes = self.p.sfu_lanes
         depth = lanes.bit_length() - 1
         start, earlier = 0, None
@@ -103,10 +112,7 @@ class Bench:
         if name == "PUT":
             return start + v["repeat"] + 1
         if name == "QNT":
-            step = 1 << v["round_log2"]
-            needed = -(-(v["n"] + v["pad"]) // BLOCK)
-            blocks = -(-needed // step) * step
-            return start + (v["repeat"] + 2) * blocks * BLOCK // lanes + 7
+            return start + (v["repeat"] + 2 - v["noted"]) * self.blocks_of(v) * BLOCK // lanes + 7
         slots = self.slots(v)
         rows = sum(slots)
         if name == "AMX":
@@ -121,6 +127,13 @@ class Bench:
         """Cycles that the rows of each repetition take."""
         rows = [-(-(v["n"] + t * v["n_step"]) // self.p.sfu_lanes) for t in range(v["repeat"] + 1)]
         return [max(8, k) for k in rows] if v["chained"] or v["reduce"] == Reduce.SUM else rows
+
+    @staticmethod
+    def blocks_of(fields):
+        """Of each repetition of a QNT."""
+        step = 1 << fields.get("round_log2", 0)
+        needed = -(-(fields["n"] + fields.get("pad", 0)) // BLOCK)
+        return -(-needed // step) * step
 
     async def row(self, row):
         self.dut.peek.value, self.dut.peek_row.value = 1, row
@@ -138,6 +151,23 @@ class Bench:
     async def compare_scalar(self, index, where):
         await self.run("PUT", a=self.spare - 2, sa=index)
         await self.compare(self.spare - 2, 1, f"{where}: scalar {index}")
+
+    async def compare_quantised(self, quantisations, where):
+        """Blocks since `self.blocks` was empty, exponents and scalars of QNTs to places of their own."""
+        blocks, exponents = iter(self.blocks), int(self.dut.exponents.value)
+        for fields in quantisations:
+            for t in range(fields.get("repeat", 0) + 1):
+                for _ in range(self.blocks_of(fields)):
+                    token, column, block, q, shift = next(blocks)
+                    at = f"{where}: token {token} column {column} block {block}"
+                    assert token == fields.get("token", 0) + t * fields.get("token_step", 0), at
+                    assert q == self.golden.q[token, column, block].tolist(), at
+                    assert shift == self.golden.shift[token, column, block], at
+                slot = (fields["slot"] + t) % SLOTS
+                assert exponents >> 10 * slot & 0x3FF == self.golden.exponents[slot] & 0x3FF, f"{where}: slot {slot}"
+                if fields.get("flat"):
+                    await self.compare_scalar((fields["sd"] + t) % SCALARS, where)
+        assert not list(blocks), where
 
 
 def numbers(rng, count):
