@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from golden.isa.llm import ISA, Alu
-from golden.llm.executor import MASK, REGISTERS, alu
+from golden.llm.datapath import MASK
+from golden.llm.executor import REGISTERS, alu
 from golden.llm.stream import kv_offsets
 from golden.params import LlmParams
 
