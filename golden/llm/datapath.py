@@ -33,8 +33,9 @@ class Trace:
 
 
 class Datapath:
-    """The engine without its sequencer. A method `_name` for each instruction that is not of SYS takes its fields, with A,
-    B and N resolved.
+    """The engine without its sequencer.
+
+    A method `_name` for each instruction that is not of SYS takes its fields, A, B and N resolved.
 
     Attributes:
         images: port name ("w0".., "v") -> uint8 array, changed in place.
