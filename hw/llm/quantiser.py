@@ -170,6 +170,7 @@ class Quantiser(wiring.Component):
         below, near, shift, top = Signal(8), Signal(), Signal(3), Signal(8)  # top: exponent that becomes 64 .. 127
         with m.If(self.scanned):
             m.d.sync += [emax.eq(self.biased), floor.eq(self.biased - EX_MAX)]
+        # of a block without elements nothing but the shift matters
         m.d.comb += [below.eq(emax - Mux(s1_has_live, largest.of_block, 0)), near.eq(below < EX_MAX)]
         with m.If(self.i.flat):
             m.d.comb += [shift.eq(EX_MAX), top.eq(emax)]
