@@ -72,9 +72,11 @@ class Emitter:
             in_order: of MISC, how it touches the global buffer, if not each region row by row from its start on.
         """
         here, queue = len(self.instructions), QUEUES.index(ISA.by_name(name).queue)
-        if queue == MISC and not fields.get("chained"):
+        register = fields.get("rd", 0)
+        if (queue == MISC and not fields.get("chained")) or (register and register in (
+                vec.length[1] for vec in self.under_way)):
             self.under_way = []
-        if self.stored is not None and (queue == MISC or self.stored.changed_by(fields.get("rd", 0), writes)):
+        if self.stored is not None and (queue == MISC or self.stored.changed_by(register, writes)):
             self.stored = None
         self.instructions.append((name, dict(fields)))
         touched = [(region, False) for region in reads] + [(region, True) for region in writes]

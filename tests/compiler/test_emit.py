@@ -69,6 +69,12 @@ def test_lengths_and_strides():
     assert chained(vec(X, Y, 0, rn=9, most=64), vec(X, X, 0, rn=8, most=64)) == [0, 0]
 
 
+def test_a_register_that_changes_is_another_length():
+    of_nine = vec(X, Y, 0, rn=9, most=64), vec(X, X, 0, rn=9, most=64)
+    assert chained(of_nine[0], lambda e: e.alu(Alu.ADD, 9, b=50), of_nine[1]) == [0, 0]
+    assert chained(of_nine[0], lambda e: e.alu(Alu.ADD, 8, b=50), of_nine[1]) == [0, 1]
+
+
 def test_a_period_reads_all_of_its_rows_at_once():
     assert chained(vec(X, Y), vec(Z, Y, binary=Binary.MUL, b=X, period=4)) == [0, 0]
     assert chained(vec(X, Y), vec(X, X, binary=Binary.MUL, b=Z, period=4)) == [0, 1]
