@@ -23,13 +23,14 @@ class LaneDecoder(wiring.Component):
 
     Attributes:
         lane: the packed stream, ready/valid.
-        tile, start: the tile; `start` is a strobe while idle.
+        tile, start: the tile; `start` is a strobe while idle. Halves and banks go on from tile to tile.
         filled: strobe: one more block of inputs is in the sparse MUXes, or will be BundleIssue.LATENCY cycles later.
         group_free: strobe: the accumulator has finished a group.
         request, half, ends, grant: see BundleIssue. passes: to the chain (`tags.valid`), no back-pressure.
         side: scales and minima to the accumulator, one beat in a cycle of side_request and side_grant.
         header: the tile's header has been read into exponent and min_shift.
-        busy: from `start` until the last pass has left. error: sticky until `start`: an illegal descriptor.
+        idle: the tile's beats are read, which its last bundles may outlast.
+        error: sticky until reset: an illegal descriptor.
     """
 
     def __init__(self, params: LlmParams):
@@ -51,7 +52,7 @@ class LaneDecoder(wiring.Component):
             "header": Out(1),
             "exponent": Out(signed(10)),
             "min_shift": Out(3),
-            "busy": Out(1),
+            "idle": Out(1),
             "error": Out(1),
         })
 
@@ -64,7 +65,7 @@ class LaneDecoder(wiring.Component):
         m.d.comb += [
             self.passes.eq(issue.passes), self.request.eq(issue.request), self.half.eq(issue.half),
             self.ends.eq(issue.ends), issue.grant.eq(self.grant),
-            issue.filled.eq(self.filled), issue.start.eq(self.start), asm.beat.eq(self.lane.payload),
+            issue.filled.eq(self.filled), asm.beat.eq(self.lane.payload),
         ]
 
         kb, last_kb = Signal(10), Signal(10)
@@ -77,8 +78,7 @@ class LaneDecoder(wiring.Component):
         bitmap_bank = Signal()
 
         tile = self.tile
-        last_row = Signal(ROW_BITS)  # of the tile
-        row_block, last_rows = Signal(ROW_BITS - 4), Signal()
+        last_row, row_block, last_rows = Signal(ROW_BITS), Signal(ROW_BITS - 4), Signal()  # last_row: of the tile
         first, here = Signal(4), Signal(4)  # row of the next bundle, last row, both in the block of rows
 
         m.d.comb += [
@@ -196,25 +196,24 @@ class LaneDecoder(wiring.Component):
                 m.d.comb += next_kb.eq(kb + 1)
                 m.d.sync += [kb.eq(next_kb), half.eq(~half), last_block.eq(next_kb == last_kb)]
                 m.d.sync += group_end.eq((next_kb[:8] | (0xFF << tile.group_log2))[:8].all())
+                with m.If(last_block | group_end):
+                    m.d.sync += bank.eq(~bank)
                 with m.If(last_block):
                     m.next = "FINISH"
                 with m.Elif(group_end):
-                    m.d.sync += bank.eq(~bank)
                     enter_group()
                 with m.Else():
                     enter_rows()
 
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += self.busy.eq(issue.busy | full)
-                m.d.sync += [kb.eq(0), half.eq(0), bank.eq(0), described.eq(tile.raw)]
+                m.d.comb += self.idle.eq(1)
+                m.d.sync += [kb.eq(0), last_kb.eq(tile.blocks - 1), last_block.eq(tile.blocks == 1)]
+                m.d.sync += [group_end.eq(tile.group_log2 == 0), described.eq(tile.raw)]
                 m.d.sync += [left.eq(tile.beats), none_left.eq(tile.beats == 0)]
-                m.d.sync += [last_kb.eq(tile.blocks - 1), last_block.eq(tile.blocks == 1)]
-                m.d.sync += [group_end.eq(tile.group_log2 == 0), last_row.eq(tile.rows - 1)]
-                m.d.sync += [row_block.eq(0), last_rows.eq(tile.rows <= BLOCK)]
+                m.d.sync += [row_block.eq(0), last_row.eq(tile.rows - 1), last_rows.eq(tile.rows <= BLOCK)]
                 m.d.sync += here.eq(Mux(tile.rows <= BLOCK, tile.rows - 1, BLOCK - 1))
                 with m.If(self.start):
-                    m.d.sync += [self.error.eq(0), groups.eq(0)]
                     m.d.sync += [self.header.eq(tile.raw), self.exponent.eq(0), self.min_shift.eq(0)]
                     m.d.sync += [kept.eq(KEPT.index(16)), width.eq(WIDTHS.index(8)), sign.eq(1)]
                     m.next = "HEADER"
@@ -223,11 +222,7 @@ class LaneDecoder(wiring.Component):
             with m.State("HEADER"):
                 m.d.comb += self.lane.ready.eq(1)
                 with m.If(self.lane.valid):
-                    m.d.sync += [
-                        self.exponent.eq(self.lane.payload[:10]),
-                        self.min_shift.eq(self.lane.payload[10:13]),
-                        self.header.eq(1),
-                    ]
+                    m.d.sync += [Cat(self.exponent, self.min_shift).eq(self.lane.payload[:13]), self.header.eq(1)]
                     enter_group()
             with m.State("GROUP"):
                 enter_group()
@@ -251,8 +246,7 @@ class LaneDecoder(wiring.Component):
             with m.State("DESCRIPTOR"):
                 m.d.comb += self.lane.ready.eq(1)
                 with m.If(self.lane.valid):
-                    m.d.sync += [kept.eq(next_kept), width.eq(next_width), sign.eq(self.lane.payload[6])]
-                    m.d.sync += run.eq(next_run)
+                    m.d.sync += [Cat(kept, width, sign).eq(self.lane.payload[:7]), run.eq(next_run)]
                     m.next = "BEGIN"
                     with m.If((self.lane.payload[:7] == SKIP) & (next_run != 0)):
                         m.next = "SKIP"
@@ -291,7 +285,7 @@ class LaneDecoder(wiring.Component):
                     leave_rows()
             with m.State("FINISH"):
                 m.d.comb += self.lane.ready.eq(~none_left)
-                with m.If(~full & ~issue.busy & none_left):
+                with m.If(none_left):
                     m.next = "IDLE"
         return m
 
