@@ -49,7 +49,8 @@ class TokenQueue(wiring.Component):
 
     Attributes:
         i: instruction words. wait, release: masks of the head, cut from the word by the engine.
-        head: the word at the head. go: strobe-like valid for the unit, taken at `go & accept`.
+        head: the word at the head. ahead: there is one and the unit may take it as soon as its tokens are there.
+        go: strobe-like valid for the unit, taken at `go & accept`.
         finished: strobe: the unit has finished its oldest instruction, at least one cycle after it took it.
         idle: nothing queued or running. stalled: the head waits for tokens.
     """
@@ -64,6 +65,7 @@ class TokenQueue(wiring.Component):
             "available": In(queues),
             "take": Out(queues),
             "give": Out(queues),
+            "ahead": Out(1),
             "go": Out(1),
             "accept": In(1),
             "finished": In(1),
@@ -81,8 +83,9 @@ class TokenQueue(wiring.Component):
             fifo.w_en.eq(self.i.valid),
             self.i.ready.eq(fifo.w_rdy),
             self.head.eq(fifo.r_data),
-            self.go.eq(fifo.r_rdy & ready & room),
-            self.stalled.eq(fifo.r_rdy & ~ready & room),
+            self.ahead.eq(fifo.r_rdy & room),
+            self.go.eq(self.ahead & ready),
+            self.stalled.eq(self.ahead & ~ready),
             self.idle.eq(~fifo.r_rdy & ~running.r_rdy),
             running.w_data.eq(self.release),
         ]

@@ -1,6 +1,6 @@
 """The dequantiser: turns a lane's packed stream into passes of a chain (format: golden/llm/stream.py)."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -23,13 +23,14 @@ class LaneDecoder(wiring.Component):
 
     Attributes:
         lane: the packed stream, ready/valid.
-        tile, start: the tile; `start` is a strobe while idle.
+        tile, start: the tile; `start` is a strobe while idle. Halves and banks go on from tile to tile.
         filled: strobe: one more block of inputs is in the sparse MUXes, or will be BundleIssue.LATENCY cycles later.
         group_free: strobe: the accumulator has finished a group.
         request, half, ends, grant: see BundleIssue. passes: to the chain (`tags.valid`), no back-pressure.
         side: scales and minima to the accumulator, one beat in a cycle of side_request and side_grant.
         header: the tile's header has been read into exponent and min_shift.
-        busy: from `start` until the last pass has left. error: sticky until `start`: an illegal descriptor.
+        idle: the tile's beats are read, which its last bundles may outlast.
+        error: sticky until reset: an illegal descriptor.
     """
 
     def __init__(self, params: LlmParams):
@@ -51,7 +52,7 @@ class LaneDecoder(wiring.Component):
             "header": Out(1),
             "exponent": Out(signed(10)),
             "min_shift": Out(3),
-            "busy": Out(1),
+            "idle": Out(1),
             "error": Out(1),
         })
 
@@ -64,10 +65,12 @@ class LaneDecoder(wiring.Component):
         m.d.comb += [
             self.passes.eq(issue.passes), self.request.eq(issue.request), self.half.eq(issue.half),
             self.ends.eq(issue.ends), issue.grant.eq(self.grant),
-            issue.filled.eq(self.filled), issue.start.eq(self.start), asm.beat.eq(self.lane.payload),
+            issue.filled.eq(self.filled), asm.beat.eq(self.lane.payload),
         ]
 
-        kb, last_kb, run = Signal(10), Signal(10), Signal(9)
+        kb, last_kb = Signal(10), Signal(10)
+        last_block, group_end = Signal(), Signal()  # block kb is the last of the tile, of its group
+        run, described = Signal(9), Signal()  # more blocks of rows like this; there are some
         half, bank, rank_kind = Signal(), Signal(), Signal()
         kept, width, sign = Signal(3), Signal(3), Signal()
         word = Signal(ROW_BITS)
@@ -75,29 +78,21 @@ class LaneDecoder(wiring.Component):
         bitmap_bank = Signal()
 
         tile = self.tile
-        last_row = Signal(ROW_BITS)  # of the tile
-        row_block, last_rows = Signal(ROW_BITS - 4), Signal()
+        last_row, row_block, last_rows = Signal(ROW_BITS), Signal(ROW_BITS - 4), Signal()  # last_row: of the tile
         first, here = Signal(4), Signal(4)  # row of the next bundle, last row, both in the block of rows
-        m.d.comb += here.eq(Mux(last_rows, last_row[:4], BLOCK - 1))
-        last_block = kb == last_kb
-        group_end = (kb[:8] | (0xFF << tile.group_log2))[:8].all()
 
         m.d.comb += [
             asm.width.eq(self._table(m, width, WIDTHS)),
             asm.signed_values.eq(sign),
             asm.indexed.eq((kept == KEPT.index(1)) | (kept == KEPT.index(2)) | (kept == KEPT.index(4))),
             asm.raw.eq(tile.raw),
+            asm.begin.eq(1),
         ]
         is12 = kept == KEPT.index(12)
-        size_log2, within = Signal(3), Signal(4)  # within: rows of a bundle behind its first
-        with m.Switch(kept):
-            for code, n in enumerate(KEPT):
-                if n not in (0, 12):
-                    with m.Case(code):
-                        m.d.comb += size_log2.eq(n.bit_length() - 1)
-            with m.Case(KEPT.index(12)):
-                m.d.comb += size_log2.eq(Mux(rank_kind, 2, 3))
-        m.d.comb += within.eq((BLOCK - 1) >> size_log2)
+        slots = [max(1, 8 if n == 12 else n) for n in KEPT]  # of a row; N = 12: of its first bundle
+        size_log2 = self._table(m, kept, [n.bit_length() - 1 for n in slots])
+        rows_behind = self._table(m, kept, [(BLOCK - 1) // n for n in slots])
+        within = Signal(4)  # rows of a bundle behind its first
         kind_last = (first | within) == (here | within)
         rows_last = kind_last & ~(is12 & ~rank_kind)
 
@@ -119,7 +114,7 @@ class LaneDecoder(wiring.Component):
             m.d.sync += [
                 full.eq(1),
                 bundle.empty.eq(empty),
-                bundle.size_log2.eq(size_log2),
+                bundle.size_log2.eq(Mux(is12 & rank_kind, 2, size_log2)),
                 bundle.bitmap.eq(is12 | (kept == KEPT.index(8))),
                 bundle.tail.eq(is12 & rank_kind),
                 bundle.bitmap_bank.eq(bitmap_bank),
@@ -144,12 +139,11 @@ class LaneDecoder(wiring.Component):
             self.side.word.eq(word),
             self.side.bank.eq(bank),
         ]
-        enter_group = Signal()
-        m.d.sync += groups.eq(groups + enter_group - self.group_free)
-        taken = Signal(24)
+        enters, entered = Signal(), Signal()
+        m.d.sync += [entered.eq(enters), groups.eq(groups + entered - self.group_free)]
+        left, none_left = Signal(24), Signal()  # beats, before more are dropped
         with m.If(self.lane.valid & self.lane.ready):
-            m.d.sync += taken.eq(taken + 1)
-        m.d.comb += self.busy.eq(1)
+            m.d.sync += [left.eq(left - 1), none_left.eq(none_left | (left == 1))]
         side_last = word == last_row >> planes_log2
 
         def take_side():
@@ -159,51 +153,67 @@ class LaneDecoder(wiring.Component):
                 self.side.valid.eq(self.lane.valid & self.side_grant),
             ]
 
-        def enter_kind(kept_now, remaining):
+        def enter_kind():
             """Go to the state that reads the rest of a block of rows."""
-            m.d.sync += [first.eq(0), rank_kind.eq(0), word.eq(0), run.eq(remaining)]
-            m.d.comb += asm.begin.eq(1)
-            with m.If((kept_now == KEPT.index(8)) | (kept_now == KEPT.index(12))):
+            m.d.sync += [first.eq(0), rank_kind.eq(0), within.eq(rows_behind)]
+            m.d.sync += [run.eq(run - 1), described.eq(tile.raw | (run != 1))]
+            with m.If((kept == KEPT.index(8)) | is12):
                 m.d.sync += bitmap_bank.eq(~bitmap_bank)
                 m.next = "BITMAP"
-            with m.Elif(kept_now == 0):
+            with m.Elif(kept == 0):
                 m.next = "EMPTY"
             with m.Else():
                 m.next = "PLANES"
 
         def enter_rows():
             m.d.sync += word.eq(0)
-            with m.If(tile.raw):
-                enter_kind(Const(KEPT.index(16), 3), Const(0))
-            with m.Elif(run == 0):
-                m.next = "DESCRIPTOR"
+            with m.If(described):
+                enter_kind()
             with m.Else():
-                enter_kind(kept, run - 1)
+                m.next = "DESCRIPTOR"
+
+        def enter_group():
+            m.d.sync += word.eq(0)
+            with m.If((groups == 2) | (groups[0] & entered)):
+                m.next = "GROUP"
+            with m.Else():
+                m.d.comb += enters.eq(1)
+                with m.If(tile.scaled):
+                    m.next = "SCALE"
+                with m.Else():
+                    enter_rows()
 
         def leave_rows():
             """After the last bundle of a block of rows."""
             next_row_block = Mux(last_rows, 0, row_block + 1)[: len(row_block)]
-            m.d.sync += [row_block.eq(next_row_block), last_rows.eq(next_row_block == last_row[4:])]
+            next_is_last = next_row_block == last_row[4:]
+            m.d.sync += [row_block.eq(next_row_block), last_rows.eq(next_is_last)]
+            m.d.sync += here.eq(Mux(next_is_last, last_row[:4], BLOCK - 1))
             with m.If(~last_rows):
                 enter_rows()
             with m.Else():
-                m.d.sync += [kb.eq(kb + 1), half.eq(~half), word.eq(0)]
+                next_kb = Signal.like(kb)
+                m.d.comb += next_kb.eq(kb + 1)
+                m.d.sync += [kb.eq(next_kb), half.eq(~half), last_block.eq(next_kb == last_kb)]
+                m.d.sync += group_end.eq((next_kb[:8] | (0xFF << tile.group_log2))[:8].all())
+                with m.If(last_block | group_end):
+                    m.d.sync += bank.eq(~bank)
                 with m.If(last_block):
                     m.next = "FINISH"
                 with m.Elif(group_end):
-                    m.d.sync += bank.eq(~bank)
-                    m.next = "GROUP"
+                    enter_group()
                 with m.Else():
                     enter_rows()
 
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += self.busy.eq(issue.busy | full)
-                m.d.sync += [kb.eq(0), run.eq(0), half.eq(0), bank.eq(0), word.eq(0), taken.eq(0)]
-                m.d.sync += [last_kb.eq(tile.blocks - 1), last_row.eq(tile.rows - 1)]
-                m.d.sync += [row_block.eq(0), last_rows.eq(tile.rows <= BLOCK)]
+                m.d.comb += self.idle.eq(1)
+                m.d.sync += [kb.eq(0), last_kb.eq(tile.blocks - 1), last_block.eq(tile.blocks == 1)]
+                m.d.sync += [group_end.eq(tile.group_log2 == 0), described.eq(tile.raw)]
+                m.d.sync += [left.eq(tile.beats), none_left.eq(tile.beats == 0)]
+                m.d.sync += [row_block.eq(0), last_row.eq(tile.rows - 1), last_rows.eq(tile.rows <= BLOCK)]
+                m.d.sync += here.eq(Mux(tile.rows <= BLOCK, tile.rows - 1, BLOCK - 1))
                 with m.If(self.start):
-                    m.d.sync += [self.error.eq(0), groups.eq(0)]
                     m.d.sync += [self.header.eq(tile.raw), self.exponent.eq(0), self.min_shift.eq(0)]
                     m.d.sync += [kept.eq(KEPT.index(16)), width.eq(WIDTHS.index(8)), sign.eq(1)]
                     m.next = "HEADER"
@@ -212,41 +222,31 @@ class LaneDecoder(wiring.Component):
             with m.State("HEADER"):
                 m.d.comb += self.lane.ready.eq(1)
                 with m.If(self.lane.valid):
-                    m.d.sync += [
-                        self.exponent.eq(self.lane.payload[:10]),
-                        self.min_shift.eq(self.lane.payload[10:13]),
-                        self.header.eq(1),
-                    ]
-                    m.next = "GROUP"
+                    m.d.sync += [Cat(self.exponent, self.min_shift).eq(self.lane.payload[:13]), self.header.eq(1)]
+                    enter_group()
             with m.State("GROUP"):
-                with m.If(groups < 2):
-                    m.d.comb += enter_group.eq(1)
-                    m.next = "SCALE"
-                    with m.If(~tile.scaled):
-                        m.next = "BLOCK"
+                enter_group()
             with m.State("SCALE"):
                 take_side()
                 with m.If(self.side.valid):
                     m.d.sync += word.eq(word + 1)
                     with m.If(side_last):
-                        m.d.sync += word.eq(0)
-                        m.next = "BLOCK"
                         with m.If(tile.minimum):
+                            m.d.sync += word.eq(0)
                             m.next = "MINIMUM"
+                        with m.Else():
+                            enter_rows()
             with m.State("MINIMUM"):
                 take_side()
                 m.d.comb += self.side.minimum.eq(1)
                 with m.If(self.side.valid):
                     m.d.sync += word.eq(word + 1)
                     with m.If(side_last):
-                        m.next = "BLOCK"
-            with m.State("BLOCK"):
-                enter_rows()
+                        enter_rows()
             with m.State("DESCRIPTOR"):
                 m.d.comb += self.lane.ready.eq(1)
                 with m.If(self.lane.valid):
-                    m.d.sync += [kept.eq(next_kept), width.eq(next_width), sign.eq(self.lane.payload[6])]
-                    m.d.sync += run.eq(next_run)
+                    m.d.sync += [Cat(kept, width, sign).eq(self.lane.payload[:7]), run.eq(next_run)]
                     m.next = "BEGIN"
                     with m.If((self.lane.payload[:7] == SKIP) & (next_run != 0)):
                         m.next = "SKIP"
@@ -257,7 +257,7 @@ class LaneDecoder(wiring.Component):
                     with m.If(run == 1):
                         m.next = "DESCRIPTOR"
             with m.State("BEGIN"):
-                enter_kind(kept, run - 1)
+                enter_kind()
                 with m.If(illegal):
                     m.d.sync += self.error.eq(1)
                     m.next = "IDLE"
@@ -272,10 +272,11 @@ class LaneDecoder(wiring.Component):
                 m.d.comb += ended.eq(asm.take & asm.ends)
                 with m.If(asm.whole):
                     m.d.comb += [self.lane.ready.eq(0), asm.take.eq(room), ended.eq(room)]
+                m.d.comb += asm.begin.eq(ended & rows_last)
                 with m.If(ended):
                     m.d.sync += first.eq((first | within) + 1)
                     with m.If(kind_last):
-                        m.d.sync += [first.eq(0), rank_kind.eq(1)]
+                        m.d.sync += [first.eq(0), rank_kind.eq(1), within.eq(within | is12 << 1)]
                     with m.If(rows_last):
                         leave_rows()
             with m.State("EMPTY"):
@@ -283,8 +284,8 @@ class LaneDecoder(wiring.Component):
                 with m.If(~last_rows | room):
                     leave_rows()
             with m.State("FINISH"):
-                m.d.comb += self.lane.ready.eq(taken < tile.beats)
-                with m.If(~full & ~issue.busy & (taken >= tile.beats)):
+                m.d.comb += self.lane.ready.eq(~none_left)
+                with m.If(none_left):
                     m.next = "IDLE"
         return m
 

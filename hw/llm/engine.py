@@ -193,6 +193,7 @@ class LlmEngine(EngineCore):
             command.slot.eq(mm.slot),
             command.stride.eq(mm.stride),
             command.tokens.eq(mm.tokens),
+            units["MV"].ahead.eq(heads["MV"].ahead),
             units["MV"].exponents.eq(units["MISC"].exponents),
         ]
         head, command = view("VEC", "MISC"), units["MISC"].command.payload

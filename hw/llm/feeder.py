@@ -1,6 +1,6 @@
 """Activation buffers of a column and the feeder that fills the sparse MUXes from them."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -24,8 +24,10 @@ class ColumnFeeder(wiring.Component):
     Attributes:
         write_*: from the quantiser, `write_token` says which vector's buffer. peek_*: read port for the KV writer to
             what was written last for vector 0, one cycle later.
-        start, base: strobe and first block. room: every VPU of the column has room; it takes no more than
-            `BLOCK / WAYS - 1` cycles to see the first inputs of a block.
+        start, base, min_shift: strobe while `idle`, first block and the tile's shift. tile: constant while not `idle`.
+        idle: all inputs are sent, the last sums may be under way.
+        room: every VPU of the column has room; it takes no more than `BLOCK / WAYS - 1` cycles to see the first inputs
+            of a block.
     """
 
     LATENCY = 7
@@ -48,7 +50,7 @@ class ColumnFeeder(wiring.Component):
             "room": In(1),
             "fill": Out(data.ArrayLayout(fill_layout(), count)),
             "inputs": Out(data.ArrayLayout(inputs_layout(), count)),
-            "busy": Out(1),
+            "idle": Out(1),
         })
 
     def elaborate(self, platform):
@@ -56,6 +58,7 @@ class ColumnFeeder(wiring.Component):
         p = self.params
         tokens = range(p.tokens)
         block, slot, kb, half = Signal(range(p.xbuf_blocks)), Signal(4), Signal(10), Signal()
+        min_shift = Signal(3, reset_less=True)
         filling, load, step = Signal(), Signal(), Signal(range(WAYS + 1))
         m.d.comb += step.eq(Mux(self.tile.spread, WAYS, 1))
         stored = [self._buffer(m, f"buffer_{t}", self.write_token == t, block) for t in tokens]
@@ -69,6 +72,7 @@ class ColumnFeeder(wiring.Component):
         with m.If(last_slot):
             m.d.sync += first_of_group.eq((kb & group_mask) == 0)
         vectors = [self._vector(m, t, stored[t], load, slot, ends[1], first_of_group) for t in tokens]
+        late_min_shift = delay(m, min_shift, self.LATENCY - 1, "min_shift")
         for c in range(p.mpu_vpus):
             fill, inputs = self.fill[c], self.inputs[c]
             m.d.comb += [
@@ -82,17 +86,16 @@ class ColumnFeeder(wiring.Component):
                     m.d.comb += fill.value[way][i].eq(Mux(self.tile.shared, values[way], alone_values[way]))
                 m.d.sync += [
                     inputs.shift[i].eq(Mux(self.tile.shared, shift, alone_shift)),
-                    inputs.sum[i].eq(Mux(self.tile.shared, total, alone_total) << self.min_shift),
+                    inputs.sum[i].eq(Mux(self.tile.shared, total, alone_total) << late_min_shift),
                 ]
 
-        m.d.comb += self.busy.eq(1)
         with m.If(load):
             m.d.sync += [slot.eq(0), block.eq(block + 1)]
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += self.busy.eq(Cat(*ends).any())
+                m.d.comb += self.idle.eq(1)
                 with m.If(self.start):
-                    m.d.sync += [block.eq(self.base), kb.eq(0), half.eq(0)]
+                    m.d.sync += [block.eq(self.base), min_shift.eq(self.min_shift), kb.eq(0)]
                     m.next = "READ"
             with m.State("READ"):
                 m.next = "LOAD"

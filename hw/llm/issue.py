@@ -51,11 +51,11 @@ class BundleIssue(wiring.Component):
     that the next block's may be written meanwhile.
 
     Attributes:
-        start: strobe before a tile. filled: strobe: one more block of inputs is there; passes wait for theirs.
+        filled: strobe: one more block of inputs is there; passes wait for theirs.
         bundle: ready/valid. bitmap_*: `planes` bitmaps a write.
         request: there is a pass to issue, from `half`, its block's last if `ends`; grant: it leaves in this cycle
             (ignored without request).
-        passes: no back-pressure. busy: passes are still to come out.
+        passes: no back-pressure.
     """
 
     LATENCY = 4
@@ -63,7 +63,6 @@ class BundleIssue(wiring.Component):
     def __init__(self, params: LlmParams):
         self.params = params
         super().__init__({
-            "start": In(1),
             "filled": In(1),
             "bundle": In(stream.Signature(bundle_layout())),
             "bitmap_valid": In(1),
@@ -75,7 +74,6 @@ class BundleIssue(wiring.Component):
             "ends": Out(1),
             "grant": In(1),
             "passes": Out(pass_layout()),
-            "busy": Out(1),
         })
 
     def elaborate(self, platform):
@@ -112,8 +110,6 @@ class BundleIssue(wiring.Component):
                 top = 3 - size  # bit of `more`: there are rows of the second half
                 with m.Case(size):
                     m.d.comb += behind.eq(incoming.more[:top] | incoming.more[top].replicate(top))
-        with m.If(self.start):
-            m.d.sync += [available.eq(0), self.request.eq(0)]
         with m.If(issued):
             m.d.sync += [number.eq(number + 1), left.eq(left - 1), last.eq(left == 1)]
         with m.If(self.bundle.ready & self.bundle.valid):
@@ -169,7 +165,6 @@ class BundleIssue(wiring.Component):
                 m.d.comb += position.eq(selects[slot // SEGMENT].position[slot % SEGMENT])
             m.d.sync += out.index[slot].eq(position)
         m.d.comb += [self.passes.eq(out), self.passes.tags.valid.eq(valid[-1])]
-        m.d.comb += self.busy.eq(occupied | Cat(*valid).any())
         return m
 
     def _bitmap(self, m, port, row, bank):

@@ -42,7 +42,7 @@ class Lane(wiring.Component):
             "header": Out(1),
             "exponent": Out(signed(10)),
             "min_shift": Out(3),
-            "busy": Out(1),
+            "idle": Out(1),
             "error": Out(1),
         })
 
@@ -57,6 +57,6 @@ class Lane(wiring.Component):
         for name in ("tile", "start", "filled", "group_free", "grant", "side_grant"):
             m.d.comb += getattr(decoder, name).eq(getattr(self, name))
         for name in ("request", "half", "ends", "passes", "side_request", "side", "header", "exponent", "min_shift",
-                     "busy", "error"):
+                     "idle", "error"):
             m.d.comb += getattr(self, name).eq(getattr(decoder, name))
         return m

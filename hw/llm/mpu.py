@@ -21,10 +21,13 @@ class Mpu(wiring.Component):
     `out_row`, `out_vector` and `out_vpu` by READ_LATENCY.
 
     Attributes:
-        lanes, lane_room: see Lane. tile: constant while a tile runs; start: strobe while idle.
+        lanes, lane_room: see Lane.
+        tile, start: strobe while `idle`, and the tile with it, constant until the next. The sums of the tile before it
+            may still be under way if `shared` is the same; of no other.
+        idle: the lanes can take the next tile.
         fill, inputs: what the column's feeder sends to each VPU. room: every VPU can take one more block.
         header, exponent, min_shift: of the tile, from lane 0. error: some lane's.
-        out_free: the results may be overwritten.
+        out_ready, out_taken, out_free: see Accumulator.
     """
 
     READ_LATENCY = 3
@@ -43,8 +46,10 @@ class Mpu(wiring.Component):
             "header": Out(1),
             "exponent": Out(signed(10)),
             "min_shift": Out(3),
-            "busy": Out(1),
+            "idle": Out(1),
             "error": Out(1),
+            "out_ready": Out(1),
+            "out_taken": In(1),
             "out_free": In(1),
             "out_row": In(ROW_BITS),
             "out_vector": In(1),
@@ -55,7 +60,7 @@ class Mpu(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         count = self.params.mpu_vpus
-        names = ("tile", "fill", "inputs", "start", "out_free", "out_row", "out_vector", "out_vpu")
+        names = ("tile", "fill", "inputs", "start", "out_taken", "out_free", "out_row", "out_vector", "out_vpu")
         late = {}
         for name in names:
             port = getattr(self, name)
@@ -71,11 +76,11 @@ class Mpu(wiring.Component):
         m.submodules.merger = merger = PassMerger(self.params)
         m.d.comb += [
             arbiter.shared.eq(tile.shared),
-            arbiter.start.eq(late["start"]),
+            arbiter.filled.eq(filled),
             *(getattr(arbiter, n).eq(Cat(*(getattr(lane, n) for lane in lanes))) for n in ("request", "half", "ends")),
             side_arbiter.shared.eq(tile.shared),
             side_arbiter.request.eq(Cat(*(lane.side_request for lane in lanes))),
-            merger.start.eq(late["start"]),
+            merger.shared.eq(tile.shared),
             filled.eq(late["fill"][0].valid & late["fill"][0].last),
         ]
         for i, lane in enumerate(lanes):
@@ -116,7 +121,7 @@ class Mpu(wiring.Component):
                 vpu.start.eq(late["start"]),
                 vpu.fill.eq(late["fill"][i]),
                 vpu.inputs.eq(late["inputs"][i]),
-                *(getattr(vpu, name).eq(late[name]) for name in ("out_free", "out_row", "out_vector")),
+                *(getattr(vpu, name).eq(late[name]) for name in ("out_taken", "out_free", "out_row", "out_vector")),
             ]
         picked = Signal(late["out_vpu"].shape(), reset_less=True)
         out = Signal(signed(48), reset_less=True)
@@ -125,11 +130,11 @@ class Mpu(wiring.Component):
             for i, vpu in enumerate(vpus):
                 with m.Case(i):
                     m.d.sync += out.eq(vpu.out)
-        merged = merger.o.tags.valid | merger.side_o.valid
         m.d.comb += [
             self.out.eq(out),
             self.room.eq(Cat(*(vpu.room for vpu in vpus)).all()),
-            self.busy.eq(Cat(*(unit.busy for unit in [*lanes, *vpus]), merged).any()),
+            self.idle.eq(Cat(*(lane.idle for lane in lanes)).all()),
+            self.out_ready.eq(Cat(*(vpu.out_ready for vpu in vpus)).all()),
             self.error.eq(Cat(*(lane.error for lane in lanes)).any()),
             self.header.eq(lanes[0].header),
             self.exponent.eq(lanes[0].exponent),

@@ -24,7 +24,6 @@ class GroupSums(wiring.Component):
         group_end: strobe: all products of a group are in, with `half`, `bank` and `tile_last`.
         read_*: read port, combinational; clear: the sum becomes 0. sweep: so do the sums of `read_row` and of the row
             that differs in the last bit, in both banks and of both vectors; no product may come then.
-        busy: a product is on its way.
     """
 
     def __init__(self, params: LlmParams):
@@ -42,7 +41,6 @@ class GroupSums(wiring.Component):
             "read_data": Out(signed(PARTIAL_BITS)),
             "clear": In(1),
             "sweep": In(1),
-            "busy": Out(1),
         })
 
     def elaborate(self, platform):
@@ -53,7 +51,6 @@ class GroupSums(wiring.Component):
         valid = Signal()
         m.d.sync += [s1_tags.eq(tags), valid.eq(tags.valid)]
         m.d.comb += [
-            self.busy.eq(valid),
             self.half.eq(s1_tags.half),
             self.bank.eq(s1_tags.bank),
             self.tile_last.eq(s1_tags.tile_last),

@@ -35,7 +35,7 @@ class ReadOut(wiring.Component):
     Attributes:
         start, job: strobe while idle. out_*: read port of all MPUs; sums: what they answer, `column * mpus + m`.
         exponents: of the quantised vectors, by slot. write_*: to the global buffer, no back-pressure.
-        busy: from `start` until the last write.
+        reading: from the cycle after `start` to the last address. busy: to the last write.
     """
 
     LATENCY = Mpu.READ_LATENCY + 1 + IntToFloat.LATENCY
@@ -53,6 +53,7 @@ class ReadOut(wiring.Component):
             "write_valid": Out(1),
             "write_row": Out(range(p.vmem_rows)),
             "write_data": Out(p.sfu_lanes * 32),
+            "reading": Out(1),
             "busy": Out(1),
         })
 
@@ -61,7 +62,7 @@ class ReadOut(wiring.Component):
         p = self.params
         job = Signal(readout_layout(p), reset_less=True)
         steps, lane_bits = p.mpus // p.sfu_lanes, p.mpu_vpus.bit_length() - 1
-        reading = Signal()
+        reading = self.reading
         token, row = Signal(range(p.tokens)), Signal(7)
         lane, step = Signal(range(max(2, p.mpu_vpus))), Signal(range(max(2, steps)))
         base, at = Signal(range(p.vmem_rows)), Signal(range(p.vmem_rows))

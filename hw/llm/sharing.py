@@ -18,14 +18,16 @@ class LaneArbiter(wiring.Component):
     next, and have passes when the block has ended.
 
     Attributes:
-        start: strobe before a tile. half: of a lane's pass; ends: it is the lane's last of its block.
+        shared: changes between tiles that do not overlap. filled: strobe: one more block of inputs, which `shared` low
+            needs to know the older half afterwards.
+        half: of a lane's pass; ends: it is the lane's last of its block.
     """
 
     def __init__(self, lanes: int):
         self.lanes = lanes
         super().__init__({
-            "start": In(1),
             "shared": In(1),
+            "filled": In(1),
             "request": In(lanes),
             "half": In(lanes),
             "ends": In(lanes),
@@ -38,12 +40,12 @@ class LaneArbiter(wiring.Component):
         first = Signal(self.lanes)
         m.d.comb += first.eq(self.request & (self.half ^ (~older).replicate(self.lanes)))
         ending = (self.request & self.grant & self.ends).any()
-        with m.If(ending):
+        with m.If(~self.shared):
+            m.d.sync += older.eq(older ^ self.filled)
+        with m.Elif(ending):
             m.d.sync += ended.eq(ended + 1)
             with m.If(ended == self.lanes - 1):
                 m.d.sync += [ended.eq(0), older.eq(~older)]
-        with m.If(self.start):
-            m.d.sync += [ended.eq(0), older.eq(0)]
         for lane in range(self.lanes):
             lowest = Mux(first.any(), first[lane] & ~first[:lane].any(), ~self.request[:lane].any())
             m.d.comb += self.grant[lane].eq(~self.shared | lowest)
@@ -70,13 +72,13 @@ class PassMerger(wiring.Component):
     Row r of lane l becomes row `r * lanes + l`. A block, a group and the tile end with the last lane's pass.
 
     Attributes:
-        i, side_i: of every lane. o, side_o: merged. start: strobe before a tile.
+        shared: low, what comes is nobody's. i, side_i: of every lane. o, side_o: merged.
     """
 
     def __init__(self, params: LlmParams):
         self.params = params
         super().__init__({
-            "start": In(1),
+            "shared": In(1),
             "i": In(data.ArrayLayout(pass_layout(), params.mpu_vpus)),
             "side_i": In(data.ArrayLayout(side_layout(params), params.mpu_vpus)),
             "o": Out(pass_layout()),
@@ -110,12 +112,8 @@ class PassMerger(wiring.Component):
             ended = Signal(data.ArrayLayout(range(max(2, lanes)), 2), name=f"{what}_lanes")
             done = Signal(name=f"{what}_done")
             m.d.comb += done.eq(getattr(tags, what) & (ended[which] == lanes - 1))
-            with m.If(getattr(tags, what)):
-                m.d.sync += ended[which].eq(ended[which] + 1)
-            with m.If(done):
-                m.d.sync += ended[which].eq(0)
-            with m.If(self.start):
-                m.d.sync += ended.as_value().eq(0)
+            with m.If(self.shared & getattr(tags, what)):
+                m.d.sync += ended[which].eq(Mux(done, 0, ended[which] + 1))
             last[what] = done
         out, side_out = Signal(pass_layout(), reset_less=True), Signal(side_shape, reset_less=True)
         valid, side_valid = Signal(), Signal()

@@ -33,7 +33,7 @@ class Vpu(wiring.Component):
     Attributes:
         passes, side: from a lane, or from all lanes of the MPU. fill, inputs: from the column's feeder.
         room: the sparse MUXes can take one more block (two halves). group_free: strobe, see Accumulator.
-        busy: a pass or what it leads to is under way. tile, start, out_*: see Accumulator.
+        tile, start, out_*: see Accumulator.
     """
 
     def __init__(self, params: LlmParams):
@@ -47,7 +47,8 @@ class Vpu(wiring.Component):
             "inputs": In(inputs_layout()),
             "room": Out(1),
             "group_free": Out(1),
-            "busy": Out(1),
+            "out_ready": Out(1),
+            "out_taken": In(1),
             "out_free": In(1),
             "out_row": In(ROW_BITS),
             "out_vector": In(1),
@@ -65,14 +66,8 @@ class Vpu(wiring.Component):
                 m.d.sync += [shift[half].eq(self.inputs.shift), input_sum[half].eq(self.inputs.sum)]
         tags = self.passes.tags
         block_read = strobes(m, tags.valid & tags.block_last, READ_AHEAD, "block_read")[-1]
-        in_flight = Signal(range(CsdChain.LATENCY + 2))
         held = Signal(2)
-        m.d.sync += [
-            in_flight.eq(in_flight + self.passes.tags.valid - chain.product.tags.valid),
-            held.eq(held + (self.fill.valid & (self.fill.slot == 0)) - block_read),
-        ]
-        with m.If(self.start):
-            m.d.sync += held.eq(0)
+        m.d.sync += held.eq(held + (self.fill.valid & (self.fill.slot == 0)) - block_read)
         m.d.comb += [
             chain.passes.eq(self.passes),
             chain.fill.eq(self.fill),
@@ -82,12 +77,13 @@ class Vpu(wiring.Component):
             acc.start.eq(self.start),
             acc.shift.eq(shift),
             acc.input_sum.eq(input_sum),
+            acc.out_taken.eq(self.out_taken),
             acc.out_free.eq(self.out_free),
             acc.out_row.eq(self.out_row),
             acc.out_vector.eq(self.out_vector),
             self.out.eq(acc.out),
             self.room.eq(held < 2),
             self.group_free.eq(acc.group_free),
-            self.busy.eq(self.passes.tags.valid | (in_flight != 0) | acc.busy),
+            self.out_ready.eq(acc.out_ready),
         ]
         return m

@@ -81,10 +81,10 @@ class PlaneWindow(wiring.Component):
 
     def _weights(self, m, window, depth, signs):
         """The bundle that has ended `depth` planes deep. Its block may be over before it leaves: all is kept."""
-        shift = Signal(range(PLANES), reset_less=True)
+        shift, raw = Signal(range(PLANES), reset_less=True), Signal(reset_less=True)
         narrower = {width: Signal(name=f"narrower_{width}", reset_less=True) for width in WIDTHS}
         with m.If(self.take & self.ends):
-            m.d.sync += shift.eq(depth)
+            m.d.sync += [shift.eq(depth), raw.eq(self.raw)]
             m.d.sync += [signal.eq(self.width < width) for width, signal in narrower.items()]
         in_order = Cat(window.word_select(plane, BLOCK) for plane in reversed(range(WINDOW)))
         for slot in range(BLOCK):
@@ -93,4 +93,4 @@ class PlaneWindow(wiring.Component):
                 value = column[bit : bit + PLANES].bit_select(shift, 1) if bit < SHIFTED else column[bit]
                 if bit >= min(WIDTHS):
                     value = Mux(narrower[min(width for width in WIDTHS if width > bit)], signs[slot], value)
-                m.d.comb += self.weights[slot][bit].eq(Mux(self.raw, in_order[8 * slot + bit], value))
+                m.d.comb += self.weights[slot][bit].eq(Mux(raw, in_order[8 * slot + bit], value))

@@ -104,6 +104,11 @@ class QueueModel:
             await ReadOnly()
             go, take = int(self.port("go").value), int(self.port("take").value)
             give = int(self.port("give").value)
+            ahead, stalled = int(self.port("ahead").value), int(self.port("stalled").value)
+            assert ahead == (go or stalled), f"{self.name}: ahead {ahead}, go {go}, stalled {stalled}"
+            if ahead:
+                assert len(self.running) < self.overlap, f"{self.name}: {len(self.running)} run already"
+                assert head == words[len(self.taken)], f"{self.name}: instruction {len(self.taken)} is ahead"
             if go and accept:
                 assert len(self.running) < self.overlap, f"{self.name}: {len(self.running)} run already"
                 assert head == words[len(self.taken)], f"{self.name}: instruction {len(self.taken)}"
@@ -111,7 +116,7 @@ class QueueModel:
                 assert all(self.tokens[i] for i in range(QUEUES) if wait >> i & 1), f"{self.name}: no token"
             else:
                 assert take == 0, f"{self.name}: takes without starting"
-            if self.port("stalled").value == 1:
+            if stalled:
                 assert any(not self.tokens[i] for i in range(QUEUES) if wait >> i & 1), f"{self.name}: stalled"
             assert give == (self.running[0] if finish else 0), f"{self.name}: gives {give:b}"
             assert self.port("idle").value == 0 or not self.running
@@ -159,6 +164,7 @@ async def overlapping_queue_starts_before_the_end(dut):
             started += int(getattr(dut, f"{name}__go").value)
             await RisingEdge(dut.clk)
         assert started == most
+        assert getattr(dut, f"{name}__ahead").value == 0
         assert getattr(dut, f"{name}__stalled").value == 0, "waits for the unit, not for tokens"
         assert getattr(dut, f"{name}__idle").value == 0
 
@@ -189,3 +195,26 @@ async def finish_order(dut):
             left -= 1
         through = [count + strobe for count, strobe in zip(through, strobes, strict=True)]
     assert late > 20, "some were through before the oldest"
+
+
+@cocotb.test()
+async def head_is_ahead_of_its_tokens(dut):
+    await start(dut, inputs=idle_inputs(dut))
+    await StreamSource(dut, "one__i").send([5, 6])
+    dut.one__accept.value = 1
+    for head, wait in ((5, 1), (6, 2)):
+        dut.one__wait.value, dut.one__available.value = wait, 0
+        for _ in range(10):
+            await FallingEdge(dut.clk)
+            assert (dut.one__ahead.value, dut.one__go.value, int(dut.one__head.value)) == (1, 0, head)
+            await RisingEdge(dut.clk)
+        dut.one__available.value = wait
+        await FallingEdge(dut.clk)
+        assert (dut.one__ahead.value, dut.one__go.value) == (1, 1)
+        await RisingEdge(dut.clk)
+        await FallingEdge(dut.clk)
+        assert dut.one__ahead.value == 0, "the unit takes no other"
+        await RisingEdge(dut.clk)
+        dut.one__finished.value = 1
+        await RisingEdge(dut.clk)
+        dut.one__finished.value = 0

@@ -18,10 +18,11 @@ INPUTS = {f"feeder__{name}": 0 for name in PORTS}
 
 
 class Feeder:
-    """The unit's buffers as arrays, its ports, and what it should send for a tile."""
+    """The unit's buffers as arrays, its ports, and what it should send for a tile; reset, halves begin with 0."""
 
     def __init__(self, dut, params):
         self.dut, self.p = dut, params
+        self.half = 0
         self.q = np.zeros((params.tokens, params.xbuf_blocks, BLOCK), np.int64)
         self.shift = np.zeros((params.tokens, params.xbuf_blocks), np.int64)
 
@@ -56,61 +57,76 @@ class Feeder:
             pick = {name: np.where(silent, 0, values[tokens])
                     for name, values in (("shift", self.shift[:, at]), ("sum", total << min_shift))}  # fmt: skip
             values = [np.where(silent, 0, self.q[:, at, slot][tokens]).tolist() for slot in range(BLOCK)]
-            result.append((kb % 2, values, pick["shift"].tolist(), pick["sum"].tolist()))
+            result.append(((self.half + kb) % 2, values, pick["shift"].tolist(), pick["sum"].tolist()))
+        self.half = (self.half + blocks) % 2
         return result
 
     def vpu_ports(self, layout, name):
         value = int(self.port(name).value)
         return [layout.from_bits(value >> c * layout.size & (1 << layout.size) - 1) for c in range(self.p.mpu_vpus)]
 
-    async def feed(self, rng, base, blocks, group_log2, min_shift, shared, stall, spread=False):
-        """Run a tile with room now and then; returns its cycles."""
-        dut = self.dut
-        expected = self.expected(base, blocks, 1 << group_log2, min_shift, shared)
-        where = f"base {base}, {blocks} blocks, group {1 << group_log2}, shared {shared}, spread {spread}"
-        tile = {"blocks": blocks, "group_log2": group_log2, "shared": int(shared), "rows": 1, "spread": int(spread)}
-        step = WAYS if spread else 1
-        self.port("tile").value = tile_layout().const(tile).as_value().value
-        self.port("min_shift").value, self.port("base").value, self.port("start").value = min_shift, base, 1
-        await RisingEdge(dut.clk)
-        self.port("start").value = 0
-        cycle, room_before = 0, False
-        filled, published, last_fill = 0, 0, []
-        while published < blocks:
+    async def feed(self, rng, tiles, stall):
+        """Run tiles (base, blocks, group_log2, min_shift, shared, spread), each as soon as the one before is fed, with
+        room now and then; returns the cycles from the first start to the last sums."""
+        dut, cycle, room_before, last_fill = self.dut, 0, False, []
+        filling, publishing = [], []  # blocks of the tiles that have started: what to expect of each, and where
+        tiles, started = list(tiles), False
+        while tiles or started or publishing:
+            self.port("start").value = 0
+            if tiles and not started:
+                base, blocks, group_log2, min_shift, shared, spread = tiles.pop(0)
+                where = f"base {base}, {blocks} blocks, group {1 << group_log2}, shared {shared}, spread {spread}"
+                expected = [(*block, spread, where, kb)
+                            for kb, block in enumerate(self.expected(base, blocks, 1 << group_log2, min_shift, shared))]
+                filling, publishing, slot, started = [*expected], [*publishing, *expected], 0, True
+                fields = {"blocks": blocks, "group_log2": group_log2, "shared": int(shared), "rows": 1,
+                          "spread": int(spread)}
+                self.port("tile").value = tile_layout().const(fields).as_value().value
+                self.port("min_shift").value, self.port("base").value = min_shift, base
+                self.port("start").value = 1
             room = rng.random() >= stall
             self.port("room").value = int(room)
             await FallingEdge(dut.clk)
-            assert self.port("busy").value == 1, f"{where}: idle before the last sums"
+            assert self.port("start").value == 0 or self.port("idle").value == 1, where
             fills, inputs = self.vpu_ports(fill_layout(), "fill"), self.vpu_ports(inputs_layout(), "inputs")
             if fills[0].valid:
-                block, slot = divmod(filled, BLOCK)
-                half, values, *_ = expected[block]
-                assert slot or room_before, f"{where}: block {block} without room"
+                half, values, _, _, spread, where, kb = filling[0]
+                step = WAYS if spread else 1
+                assert slot or room_before, f"{where}: block {kb} without room"
                 last = slot + step == BLOCK
                 sources = range(slot, slot + WAYS) if spread else [slot] * WAYS
                 for c, fill in enumerate(fills):
                     got = (fill.valid, fill.half, fill.slot, fill.spread, fill.last, [list(v) for v in fill.value])
                     wanted = (1, half, slot, int(spread), int(last), [values[s][c] for s in sources])
-                    assert got == wanted, f"{where}: block {block} VPU {c}: {got}"
-                filled += step
+                    assert got == wanted, f"{where}: block {kb} VPU {c}: {got}"
+                slot += step
                 if last:
                     last_fill.append(cycle)
+                    filling.pop(0)
+                    slot = 0
             else:
-                assert filled % BLOCK == 0, f"{where}: a gap within block {filled // BLOCK}"
+                assert slot == 0, f"{where}: a gap within block {filling[0][-1]}"
             if inputs[0].valid:
-                late = cycle - last_fill[published]
-                assert late == ColumnFeeder.LATENCY, f"{where}: sums of block {published} {late} cycles late"
-                half, _, shift, total = expected[published]
+                half, _, shift, total, _, where, kb = publishing.pop(0)
+                late = cycle - last_fill.pop(0)
+                assert late == ColumnFeeder.LATENCY, f"{where}: sums of block {kb} {late} cycles late"
                 for c, sums in enumerate(inputs):
                     got = (sums.half, list(sums.shift), list(sums.sum))
-                    assert got == (half, shift[c], total[c]), f"{where}: block {published} VPU {c}: {got}"
-                published += 1
+                    assert got == (half, shift[c], total[c]), f"{where}: block {kb} VPU {c}: {got}"
             await RisingEdge(dut.clk)
             cycle, room_before = cycle + 1, room
+            started = bool(filling)
         await FallingEdge(dut.clk)
-        assert self.port("busy").value == 0
+        assert self.port("idle").value == 1
         await RisingEdge(dut.clk)
-        return cycle
+        return cycle - 1
+
+
+def random_tile(rng, params, blocks, group_log2, shared, spread):
+    largest = 127 * BLOCK << group_log2 + EX_MAX  # the sum must fit, which the compiler sees to
+    most = min(7, PARTIAL_BITS - 1 - largest.bit_length())
+    base = int(rng.integers(params.xbuf_blocks - blocks))
+    return base, blocks, group_log2, int(rng.integers(most + 1)), shared, spread
 
 
 @cocotb.test()
@@ -122,15 +138,28 @@ async def feeds(dut):
         await feeder.fill_buffers(rng, extreme)
         for shared in (False, True):
             for blocks, group_log2 in ((1, 0), (2, 0), (5, 1), (8, 2), (9, 3), (16, 3)):
-                base = int(rng.integers(params.xbuf_blocks - blocks))
-                largest = 127 * BLOCK << group_log2 + EX_MAX  # the sum must fit, which the compiler sees to
-                min_shift = min(7, PARTIAL_BITS - 1 - largest.bit_length())
                 for stall in (0.0, 0.9):
                     for spread in (False, True):
-                        task = feeder.feed(rng, base, blocks, group_log2, min_shift, shared, stall, spread)
-                        cycles = await watchdog(task, 20_000)
+                        tile = random_tile(rng, params, blocks, group_log2, shared, spread)
+                        cycles = await watchdog(feeder.feed(rng, [tile], stall), 20_000)
                         expected = 2 + (BLOCK // WAYS if spread else BLOCK) * blocks + ColumnFeeder.LATENCY
                         assert stall or cycles == expected, f"{cycles} cycles for {blocks} blocks, spread {spread}"
+
+
+@cocotb.test()
+async def next_tile_starts_while_sums_are_under_way(dut):
+    """Three cycles behind the last input of the one before."""
+    params = LlmParams(**parameters()["params"])
+    await start(dut, inputs=INPUTS)
+    rng, feeder = np.random.default_rng(7), Feeder(dut, params)
+    await feeder.fill_buffers(rng, False)
+    for shared in (False, True):
+        shapes = [(int(rng.integers(1, 4)), int(rng.integers(3)), bool(rng.integers(2))) for _ in range(40)]
+        tiles = [random_tile(rng, params, blocks, group, shared, spread) for blocks, group, spread in shapes]
+        cycles = await watchdog(feeder.feed(rng, tiles, 0.0), 20_000)
+        inputs = sum(blocks * (BLOCK // WAYS if spread else BLOCK) for blocks, _, spread in shapes)
+        assert cycles == 3 * len(tiles) - 1 + inputs + ColumnFeeder.LATENCY
+        await watchdog(feeder.feed(rng, tiles, 0.7), 20_000)
 
 
 @cocotb.test()
@@ -147,9 +176,9 @@ async def next_vector_is_written_while_one_is_fed(dut):
                 await feeder.write(token, block, rng.integers(-127, 128, BLOCK), rng.integers(0, EX_MAX + 1))
 
     writing = cocotb.start_soon(write_next())
-    await watchdog(feeder.feed(random.Random(1), 0, half, 1, 0, True, 0.0), 10_000)
+    await watchdog(feeder.feed(random.Random(1), [(0, half, 1, 0, True, False)], 0.0), 10_000)
     await writing
-    await watchdog(feeder.feed(random.Random(1), half, half, 1, 0, True, 0.0), 10_000)
+    await watchdog(feeder.feed(random.Random(1), [(half, half, 1, 0, True, False)], 0.0), 10_000)
 
 
 @cocotb.test()

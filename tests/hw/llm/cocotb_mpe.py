@@ -13,8 +13,9 @@ from golden.llm.executor import Executor
 from golden.llm.stream import BlockFormat
 from golden.params import BLOCK, LlmParams
 from hw.llm.layouts import block_layout, lane_layout
-from hw.llm.mpe import tile_command_layout
-from tests.hw.harness import StreamSource, parameters, reset, start, watchdog
+from hw.llm.mpe import Mpe
+from hw.llm.tiles import tile_command_layout
+from tests.hw.harness import parameters, reset, start, watchdog
 from tests.hw.llm.lanes import random_lane
 
 CASES = [
@@ -29,18 +30,20 @@ DEPTH_MARGIN = 12
 
 def inputs_of(p):
     names = [f"lanes__{chain}" for chain in range(p.chains)]
-    return dict.fromkeys([*names, "command__valid", "x_valid", "exponents", "peek_block"], 0)
+    return dict.fromkeys([*names, "command__valid", "ahead", "x_valid", "exponents", "peek_block"], 0)
 
 
 class Bench:
-    """`golden`: the executor, whose activation buffers and exponents are random."""
+    """`golden`: the executor, whose activation buffers and exponents are random. `stall`: how often a channel has no
+    word; `late`: most cycles for which tokens keep back a command at the head of the queue."""
 
-    def __init__(self, dut, params, seed, stall):
-        self.dut, self.p, self.stall = dut, params, stall
+    def __init__(self, dut, params, seed, stall, late=0):
+        self.dut, self.p, self.stall, self.late = dut, params, stall, late
         self.rng, self.random = np.random.default_rng(seed), random.Random(seed)
         self.golden = Executor(params, [], {})
-        self.words, self.written, self.finished = [], [], 0
-        self.commands = StreamSource(dut, "command")
+        self.words = [[] for _ in range(params.channels)]
+        self.written, self.accepted, self.finished, self.expected = [], 0, [], []
+        self.cycle, self.tiles = 0, 0
 
     async def begin(self):
         """Fill the activation buffers; then words and results flow."""
@@ -56,31 +59,36 @@ class Bench:
             self.dut.x_data.value = layout.const(value).as_value().value
             await RisingEdge(self.dut.clk)
         self.dut.x_valid.value = 0
-        self.tasks = [cocotb.start_soon(self.send()), cocotb.start_soon(self.watch())]
+        senders = [cocotb.start_soon(self.send(channel)) for channel in range(p.channels)]
+        self.tasks = [*senders, cocotb.start_soon(self.watch())]
         assert p.tokens == g.q.shape[0]
 
     def end(self):
         for task in self.tasks:
             task.cancel()
 
-    async def send(self):
-        """A word (one beat a chain) a cycle while every lane has room, with random gaps."""
-        layout = lane_layout(self.p)
+    async def send(self, channel):
+        """A word (one beat a chain) a cycle while every lane of the channel has room, with random gaps."""
+        layout, per_channel = lane_layout(self.p), self.p.lanes_per_channel
+        first, words = channel * per_channel, self.words[channel]
         while True:
             await FallingEdge(self.dut.clk)
-            room = int(self.dut.lane_room.value) == (1 << self.p.chains) - 1
-            now = self.words and room and self.random.random() >= self.stall
-            word = self.words.pop(0) if now else [0] * self.p.chains
-            for chain, beat in enumerate(word):
+            room = int(self.dut.lane_room.value) >> first & (1 << per_channel) - 1
+            now = words and room == (1 << per_channel) - 1 and self.random.random() >= self.stall
+            word = words.pop(0) if now else [0] * per_channel
+            for i, beat in enumerate(word):
                 lane = layout.const({"valid": int(bool(now)), "data": beat})
-                getattr(self.dut, f"lanes__{chain}").value = lane.as_value().value
+                getattr(self.dut, f"lanes__{first + i}").value = lane.as_value().value
 
     async def watch(self):
         while True:
             await FallingEdge(self.dut.clk)
+            self.cycle += 1
             assert self.dut.error.value == 0
             assert self.dut.illegal.value == 0
-            self.finished += int(self.dut.finished.value)
+            if self.dut.finished.value == 1:
+                self.finished.append(self.cycle)
+            assert int(self.dut.busy.value) == (self.accepted + int(self.dut.finished.value) > len(self.finished))
             if self.dut.write_valid.value == 1:
                 self.written.append((int(self.dut.write_row.value), int(self.dut.write_data.value)))
 
@@ -98,8 +106,10 @@ class Bench:
         stream = np.full((length, p.chains, p.planes), 0xFFFF, np.uint16)
         for chain, beats in enumerate(encoded):
             stream[: len(beats), chain] = beats
-        self.golden.lanes.append(len(self.golden.lanes.tiles), stream)
-        self.words += [[sum(int(h) << 16 * i for i, h in enumerate(beat)) for beat in word] for word in stream]
+        self.golden.lanes.append(self.tiles, stream)
+        self.tiles += 1
+        for words, part in zip(self.words, np.split(stream, p.channels, axis=1), strict=True):
+            words += [[sum(int(h) << 16 * i for i, h in enumerate(beat)) for beat in word] for word in part]
         return {
             "n": case["blocks"], "blocks": case["blocks"], "rows": case["rows"], "grow": 0, "raw": int(raw),
             "dense": int(all(fmt.kept in (0, BLOCK) for lane in lanes for blocks in lane.formats for fmt in blocks)),
@@ -108,15 +118,40 @@ class Bench:
             "b": int(self.rng.integers(p.xbuf_blocks - case["blocks"])), "slot": int(self.rng.integers(SLOTS)),
         }  # fmt: skip
 
-    async def command(self, fields, tokens):
-        """Give the engine a command when it is ready for one. `tokens` = 0: MV."""
+    async def command(self, fields, tokens, late=None):
+        """A command at the head of the queue, whose tokens come `late` cycles later; until taken. `tokens` = 0: MV."""
+        dut = self.dut
+        self.expected += self.expect(fields, tokens)
         tile = {name: fields[name] for name in ("rows", "blocks", "group_log2", "scaled", "minimum", "raw", "beats")}
         tile["spread"] = fields["raw"] | fields["dense"]
         payload = {
             "tile": tile | {"shared": int(tokens > 0)}, "out": fields["a"], "stride": fields["stride"],
             "base": fields["b"], "slot": fields["slot"], "tokens": tokens, "empty": int(fields["n"] == 0),
         }  # fmt: skip
-        await self.commands.send([tile_command_layout(self.p).const(payload).as_value().value])
+        while self.accepted - len(self.finished) == Mpe.OVERLAP:
+            await RisingEdge(dut.clk)
+        dut.command__payload.value = tile_command_layout(self.p).const(payload).as_value().value
+        dut.ahead.value = 1
+        for _ in range(self.random.randint(0, self.late) if late is None else late):
+            await RisingEdge(dut.clk)
+        dut.command__valid.value = 1
+        await FallingEdge(dut.clk)
+        while dut.command__ready.value == 0:
+            await FallingEdge(dut.clk)
+        await RisingEdge(dut.clk)
+        self.accepted += 1
+        dut.command__valid.value = dut.ahead.value = 0
+
+    async def end_of(self, count):
+        """Until so many commands have finished: what was written."""
+        while len(self.finished) < count:
+            await RisingEdge(self.dut.clk)
+        await FallingEdge(self.dut.clk)
+        assert self.dut.busy.value == 0
+        assert not any(self.words)
+        assert len(self.written) == len(self.expected)
+        for number, (written, wanted) in enumerate(zip(self.written, self.expected, strict=True)):
+            assert written == wanted, f"write {number}: row {written[0]}, expected row {wanted[0]}"
 
     def expect(self, fields, tokens):
         """Rows that golden writes, in order."""
@@ -129,36 +164,55 @@ class Bench:
         return [(row, sum(int(b) << 32 * k for k, b in enumerate(bits[row]))) for row in places]
 
 
-async def commands(bench, count):
-    p, expected = bench.p, []
-    span = p.acc_depth * p.row_groups // p.sfu_lanes
-    for number in range(count):
-        case = CASES[number % len(CASES)]
-        tokens = [0, p.tokens, 1, 0, int(bench.rng.integers(1, p.tokens + 1))][number * 3 % 5]
-        fields = bench.tile(case) | {"a": int(bench.rng.integers(p.vmem_rows - span * (p.tokens + 1))), "stride": span}
-        expected += bench.expect(fields, tokens)
-        await bench.command(fields, tokens)
+def place(bench):
+    """Destination of a command, and its stride."""
+    span = bench.p.acc_depth * bench.p.row_groups // bench.p.sfu_lanes
+    return {"a": int(bench.rng.integers(bench.p.vmem_rows - span * (bench.p.tokens + 1))), "stride": span}
+
+
+async def commands(bench, cases, tokens_of):
+    """A tile of each case, of `tokens_of(number)`; now and then an empty one."""
+    count = 0
+    for number, case in enumerate(cases):
+        fields = bench.tile(case) | place(bench)
+        await bench.command(fields, tokens_of(number))
+        count += 1
         if number % 4 == 0:
             await bench.command({**fields, "n": 0}, 0)
-    while bench.finished < count + -(-count // 4):
-        await RisingEdge(bench.dut.clk)
-    await FallingEdge(bench.dut.clk)
-    assert bench.dut.busy.value == 0
-    assert not bench.words
-    assert len(bench.written) == len(expected)
-    for number, (written, wanted) in enumerate(zip(bench.written, expected, strict=True)):
-        assert written == wanted, f"write {number}: row {written[0]}, expected row {wanted[0]}"
+            count += 1
+    await bench.end_of(count)
 
 
 @cocotb.test()
-async def matrices(dut):
+@cocotb.parametrize(stall_late=[(0.0, 0), (0.0, 400), (0.4, 0), (0.9, 100)])
+async def matrices(dut, stall_late):
+    """MVs and MMs in turn."""
     params = LlmParams(**parameters()["params"])
     await start(dut, inputs=inputs_of(params))
-    for seed, stall in ((1, 0.0), (2, 0.4)):
-        bench = Bench(dut, params, seed, stall)
-        await bench.begin()
-        await watchdog(commands(bench, 20), 100_000)
-        bench.end()
+    bench = Bench(dut, params, 1, *stall_late)
+    await bench.begin()
+
+    def tokens_of(number):
+        return [0, params.tokens, 1, 0, int(bench.rng.integers(1, params.tokens + 1))][number * 3 % 5]
+
+    await watchdog(commands(bench, [CASES[i % len(CASES)] for i in range(20)], tokens_of), 200_000)
+
+
+@cocotb.test()
+@cocotb.parametrize(stall_late=[(0.0, 0), (0.0, 100), (0.4, 0), (0.9, 40)])
+async def one_tile_after_the_other(dut, stall_late):
+    """Runs of MVs and of MMs, which overlap: one block or an odd number, one row or all, results read slower than
+    summed."""
+    params = LlmParams(**parameters()["params"])
+    await start(dut, inputs=inputs_of(params))
+    bench = Bench(dut, params, 2, *stall_late)
+    await bench.begin()
+    cases = [{**CASES[int(bench.rng.integers(len(CASES)))]} for _ in range(40)]
+    for case in cases:
+        case["blocks"] = int(bench.rng.choice([1, 1, 2, 3, 5, case["blocks"]]))
+        case["rows"] = int(bench.rng.choice([1, 2, params.acc_depth, case["rows"]]))
+    runs = [0] * 8 + [params.tokens] * 6 + [0] * 2 + [params.tokens, 1, 2] + [0]
+    await watchdog(commands(bench, cases, lambda number: runs[number % len(runs)]), 200_000)
 
 
 @cocotb.test()
@@ -170,8 +224,45 @@ async def no_and_too_many_tokens_are_illegal(dut):
         await reset(dut, inputs=inputs)
         command = {"tile": {"rows": 1, "blocks": 1, "shared": 1}, "tokens": tokens}
         dut.command__payload.value = tile_command_layout(params).const(command).as_value().value
-        dut.command__valid.value = 1
-        await RisingEdge(dut.clk)
-        dut.command__valid.value = 0
-        await FallingEdge(dut.clk)
+        dut.ahead.value = dut.command__valid.value = 1
+        for _ in range(2):
+            await FallingEdge(dut.clk)
+            assert dut.command__ready.value == 0
         assert dut.illegal.value == 1
+
+
+
+async def cycles_of(dut, params, case, count, late=0):
+    """Of MVs whose words are there: cycles until the first has finished, whose tokens come `late` cycles after the head
+    of the queue, and of the others from finish to finish; the tiles' beats."""
+    await reset(dut, inputs=inputs_of(params))
+    bench = Bench(dut, params, 4, 0.0)
+    await bench.begin()
+    tiles = [bench.tile(case) for _ in range(count)]
+    for _ in range(40):
+        await RisingEdge(dut.clk)
+    came = bench.cycle + late
+    for fields in tiles:
+        await bench.command(fields | place(bench), 0, late if fields is tiles[0] else 0)
+    await bench.end_of(count)
+    bench.end()
+    return np.diff([came, *bench.finished]).tolist(), [fields["beats"] for fields in tiles]
+
+
+@cocotb.test()
+async def cycles_of_a_tile(dut):
+    """What Mpe's docstring says."""
+    params = LlmParams(**parameters()["params"])
+    await start(dut, inputs=inputs_of(params))
+    case = {"rows": 1, "blocks": 1, "group": 2, "formats": BlockFormat(8, 4), "minimum": False}
+    reads = params.row_groups // params.sfu_lanes
+    for late, cycles in ((0, 60), (100, 59)):
+        (taken,), _ = await watchdog(cycles_of(dut, params, case, 1, late), 1000)
+        assert taken == cycles + reads, f"{late} cycles before: {taken}"
+    for minimum in (False, True):
+        (_, *taken), _ = await watchdog(cycles_of(dut, params, {**case, "blocks": 5, "minimum": minimum}, 6), 2000)
+        assert taken == [5 * BLOCK + 4] * 5
+        if params.planes == 1:
+            large = {**case, "rows": params.acc_depth, "blocks": 8, "minimum": minimum}
+            (_, *taken), beats = await watchdog(cycles_of(dut, params, large, 6), 10_000)
+            assert taken == [count + 6 for count in beats[:-1]]
