@@ -161,7 +161,7 @@ class LlmEngine(EngineCore):
             sequencer.available.eq(tokens.available[sys]),
             tokens.take[sys].eq(sequencer.take),
             tokens.release[sys].eq(sequencer.give),
-            sequencer.idle.eq(Cat(*(q.idle for q in heads.values())).all()),
+            sequencer.idle.eq(Cat(*(q.idle for q in heads.values())).all() & ~units["MV"].busy),
         ]
 
         def view(name, queue):
@@ -193,6 +193,7 @@ class LlmEngine(EngineCore):
             command.slot.eq(mm.slot),
             command.stride.eq(mm.stride),
             command.tokens.eq(mm.tokens),
+            command.early.eq(mm.early),
             units["MV"].ahead.eq(heads["MV"].ahead),
             units["MV"].exponents.eq(units["MISC"].exponents),
         ]

@@ -27,11 +27,11 @@ class Mpe(wiring.Component):
 
     Attributes:
         command: MV or MM. ahead: its payload may be prepared. finished: strobe: the oldest command's results are
-            written.
+            written, or so many rows of them as its `early` says.
         lanes, lane_room: a word's part for each chain, sent while there is room.
         write_*: results to the global buffer, no back-pressure.
         x_*: quantised blocks from the quantiser, by column; peek_*: see ColumnFeeder. exponents: by slot.
-        busy: there are commands that have not finished.
+        busy: there are commands whose results are not all written.
         error: an illegal descriptor in some lane (sticky until reset). illegal: an MM of no or too many tokens; the
             array stands.
     """
@@ -99,6 +99,7 @@ class Mpe(wiring.Component):
             control.header.eq(mpus[0]["header"]),
             control.exponent.eq(mpus[0]["exponent"]),
             control.feeders_idle.eq(Cat(*(feeder.idle for feeder in feeders)).all()),
+            control.told.eq(readout.told),
             control.read_busy.eq(readout.busy),
             readout.start.eq(control.read),
             readout.job.eq(control.job),

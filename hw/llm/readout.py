@@ -15,7 +15,8 @@ from .mpu import Mpu
 __all__ = ["ReadOut", "readout_layout"]
 
 def readout_layout(params: LlmParams) -> data.StructLayout:
-    """Results of a tile: `rows` of every lane, for the vectors before `tokens`; `exponent` is the tile's."""
+    """Results of a tile: `rows` of every lane, for the vectors before `tokens`; `exponent` is the tile's; `early`: see
+    ReadOut."""
     return data.StructLayout({
         "shared": unsigned(1),
         "rows": unsigned(7),
@@ -24,6 +25,7 @@ def readout_layout(params: LlmParams) -> data.StructLayout:
         "stride": unsigned((params.vmem_rows - 1).bit_length()),
         "slot": range(SLOTS),
         "exponent": signed(10),
+        "early": unsigned(8),
     })
 
 
@@ -35,6 +37,7 @@ class ReadOut(wiring.Component):
     Attributes:
         start, job: strobe while idle. out_*: read port of all MPUs; sums: what they answer, `column * mpus + m`.
         exponents: of the quantised vectors, by slot. write_*: to the global buffer, no back-pressure.
+        told: strobe behind the write of row number `early` of the job, or of the last one if `early` is 0 or more.
         reading: from the cycle after `start` to the last address. busy: to the last write.
     """
 
@@ -53,6 +56,7 @@ class ReadOut(wiring.Component):
             "write_valid": Out(1),
             "write_row": Out(range(p.vmem_rows)),
             "write_data": Out(p.sfu_lanes * 32),
+            "told": Out(1),
             "reading": Out(1),
             "busy": Out(1),
         })
@@ -99,6 +103,13 @@ class ReadOut(wiring.Component):
             self.busy.eq(Cat(*valids).any()),
         ]
 
+        left, given, tell = Signal(8), Signal(), Signal()
+        last_write = self.write_valid & ~Cat(reading, *valids[:-1]).any()
+        m.d.comb += tell.eq((self.write_valid & (left == 1)) | (last_write & ~given))
+        m.d.sync += [self.told.eq(tell), left.eq(left - (self.write_valid & (left != 0)))]
+        with m.If(tell):
+            m.d.sync += given.eq(1)
+
         next_base, last_token, last_row = Signal.like(base), Signal.like(token), Signal.like(row)
         m.d.comb += next_base.eq(base + job.stride)
         with m.If(reading):
@@ -114,6 +125,7 @@ class ReadOut(wiring.Component):
         with m.If(self.start):
             m.d.sync += [
                 job.eq(self.job), base.eq(self.job.row), at.eq(self.job.row), reading.eq(1),
+                left.eq(self.job.early), given.eq(0),
                 last_row.eq(self.job.rows - 1), last_token.eq(self.job.tokens - 1),
                 token.eq(0), row.eq(0), lane.eq(0), step.eq(0),
             ]

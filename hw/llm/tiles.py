@@ -24,6 +24,7 @@ def tile_command_layout(params: LlmParams) -> data.StructLayout:
         "base": unsigned((params.xbuf_blocks - 1).bit_length()),
         "slot": range(SLOTS),
         "tokens": unsigned(5),
+        "early": unsigned(8),
         "empty": unsigned(1),
     })
 
@@ -37,12 +38,13 @@ class TileControl(wiring.Component):
 
     Attributes:
         command: MV or MM. ahead: its payload is that of the next command, though `valid` may be low, and stays.
-        finished: strobe: the oldest command's results are written. busy: there are commands that have not finished.
+        finished: strobe: of the oldest command's results as many rows as `early` says are written. busy: there are
+            commands whose results are not all written.
         illegal: the command is an MM of no or too many tokens; the array stands.
         tile, start: to the lanes, START_CYCLES before `lanes_idle` and `header` tell of them; prepared.
         lanes_idle, header: all lanes can take the next tile; lane 0 has read the header, with `exponent`.
         fed, base, feed: tile, first block and strobe for the feeders. feeders_idle: they can take the next.
-        out_ready: all results of a tile are there. read, job: strobe and job for the read-out; read_busy: of it.
+        out_ready: all results of a tile are there. read, job: strobe and job for the read-out; told, read_busy: of it.
     """
 
     START_CYCLES = 3
@@ -67,6 +69,7 @@ class TileControl(wiring.Component):
             "out_ready": In(1),
             "read": Out(1),
             "job": Out(readout_layout(params)),
+            "told": In(1),
             "read_busy": In(1),
         })
 
@@ -124,6 +127,7 @@ class TileControl(wiring.Component):
             new.row.eq(held.out),
             new.stride.eq(held.stride),
             new.slot.eq(held.slot),
+            new.early.eq(held.early),
             jobs.w_data.eq(Cat(new, fed)),
             jobs.w_en.eq(accepted),
             Cat(job, real).eq(jobs.r_data),
@@ -136,6 +140,6 @@ class TileControl(wiring.Component):
             self.read.eq(jobs.r_rdy & real & self.out_ready & ~self.read_busy),
             nothing.eq(jobs.r_rdy & ~real & ~self.read_busy & ~writing),
             jobs.r_en.eq(self.read | nothing),
-            self.finished.eq((writing & ~self.read_busy) | nothing),
+            self.finished.eq(self.told | nothing),
             self.busy.eq(jobs.r_rdy | writing | self.read_busy),
         ]

@@ -43,7 +43,8 @@ class Bench:
         self.golden = Executor(params, [], {})
         self.words = [[] for _ in range(params.channels)]
         self.written, self.accepted, self.finished, self.expected = [], 0, [], []
-        self.cycle, self.tiles = 0, 0
+        self.results = []  # of every command: its rows, and `early`
+        self.cycle, self.tiles, self.wrote, self.all_before = 0, 0, -1, 0
 
     async def begin(self):
         """Fill the activation buffers; then words and results flow."""
@@ -87,10 +88,16 @@ class Bench:
             assert self.dut.error.value == 0
             assert self.dut.illegal.value == 0
             if self.dut.finished.value == 1:
+                rows, early = self.results[len(self.finished)]
+                assert len(self.written) == self.all_before + min(early or rows, rows)
+                self.all_before += rows
                 self.finished.append(self.cycle)
-            assert int(self.dut.busy.value) == (self.accepted + int(self.dut.finished.value) > len(self.finished))
+            unfinished = self.accepted + int(self.dut.finished.value) > len(self.finished)
+            late_rows = len(self.written) < self.all_before or self.wrote == self.cycle - 1
+            assert int(self.dut.busy.value) == (unfinished or late_rows)
             if self.dut.write_valid.value == 1:
                 self.written.append((int(self.dut.write_row.value), int(self.dut.write_data.value)))
+                self.wrote = self.cycle
 
     def tile(self, case):
         """Fields of an MV of a random tile, whose words join the streams of engine and golden."""
@@ -116,17 +123,21 @@ class Bench:
             "group_log2": case["group"].bit_length() - 1, "scaled": int(lanes[0].scale is not None),
             "minimum": int(lanes[0].minimum is not None), "beats": length,
             "b": int(self.rng.integers(p.xbuf_blocks - case["blocks"])), "slot": int(self.rng.integers(SLOTS)),
+            "early": 0,
         }  # fmt: skip
 
     async def command(self, fields, tokens, late=None):
         """A command at the head of the queue, whose tokens come `late` cycles later; until taken. `tokens` = 0: MV."""
         dut = self.dut
-        self.expected += self.expect(fields, tokens)
+        expected = self.expect(fields, tokens)
+        self.expected += expected
+        self.results.append((len(expected), fields["early"]))
         tile = {name: fields[name] for name in ("rows", "blocks", "group_log2", "scaled", "minimum", "raw", "beats")}
         tile["spread"] = fields["raw"] | fields["dense"]
         payload = {
             "tile": tile | {"shared": int(tokens > 0)}, "out": fields["a"], "stride": fields["stride"],
-            "base": fields["b"], "slot": fields["slot"], "tokens": tokens, "empty": int(fields["n"] == 0),
+            "base": fields["b"], "slot": fields["slot"], "tokens": tokens, "early": fields["early"],
+            "empty": int(fields["n"] == 0),
         }  # fmt: skip
         while self.accepted - len(self.finished) == Mpe.OVERLAP:
             await RisingEdge(dut.clk)
@@ -144,9 +155,10 @@ class Bench:
 
     async def end_of(self, count):
         """Until so many commands have finished: what was written."""
-        while len(self.finished) < count:
+        while len(self.finished) < count or len(self.written) < self.all_before:
             await RisingEdge(self.dut.clk)
-        await FallingEdge(self.dut.clk)
+        for _ in range(2):
+            await FallingEdge(self.dut.clk)
         assert self.dut.busy.value == 0
         assert not any(self.words)
         assert len(self.written) == len(self.expected)
@@ -174,7 +186,7 @@ async def commands(bench, cases, tokens_of):
     """A tile of each case, of `tokens_of(number)`; now and then an empty one."""
     count = 0
     for number, case in enumerate(cases):
-        fields = bench.tile(case) | place(bench)
+        fields = bench.tile(case) | place(bench) | {"early": int(bench.rng.choice([0, 0, 1, 2, 5, 255]))}
         await bench.command(fields, tokens_of(number))
         count += 1
         if number % 4 == 0:

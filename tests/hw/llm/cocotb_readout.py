@@ -42,7 +42,7 @@ class Array:
         return sum((word & (1 << SUM) - 1) << SUM * i for i, word in enumerate(words))
 
     async def run(self, job, exponents):
-        """([(row, data)] of the job's writes, cycles busy)."""
+        """([(row, data)] of the job's writes, cycles busy, how many rows were written when it was told)."""
         dut, clk = self.dut, self.dut.clk
         dut.readout__job.value = readout_layout(self.p).const(job).as_value().value
         dut.readout__exponents.value = sum((e & 0x3FF) << 10 * i for i, e in enumerate(exponents))
@@ -50,10 +50,12 @@ class Array:
         await RisingEdge(clk)
         dut.readout__start.value = 0
         dut.readout__job.value = 0
-        written, addresses, cycles = [], [None] * Mpu.READ_LATENCY, 0
+        written, addresses, cycles, told = [], [None] * Mpu.READ_LATENCY, 0, []
         while True:
             dut.readout__sums.value = self.answer(addresses.pop(0))
             await FallingEdge(clk)
+            if dut.readout__told.value == 1:
+                told.append(len(written))
             if dut.readout__busy.value == 0:
                 break
             addresses.append(tuple(int(getattr(dut, f"readout__out_{n}").value) for n in ("vpu", "row", "vector")))
@@ -62,7 +64,7 @@ class Array:
             await RisingEdge(clk)
             cycles += 1
         await RisingEdge(clk)
-        return written, cycles
+        return written, cycles, told
 
     def expected(self, job, exponents):
         p = self.p
@@ -88,7 +90,8 @@ def jobs(params, rng):
         rows_written = rows * params.row_groups // params.sfu_lanes
         yield {"shared": shared, "rows": rows, "tokens": tokens, "row": int(rng.integers(params.vmem_rows)),
                "stride": rows_written + int(rng.integers(3)), "slot": int(rng.integers(SLOTS)),
-               "exponent": int(rng.integers(-60, 60))}  # fmt: skip
+               "exponent": int(rng.integers(-60, 60)),
+               "early": int(rng.choice([0, 1, 2, rows_written, tokens * rows_written % 256, 255]))}  # fmt: skip
 
 
 @cocotb.test()
@@ -102,7 +105,8 @@ async def reads_out(dut):
             exponents = [int(rng.choice(EXPONENTS)) if rng.random() < 0.3 else int(rng.integers(-180, 60))
                          for _ in range(SLOTS)]  # fmt: skip
             exponents = [min(max(e, -512 - job["exponent"]), 511 - job["exponent"]) for e in exponents]
-            written, cycles = await watchdog(array.run(job, exponents), 20_000)
+            written, cycles, told = await watchdog(array.run(job, exponents), 20_000)
             assert written == list(array.expected(job, exponents)), job
             rows = job["tokens"] * job["rows"] * params.row_groups // params.sfu_lanes
+            assert told == [min(job["early"] or rows, rows)], job
             assert cycles == rows + ReadOut.LATENCY, f"{cycles} cycles for {rows} rows: {job}"
