@@ -1,5 +1,8 @@
 """Attention of new tokens: rotary embedding, append to the cache, scores, softmax, values."""
 
+from collections.abc import Callable
+from functools import partial
+
 from golden.isa.llm import Alu, Binary, Reduce, Unary
 from golden.llm.numerics import EX_MAX
 from golden.llm.stream import kv_together
@@ -34,7 +37,8 @@ class AttentionEmitter:
                  weights: WeightImages, vectors: VectorImage) -> None:
         self.emitter, self.params, self.shapes, self.buffers, self.part = emit, params, shapes, buffers, part
         self.weights, self.vectors, self.config = weights, vectors, shapes.config
-        self.tokens = buffers.tokens
+        self.tokens, self.appended = buffers.tokens, 0
+        self.stores: dict[int, Callable[[], None]] = {}
 
     def _lengths(self) -> None:
         """Registers that follow from the position: LENGTH of the first token, the others as the last token needs."""
@@ -60,16 +64,20 @@ class AttentionEmitter:
             return range(max(self.arrived, start), min(until, end))
 
         if first == 0:
-            self.arrived = 0
+            self.arrived, self.queries, self.values = 0, range(0), range(0)
         keys, queries, values = new(0, q), new(q, v), new(v, end)
-        waits = until == end and len(self.buffers.parts) == 1
+        alone = len(self.buffers.parts) == 1
+        at_once = len(self._groups()) <= self.buffers.ring  # all scores come before anything else
         self._turn(keys, 2)
-        self._append(keys[:1] if waits else keys)
-        self.keys, self.queries, self.values = keys[1:], queries, values
-        if not waits:
+        self._append(keys, alone and at_once)
+        if queries and alone and (until == end or (until >= v and at_once)):
+            self.queries = queries
+        else:
             self._turn(queries, 0)
+        if values and alone and until == end:
+            self.values = values
+        else:
             self._append(values)
-            self.keys = self.queries = self.values = range(0)
         self.arrived = until
 
     def emit(self) -> None:
@@ -80,21 +88,12 @@ class AttentionEmitter:
         for i in range(-ahead, len(groups) + ahead):
             if i + ahead < len(groups):
                 self._scores(groups[i + ahead], (i + ahead) % ring)
-            if i == -ahead:
+            if i == -1:
                 self._append(self.values)
             if 0 <= i < len(groups):
                 self._mix(groups[i], i % ring)
             if i >= ahead:
                 self._normalise(groups[i - ahead], (i - ahead) % ring)
-
-    def _settle(self, group: range) -> None:
-        """Append what is left of K for a group, and turn its queries that are left."""
-        kv, kv_head = self.config.kv_heads, self._kv_head(group.start)
-        count = max(0, min(kv_head + 1, self.keys.stop) - self.keys.start)
-        self._append(self.keys[:count])
-        self.keys = self.keys[count:]
-        first, end = kv + group.start, kv + group.stop
-        self._turn(range(max(first, self.queries.start), min(end, self.queries.stop)), 0)
 
     def _groups(self) -> list[range]:
         """Query heads by group."""
@@ -123,13 +122,31 @@ class AttentionEmitter:
         e.vec(at, at, elements, count=count, binary=Binary.MUL, b=cos, period=head_rows)
         e.vec(at, at, elements, count=count, binary=Binary.ADD, b=b.turned)
 
-    def _append(self, heads: range) -> None:
-        """Heads of qkv, either K or V: their new rows to the cache."""
-        if heads:
-            self._scales_place()
-        for head in heads:
-            value = head >= self.config.kv_heads
-            self._append_head(head - value * (self.config.kv_heads + self.config.heads), value)
+    def _append(self, heads: range, later: bool = False) -> None:
+        """Heads of qkv, either K or V: their new rows to the cache.
+
+        Those of a single token are quantised several at once. With `later` only the first of those is stored at once,
+        the others when their scores come.
+        """
+        ring = len(self.buffers.kv_block)
+        self._store_left(max(self.stores, default=0))
+        while heads:
+            place = self.appended % ring
+            most = 1 if self.tokens > 1 else min(self.buffers.vectors, ring - place)
+            now, heads = heads[:most], heads[most:]
+            self.appended += len(now)
+            self._quantise_rows(now, place)
+            for i, head in enumerate(now):
+                store = partial(self._store_row, head, i, self.buffers.kv_block[place + i])
+                if later and i and not heads:
+                    self.stores[head] = store
+                else:
+                    store()
+
+    def _store_left(self, last: int) -> None:
+        """Of the heads of qkv that have been left, those up to `last`."""
+        for head in [head for head in self.stores if head <= last]:
+            self.stores.pop(head)()
 
     def _scales_place(self) -> None:
         """Where the scales of the first token go: in memory, in ADDRESS, and the row of their row on the chip."""
@@ -142,19 +159,26 @@ class AttentionEmitter:
     def _scale_row(self, head: int, value: bool) -> int:
         return self.buffers.scales + (2 * head + int(value)) * self.shapes.scale_row // self.params.sfu_lanes
 
-    def _append_head(self, head: int, value: bool) -> None:
-        """Quantise new rows of K or V and write them to the cache in place, their scales to memory and to the chip."""
-        e, p, s, b = self.emitter, self.params, self.shapes, self.buffers
+    def _quantise_rows(self, heads: range, place: int) -> None:
+        """New rows of heads of qkv to the places of the ring from `place` on."""
+        b, s, ksplit = self.buffers, self.shapes, self.params.ksplit
+        rows, count = self._vectors(self.part.qkv, heads)
+        blocks = s.head // BLOCK // ksplit
+        self.emitter.quantise(rows, s.head, b.kv_block[place], blocks, count=count, block_step=blocks, n=s.head, flat=1,
+                              slot=b.kv_slot, sd=b.kv_scale, round_log2=ksplit.bit_length() - 1)
+
+    def _store_row(self, head: int, number: int, first: int) -> None:
+        """The new rows of a head of qkv, number `number` of those quantised at once, at block `first`: to the cache in place,
+        their scales to memory and to the chip."""
+        e, p, s, c = self.emitter, self.params, self.shapes, self.config
+        value, blocks = head >= c.kv_heads, s.head // BLOCK // p.ksplit
+        head -= value * (c.kv_heads + c.heads)
+        self._scales_place()
         image = 2 * head + int(value)
-        first, blocks = b.kv_block[image % len(b.kv_block)], s.head // BLOCK // p.ksplit
-        at = head * s.head + int(value) * (s.kv_size + s.q_size)
-        e.quantise(self.part.qkv + at // p.sfu_lanes, s.head, first, blocks,
-                   count=self.tokens, block_step=blocks, n=s.head, flat=1, slot=b.kv_slot, sd=b.kv_scale,
-                   round_log2=p.ksplit.bit_length() - 1)
         scales = self._scale_row(head, value)
         row = e.span(scales, s.scale_row)
         place = self.weights.v_at if value else self.weights.k_at
-        e.add("PUT", [], [row], a=scales, rn=Register.POSITION, n=self.part.first, sa=b.kv_scale,
+        e.add("PUT", [], [row], a=scales, rn=Register.POSITION, n=self.part.first, sa=self.buffers.kv_scale + number,
               repeat=self.tokens - 1)
         together = min(self.tokens & -self.tokens, kv_together(p, value))
         for t in range(0, self.tokens, together):
@@ -172,12 +196,14 @@ class AttentionEmitter:
     def _scores(self, group: range, turn: int) -> None:
         """Scores of a group: rows of K are tokens, each block of 16 inputs lies as rows below each other."""
         e, p, s, b = self.emitter, self.params, self.shapes, self.buffers
-        self._settle(group)
+        first, end = (self.config.kv_heads + head for head in (group.start, group.stop))
+        self._turn(range(max(first, self.queries.start), min(end, self.queries.stop)), 0)
         block, slot = b.q_block[turn], b.q_slot[turn]
         q, count = self._vectors(self.part.qkv + s.kv_size // p.sfu_lanes, group)
         e.quantise(q, s.head, block, s.k_blocks, count=count, **self._apart(s.k_blocks), n=s.head, slot=slot,
                    round_log2=(p.ksplit * s.k_blocks).bit_length() - 1)
         spare = e.rows(p.row_groups + self.tokens - 1) if s.k_tiles == 1 else None
+        self._store_left(self._kv_head(group.start))
         for i, head in enumerate(self._passes(group)):
             image = 2 * self._kv_head(head)
             at = self.weights.cache_at + self.weights.k_at[self._kv_head(head)]

@@ -37,16 +37,19 @@ def block_layouts(shapes: Shapes) -> dict[str, BlockLayout]:
         "down": (x, config.dim, ffn),
         "head": (np.arange(config.vocab), config.vocab, x),
     }
+    tiles = {
+        name: tile_rows(shapes.outputs(outputs), params, (name == "qkv") * (shapes.kv_size + shapes.q_size))
+        for name, (_, outputs, _) in places.items()
+    }
     return {
-        name: BlockLayout(_numbered(_block_rows(rows, shapes.outputs(outputs), params)), _numbered(inputs // BLOCK))
-        for name, (rows, outputs, inputs) in places.items()
+        name: BlockLayout(_numbered(_block_rows(rows, tiles[name], params)), _numbered(inputs // BLOCK))
+        for name, (rows, _, inputs) in places.items()
     }
 
 
-def _block_rows(places: np.ndarray, outputs: int, params: LlmParams) -> np.ndarray:
-    """Number of the block row at each place of a stacked matrix of `outputs` rows."""
+def _block_rows(places: np.ndarray, tiles: list[int], params: LlmParams) -> np.ndarray:
+    """Number of the block row at each place of a stacked matrix, whose tiles have so many rows a chain."""
     row, group = places // params.row_groups, places % params.row_groups
-    tiles = tile_rows(outputs // params.row_groups, params)
     tile, within = np.repeat(np.arange(len(tiles)), tiles)[row], np.concatenate([np.arange(n) for n in tiles])[row]
     blocks_a_tile = -(-params.acc_depth // BLOCK)
     return (tile * blocks_a_tile + within // BLOCK) * params.row_groups + group

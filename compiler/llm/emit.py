@@ -107,7 +107,7 @@ class Emitter:
         """Make instruction `here` wait for the instructions `needed`, as far as it does not follow anyway."""
         for index in sorted(needed, reverse=True):
             source = self._queue(index)
-            if source == MV and queue != MISC:
+            if source == MV and queue not in (MV, MISC):
                 self.early.whole(index, self.instructions[index][1])
             if source != queue and self.known[queue][source] < index:
                 before, now = self.instructions[index][1], self.instructions[here][1]

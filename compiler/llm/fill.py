@@ -114,7 +114,8 @@ def _packed(model: Model, weights: WeightImages, name: str) -> Iterator[PackedMa
             for layer in range(model.config.layers)
         ]
     for parts in layers:
-        yield pack(stack([expand(tensor, places, columns) for tensor, places in parts]), weights.params)
+        quant = stack([expand(tensor, places, columns) for tensor, places in parts])
+        yield pack(quant, weights.params, weights.matrices[name].rows)
 
 
 def _heads(shapes: Shapes, count: int) -> list[tuple[int, int, int]]:

@@ -11,8 +11,6 @@ from golden.llm.numerics import EX_MAX
 from golden.llm.stream import KEPT, LONGEST_RUN, WIDTHS, BlockFormat, LaneMatrix, TileHeader
 from golden.params import BLOCK, LlmParams
 
-from .plan import tile_rows
-
 __all__ = ["GROUP", "FixedMatrix", "PackedMatrix", "Tile", "expand", "fix", "pack", "quantise_dense", "stack",
            "uniform_beats"]
 
@@ -201,8 +199,8 @@ def stack(quants: Sequence[GroupQuant]) -> GroupQuant:
     )
 
 
-def pack(quant: GroupQuant, params: LlmParams) -> PackedMatrix:
-    """Rows a multiple of row_groups, K a multiple of 16 * ksplit * blocks in a group."""
+def pack(quant: GroupQuant, params: LlmParams, tile_rows: Sequence[int]) -> PackedMatrix:
+    """In tiles of so many rows a chain; K a multiple of 16 * ksplit * blocks in a group."""
     matrix = fix(quant)
     groups, columns = params.row_groups, params.ksplit
     first = 0
@@ -210,7 +208,7 @@ def pack(quant: GroupQuant, params: LlmParams) -> PackedMatrix:
     owner = number // matrix.blocks % columns
     shares = [number[owner == column] for column in range(columns)]
     tiles, values, dense = [], 0, True
-    for count in tile_rows(matrix.q.shape[0] // groups, params):
+    for count in tile_rows:
         rows = slice(first * groups, (first + count) * groups)
         first += count
         chosen = [_chosen(matrix, rows, count, share) for share in shares]

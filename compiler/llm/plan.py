@@ -19,9 +19,15 @@ def ceil_to(value: int, step: int) -> int:
     return -(-value // step) * step
 
 
-def tile_rows(rows: int, params: LlmParams) -> list[int]:
-    """`rows` rows a chain in tiles, as equal as can be: the feeder takes as long for a block of few rows as of many."""
+def tile_rows(outputs: int, params: LlmParams, first: int = 0) -> list[int]:
+    """Rows a chain of the tiles of a matrix with so many outputs, as equal as can be: the feeder takes as long for a
+    block of few rows as of many. If one tile would do, the `first` outputs, which are waited for, get one without the
+    others where they fill whole rows."""
+    rows = outputs // params.row_groups
     count = -(-rows // params.acc_depth)
+    apart, rest = divmod(first, params.row_groups)
+    if count == 1 and not rest and 0 < apart < rows:
+        return [apart, rows - apart]
     return [rows // count + (tile < rows % count) for tile in range(count)]
 
 

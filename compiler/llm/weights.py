@@ -37,12 +37,11 @@ class Matrix:
     offsets: list[int] = field(default_factory=list)
 
     @classmethod
-    def of(cls, shapes: Shapes, outputs: int, inputs: int, group: int) -> "Matrix":
-        """`outputs` x `inputs` weights without padding, in scale groups of `group` inputs."""
+    def of(cls, shapes: Shapes, outputs: int, inputs: int, group: int, first: int = 0) -> "Matrix":
+        """`outputs` x `inputs` weights without padding, in scale groups of `group` inputs. `first`: see `tile_rows`."""
         p = shapes.params
         outputs, inputs = shapes.outputs(outputs), shapes.inputs(inputs, group // BLOCK)
-        tiles = tile_rows(outputs // p.row_groups, p)
-        return cls(outputs, inputs, group // BLOCK, inputs // BLOCK // p.ksplit, tiles)
+        return cls(outputs, inputs, group // BLOCK, inputs // BLOCK // p.ksplit, tile_rows(outputs, p, first))
 
     def place(self, beats: Sequence[int], memory: Allocator) -> None:
         """Give every tile the room of so many lane words."""
@@ -70,7 +69,8 @@ class WeightImages:
     Sizes of the matrices follow from the shapes; places are known after `place` or `assume`.
 
     Args:
-        groups: inputs that share a scale in `qkv` (k, q, v stacked), `o`, `gate_up`, `down` and `head`.
+        groups: inputs that share a scale in `qkv` (k, q, v stacked; scores need not wait for v), `o`, `gate_up`, `down`
+            and `head`.
 
     Attributes:
         qkv, o, gate_up, down, head: see `Matrix`.
@@ -83,7 +83,7 @@ class WeightImages:
     def __init__(self, shapes: Shapes, groups: Mapping[str, int]) -> None:
         self.shapes, self.params = shapes, shapes.params
         c = shapes.config
-        self.qkv = Matrix.of(shapes, shapes.qkv_size, c.dim, groups["qkv"])
+        self.qkv = Matrix.of(shapes, shapes.qkv_size, c.dim, groups["qkv"], shapes.kv_size + shapes.q_size)
         self.o = Matrix.of(shapes, c.dim, shapes.q_size, groups["o"])
         self.gate_up = Matrix.of(shapes, 2 * shapes.ffn, c.dim, groups["gate_up"])
         self.down = Matrix.of(shapes, c.dim, shapes.ffn, groups["down"])

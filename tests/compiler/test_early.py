@@ -121,6 +121,16 @@ def test_a_later_product_is_behind_an_earlier_one():
     check(e)
 
 
+def test_a_later_product_may_overwrite_an_earlier_one():
+    e = Emitter(PARAMS)
+    product(e, 10, 8)
+    read(e, 10, 8)
+    product(e, 10, 8)
+    read(e, 10, 8)
+    assert early(e) == [1, 1]
+    check(e)
+
+
 @given(st.data())
 def test_golden_takes_what_is_emitted(data):
     e, draw = Emitter(PARAMS), data.draw
