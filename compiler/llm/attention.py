@@ -168,8 +168,8 @@ class AttentionEmitter:
                               slot=b.kv_slot, sd=b.kv_scale, round_log2=ksplit.bit_length() - 1)
 
     def _store_row(self, head: int, number: int, first: int) -> None:
-        """The new rows of a head of qkv, number `number` of those quantised at once, at block `first`: to the cache in place,
-        their scales to memory and to the chip."""
+        """New rows of a head of qkv, number `number` of those quantised at once, from block `first` on: to the cache in
+        place, their scales to memory and to the chip."""
         e, p, s, c = self.emitter, self.params, self.shapes, self.config
         value, blocks = head >= c.kv_heads, s.head // BLOCK // p.ksplit
         head -= value * (c.kv_heads + c.heads)
