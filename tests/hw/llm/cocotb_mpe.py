@@ -102,7 +102,8 @@ class Bench:
             encoded = [np.frombuffer(block.tobytes(), "<u2").reshape(-1, p.planes) for block in blocks]
         else:
             encoded = encode_lanes(lanes, p.planes, p.fifo_depth - DEPTH_MARGIN)
-        length = max(map(len, encoded)) + int(self.rng.integers(0, 3))
+        dropped = 0 if raw else int(self.rng.integers(0, 3))
+        length = max(map(len, encoded)) + dropped
         stream = np.full((length, p.chains, p.planes), 0xFFFF, np.uint16)
         for chain, beats in enumerate(encoded):
             stream[: len(beats), chain] = beats
@@ -114,7 +115,7 @@ class Bench:
             "n": case["blocks"], "blocks": case["blocks"], "rows": case["rows"], "grow": 0, "raw": int(raw),
             "dense": int(all(fmt.kept in (0, BLOCK) for lane in lanes for blocks in lane.formats for fmt in blocks)),
             "group_log2": case["group"].bit_length() - 1, "scaled": int(lanes[0].scale is not None),
-            "minimum": int(lanes[0].minimum is not None), "beats": length,
+            "minimum": int(lanes[0].minimum is not None), "beats": 0 if raw else length,
             "b": int(self.rng.integers(p.xbuf_blocks - case["blocks"])), "slot": int(self.rng.integers(SLOTS)),
         }  # fmt: skip
 
