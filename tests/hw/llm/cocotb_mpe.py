@@ -1,6 +1,7 @@
 """The matrix engine runs commands back to back, one vector or several: what it writes equals golden's, row by row."""
 
 import random
+from dataclasses import replace
 
 import cocotb
 import numpy as np
@@ -10,7 +11,7 @@ from golden import float32 as f32
 from golden.isa.llm import SLOTS
 from golden.llm.encode import encode_lanes
 from golden.llm.executor import Executor
-from golden.llm.stream import BlockFormat
+from golden.llm.stream import BlockFormat, TileHeader
 from golden.params import BLOCK, LlmParams
 from hw.llm.layouts import block_layout, lane_layout
 from hw.llm.mpe import Mpe
@@ -96,7 +97,8 @@ class Bench:
         """Fields of an MV of a random tile, whose words join the streams of engine and golden."""
         p, case = self.p, {**case, "rows": min(case["rows"], self.p.acc_depth)}
         raw = case.pop("raw", False)
-        lanes = [random_lane(self.rng, **case) for _ in range(p.chains)]
+        header = TileHeader(int(self.rng.integers(-40, 40)), int(self.rng.integers(4)))
+        lanes = [replace(random_lane(self.rng, **case), header=header) for _ in range(p.chains)]
         if raw:
             blocks = [lane.q.astype(np.int8).reshape(case["rows"], -1, BLOCK).transpose(1, 0, 2) for lane in lanes]
             encoded = [np.frombuffer(block.tobytes(), "<u2").reshape(-1, p.planes) for block in blocks]
