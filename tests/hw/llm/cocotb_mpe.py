@@ -1,6 +1,7 @@
 """The matrix engine runs commands back to back, one vector or several: what it writes equals golden's, row by row."""
 
 import random
+from dataclasses import replace
 
 import cocotb
 import numpy as np
@@ -10,7 +11,7 @@ from golden import float32 as f32
 from golden.isa.llm import SLOTS
 from golden.llm.encode import encode_lanes
 from golden.llm.executor import Executor
-from golden.llm.stream import BlockFormat
+from golden.llm.stream import BlockFormat, TileHeader
 from golden.params import BLOCK, LlmParams
 from hw.llm.layouts import block_layout, lane_layout
 from hw.llm.mpe import Mpe
@@ -103,13 +104,15 @@ class Bench:
         """Fields of an MV of a random tile, whose words join the streams of engine and golden."""
         p, case = self.p, {**case, "rows": min(case["rows"], self.p.acc_depth)}
         raw = case.pop("raw", False)
-        lanes = [random_lane(self.rng, **case) for _ in range(p.chains)]
+        header = TileHeader(int(self.rng.integers(-40, 40)), int(self.rng.integers(4)))
+        lanes = [replace(random_lane(self.rng, **case), header=header) for _ in range(p.chains)]
         if raw:
             blocks = [lane.q.astype(np.int8).reshape(case["rows"], -1, BLOCK).transpose(1, 0, 2) for lane in lanes]
             encoded = [np.frombuffer(block.tobytes(), "<u2").reshape(-1, p.planes) for block in blocks]
         else:
             encoded = encode_lanes(lanes, p.planes, p.fifo_depth - DEPTH_MARGIN)
-        length = max(map(len, encoded)) + int(self.rng.integers(0, 3))
+        dropped = 0 if raw else int(self.rng.integers(0, 3))
+        length = max(map(len, encoded)) + dropped
         stream = np.full((length, p.chains, p.planes), 0xFFFF, np.uint16)
         for chain, beats in enumerate(encoded):
             stream[: len(beats), chain] = beats
@@ -121,7 +124,7 @@ class Bench:
             "n": case["blocks"], "blocks": case["blocks"], "rows": case["rows"], "grow": 0, "raw": int(raw),
             "dense": int(all(fmt.kept in (0, BLOCK) for lane in lanes for blocks in lane.formats for fmt in blocks)),
             "group_log2": case["group"].bit_length() - 1, "scaled": int(lanes[0].scale is not None),
-            "minimum": int(lanes[0].minimum is not None), "beats": length,
+            "minimum": int(lanes[0].minimum is not None), "beats": 0 if raw else length,
             "b": int(self.rng.integers(p.xbuf_blocks - case["blocks"])), "slot": int(self.rng.integers(SLOTS)),
             "early": 0,
         }  # fmt: skip

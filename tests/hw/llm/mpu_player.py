@@ -126,11 +126,13 @@ class Tile:
             encoded = [raw_beats(lane, params) for lane in self.lanes]
         else:
             encoded = encode_lanes(self.lanes, params.planes, params.fifo_depth - 12)
-        length = max(map(len, encoded)) + int(rng.integers(0, 3))
+        dropped = int(rng.integers(0, 3))
+        length = max(map(len, encoded)) + dropped
         self.words = [
             [sum(int(h) << 16 * i for i, h in enumerate(beats[n])) if n < len(beats) else 0xFFFF for beats in encoded]
             for n in range(length)
         ]
+        self.beats = length if dropped or not self.raw else 0
         self.random = random.Random(int(rng.integers(1 << 30)))
 
     async def begin(self, dut):
@@ -140,7 +142,7 @@ class Tile:
             "rows": case["rows"], "blocks": case["blocks"], "group_log2": case["group"].bit_length() - 1,
             "scaled": int(lane.scale is not None), "minimum": int(lane.minimum is not None),
             "raw": int(self.raw), "spread": int(self.spread),
-            "beats": len(self.words), "shared": int(self.shared),
+            "beats": self.beats, "shared": int(self.shared),
         }).as_value().value
         dut.start.value = 1
         await RisingEdge(dut.clk)
