@@ -29,6 +29,7 @@ class UsageError(ValueError):
 # Modules are looked up among the loaded ones: an exception whose module was never imported cannot have been raised.
 _EXTERNAL = (
     ("compiler.frontend.model", "BadModelFileError", 2),
+    ("compiler.frontend.matrix", "BadMatrixFileError", 2),
     ("compiler.frontend.model", "UnsupportedModelError", 3),
     ("compiler.models.smollm2", "MissingModelError", 5),
     ("compiler.program", "BadProgramError", 2),

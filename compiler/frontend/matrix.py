@@ -9,7 +9,7 @@ import numpy as np
 import scipy.io
 import scipy.sparse
 
-__all__ = ["BadMatrixFileError", "canonical", "read_matrix", "write_matrix"]
+__all__ = ["BadMatrixFileError", "canonical", "dimensions", "read_matrix", "write_matrix"]
 
 TEXT, ARCHIVE = (".mtx", ".mtx.gz"), ".npz"
 LARGEST_INDEX = np.iinfo(np.int32).max
@@ -45,8 +45,9 @@ def canonical(matrix: scipy.sparse.sparray | scipy.sparse.spmatrix) -> scipy.spa
     Raises:
         ValueError: indices outside the shape, a shape beyond 2**31 - 1, complex or not finite values.
     """
-    if max(matrix.shape) > LARGEST_INDEX or matrix.nnz > LARGEST_INDEX:
-        raise ValueError(f"{matrix.shape[0]} x {matrix.shape[1]} with {matrix.nnz} entries: more than 2**31 - 1")
+    rows, columns = dimensions(matrix)
+    if max(rows, columns, matrix.nnz) > LARGEST_INDEX:
+        raise ValueError(f"{rows} x {columns} with {matrix.nnz} entries: more than 2**31 - 1")
     if matrix.dtype.kind not in "biuf":
         raise ValueError(f"values of type {matrix.dtype}; real or integer ones are supported")
     result = scipy.sparse.csr_array(matrix, copy=True)
@@ -57,6 +58,18 @@ def canonical(matrix: scipy.sparse.sparray | scipy.sparse.spmatrix) -> scipy.spa
     result.sum_duplicates()
     result.indices, result.indptr = result.indices.astype(np.int32), result.indptr.astype(np.int32)
     return result
+
+
+def dimensions(matrix: scipy.sparse.sparray | scipy.sparse.spmatrix) -> tuple[int, int]:
+    """Rows and columns; SciPy's arrays may have other shapes.
+
+    Raises:
+        ValueError: it is no matrix.
+    """
+    shape = matrix.shape
+    if shape is None or len(shape) != 2:
+        raise ValueError(f"shape {shape}: not a matrix")
+    return int(shape[0]), int(shape[1])
 
 
 def write_matrix(path: str | Path, matrix: scipy.sparse.sparray) -> None:

@@ -1,0 +1,50 @@
+"""`lacuna spgemm` from file to file."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import scipy.io
+import scipy.sparse
+
+from cli.main import main
+
+A = np.array([[1.0, 2, 0], [0, 0, 3]])
+B = np.array([[1.0, 0], [0, -1], [4, 4]])
+
+
+@pytest.fixture
+def files(tmp_path):
+    for name, matrix in (("a", A), ("b", B), ("s", A.T @ A)):
+        scipy.io.mmwrite(tmp_path / f"{name}.mtx", scipy.sparse.coo_array(matrix))
+    return tmp_path
+
+
+@pytest.mark.parametrize(("arguments", "expected"), [
+    (["a.mtx", "b.mtx"], A @ B), (["a.mtx", "--op", "a*at"], A @ A.T), (["s.mtx"], A.T @ A @ A.T @ A),
+    (["a.mtx", "b.mtx", "--numbers", "int32"], A @ B),
+])
+@pytest.mark.parametrize("name", ["c.mtx", "c.mtx.gz", "c.npz"])
+def test_from_file_to_file(files, capsys, monkeypatch, arguments, expected, name):
+    monkeypatch.chdir(files)
+    assert main(["spgemm", *arguments, "-o", name, "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["matches_reference"] is True
+    assert record["nnz_c"] == np.count_nonzero(expected)
+    c = scipy.sparse.load_npz(name) if name.endswith("npz") else scipy.io.mmread(name, spmatrix=False)
+    np.testing.assert_array_equal(c.toarray(), expected)
+
+
+@pytest.mark.parametrize(("arguments", "reason"), [
+    (["a.mtx"], r"--op a\*a: 2 x 3 times 2 x 3: the shapes do not match"),
+    (["a.mtx", "--op", "a*b"], "B.mtx is missing"), (["a.mtx", "b.mtx", "--op", "a*a"], "takes no B.mtx"),
+    (["none.mtx"], "none.mtx: No such file"), (["a.csv"], "the name of a matrix ends with"),
+    (["a.mtx", "b.mtx", "-o", "c.txt"], "c.txt: the name of a matrix ends with"),
+])
+def test_what_cannot_be_meant(files, capsys, monkeypatch, arguments, reason):
+    monkeypatch.chdir(files)
+    assert main(["spgemm", *arguments, "--json"]) == 2
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert re.search(reason, error["message"])
+    assert sorted(path.name for path in files.iterdir()) == ["a.mtx", "b.mtx", "s.mtx"]

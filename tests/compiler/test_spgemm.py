@@ -1,0 +1,78 @@
+"""Products of SciPy's matrices with the engine's numbers, against SciPy."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compiler.spgemm import NUMBERS, spgemm
+
+
+def random_matrix(rng, rows, columns, density):
+    """With whole values, some stored zeros, and entries that come twice."""
+    count = int(rows * columns * density)
+    at = (rng.integers(0, rows, count), rng.integers(0, columns, count)) if count else ([], [])
+    return scipy.sparse.coo_array((rng.integers(-3, 4, count).astype(float), at), shape=(rows, columns))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 20), st.integers(1, 20), st.integers(1, 20), st.floats(0, 1),
+       st.sampled_from(NUMBERS))
+def test_as_scipy(seed, rows, inner, columns, density, numbers):
+    rng = np.random.default_rng(seed)
+    a, b = random_matrix(rng, rows, inner, density), random_matrix(rng, inner, columns, density)
+    c, report = spgemm(a, b, numbers=numbers, check=True)
+    assert report.matches_reference
+    np.testing.assert_array_equal(c.toarray(), a.toarray() @ b.toarray())
+    assert (report.rows, report.cols, report.nnz_c) == (rows, columns, c.nnz)
+    assert report.nnz_a == len(set(zip(*a.coords, strict=True)))
+
+
+@pytest.mark.parametrize(("a", "b"), [
+    (np.zeros((3, 4)), np.ones((4, 2))), (np.ones((1, 5)), np.ones((5, 1))), (np.zeros((0, 3)), np.zeros((3, 0))),
+    (np.ones((4, 0)), np.ones((0, 4))), (np.ones((6, 1)), np.ones((1, 6))),
+])
+def test_shapes_at_the_edge(a, b):
+    c, report = spgemm(scipy.sparse.csr_array(a), scipy.sparse.csr_array(b), check=True)
+    assert report.matches_reference
+    np.testing.assert_array_equal(c.toarray(), a @ b)
+
+
+def test_chain():
+    a = random_matrix(np.random.default_rng(4), 30, 30, 0.2)
+    squared, _ = spgemm(a, a)
+    cubed, report = spgemm(squared, a, check=True)
+    assert report.matches_reference
+    np.testing.assert_array_equal(cubed.toarray(), np.linalg.matrix_power(a.toarray(), 3))
+
+
+def test_what_memory_must_carry():
+    a = scipy.sparse.csr_array(np.array([[0, 2, 0], [0, 3, 0]]))
+    b = scipy.sparse.csr_array(np.array([[1, 1, 1], [0, 5, 6], [7, 7, 7]]))
+    _, report = spgemm(a, b)
+    assert report.macs == 4
+    assert report.compulsory_bytes == 8 * (2 + 2 + 4) + 2 * 4 * 2
+    assert report.matches_reference is None
+
+
+def test_a_mismatch_is_seen(monkeypatch):
+    monkeypatch.setattr("compiler.spgemm.product.multiply", lambda a, b, arithmetic: a)
+    a = scipy.sparse.csr_array(2 * np.eye(3))
+    assert spgemm(a, a, check=True)[1].matches_reference is False
+
+
+@pytest.mark.parametrize(("values", "numbers", "reason"), [
+    ([[0.5]], "int32", "A has values that are not int32 numbers"),
+    ([[2.0**31]], "int32", "A has values that are not int32 numbers"),
+    ([[1e39]], "fp32", "A has values beyond the range of float32"),
+    ([[np.inf]], "fp32", "values that are not finite"),
+])
+def test_values_that_the_engine_cannot_hold(values, numbers, reason):
+    a = scipy.sparse.csr_array(np.array(values))
+    with pytest.raises(ValueError, match=reason):
+        spgemm(a, a, numbers=numbers)
+
+
+def test_shapes_that_do_not_match():
+    with pytest.raises(ValueError, match="A is 2 x 3, B 2 x 3: they cannot be multiplied"):
+        spgemm(scipy.sparse.csr_array(np.ones((2, 3))), scipy.sparse.csr_array(np.ones((2, 3))))
