@@ -59,14 +59,16 @@ def lines_of_rows(a: Csr, b: Csr, line: int) -> np.ndarray:
 def refer(a: Csr, b: Csr, first: np.ndarray, line: int) -> References:
     """References for the entries of A to rows of B that begin at `first`."""
     longest = PIECE_LINES * line
-    lengths = b.lengths[a.columns]
-    pieces = -(-lengths // longest)
+    lengths, begins = b.lengths[a.columns], first[a.columns]
+    pieces = -(-b.lengths // longest)[a.columns]
+    if not len(pieces) or pieces.min() == pieces.max() == 1:
+        return References(a.values, begins, lengths, a.lengths)
     source = np.repeat(np.arange(len(lengths)), pieces)
-    number = np.arange(len(source)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     before = np.concatenate(([0], np.cumsum(pieces)))
+    skipped = (np.arange(len(source)) - before[source]) * longest
     return References(
         values=a.values[source],
-        first=first[a.columns[source]] + number * longest,
-        count=np.minimum(lengths[source] - number * longest, longest),
+        first=begins[source] + skipped,
+        count=np.minimum(lengths[source] - skipped, longest),
         per_row=before[a.starts[1:]] - before[a.starts[:-1]],
     )
