@@ -63,7 +63,7 @@ class Executor(Datapath):
             for operand, register in (("a", "ra"), ("b", "rb"), ("n", "rn")):
                 v[operand] = (v[operand] + registers[v[register]]) & MASK
             try:
-                self.early.enter(fmt.name, v)
+                self._check_early(fmt.name, v)
                 match fmt.name:
                     case "ALU":
                         self._set(registers, v["rd"], alu(Alu(v["alu"]), registers[v["ra"]], v["b"]))
@@ -90,6 +90,10 @@ class Executor(Datapath):
                 self.observe(pc, fmt.name, v)
             pc += 1
         raise ExecutionError(f"no HALT within {max_instructions} instructions")
+
+    def _check_early(self, name: str, v: dict[str, int]) -> None:
+        """Results of the array are there before they are touched."""
+        self.early.enter(name, v)
 
     def _exchange_tokens(self, pc: int, queue: int, wait: int, release: int) -> None:
         for other in range(len(QUEUES)):

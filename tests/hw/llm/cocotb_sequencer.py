@@ -24,8 +24,8 @@ INPUTS = {f"sequencer__{name}": value for name, value in INPUTS.items()}
 class Recorder(Executor):
     """Executes SYS; of all other instructions it keeps the words with resolved operands, by queue."""
 
-    def __post_init__(self):
-        super().__post_init__()
+    def __init__(self, params, program, images):
+        super().__init__(params, program, images)
         self.sent = {name: [] for name in UNITS}
         self.masks = []
         for fmt in ISA.formats:
@@ -38,6 +38,9 @@ class Recorder(Executor):
             self.masks.append((wait, release))
 
     def _check_tokens(self):
+        pass
+
+    def _check_early(self, name, v):
         pass
 
 
