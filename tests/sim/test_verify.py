@@ -97,7 +97,8 @@ def test_a_wrong_arg_max_is_located_to_its_value(program, prompt, monkeypatch):
 
 
 def test_a_missing_token_is_located_to_the_instruction_that_reads_too_early(program, prompt):
-    """The array's results of the first product, used before they are there: right one by one, wrong together."""
+    """The array's results of the first product, used before they are there: right one by one, wrong together. What the
+    first of the three instructions that turn them writes is overwritten before it is looked at."""
     array, vector = QUEUES.index("MV"), QUEUES.index("MISC")
     words, edges = list(program.instructions), []
     for queue, mask, other in (("MV", "release", vector), ("MISC", "wait", array)):
@@ -112,5 +113,5 @@ def test_a_missing_token_is_located_to_the_instruction_that_reads_too_early(prog
     racing = Program(program.manifest, words, {**program.images, "v": image}, program.files)
     difference = verify(racing, prompt, 2)["difference"]
     assert (difference["token_index"], difference["layer"], difference["place"]) == (1, 0, "buffer")
-    assert difference["instruction"]["pc"] == edges[1]
+    assert edges[1] <= difference["instruction"]["pc"] < edges[1] + 3
     assert difference["together"] > 1
