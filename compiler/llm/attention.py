@@ -130,6 +130,8 @@ class AttentionEmitter:
         """
         ring = len(self.buffers.kv_block)
         self._store_left(max(self.stores, default=0))
+        if heads:
+            self._scales_place()
         while heads:
             place = self.appended % ring
             most = 1 if self.tokens > 1 else min(self.buffers.vectors, ring - place)
@@ -145,7 +147,10 @@ class AttentionEmitter:
 
     def _store_left(self, last: int) -> None:
         """Of the heads of qkv that have been left, those up to `last`."""
-        for head in [head for head in self.stores if head <= last]:
+        left = [head for head in self.stores if head <= last]
+        if left:
+            self._scales_place()
+        for head in left:
             self.stores.pop(head)()
 
     def _scales_place(self) -> None:
@@ -173,7 +178,6 @@ class AttentionEmitter:
         e, p, s, c = self.emitter, self.params, self.shapes, self.config
         value, blocks = head >= c.kv_heads, s.head // BLOCK // p.ksplit
         head -= value * (c.kv_heads + c.heads)
-        self._scales_place()
         image = 2 * head + int(value)
         scales = self._scale_row(head, value)
         row = e.span(scales, s.scale_row)
