@@ -210,7 +210,7 @@ async def matrices(dut, stall_late):
     def tokens_of(number):
         return [0, params.tokens, 1, 0, int(bench.rng.integers(1, params.tokens + 1))][number * 3 % 5]
 
-    await watchdog(commands(bench, [CASES[i % len(CASES)] for i in range(20)], tokens_of), 200_000)
+    await watchdog(commands(bench, [CASES[i % len(CASES)] for i in range(15)], tokens_of), 200_000)
 
 
 @cocotb.test()
@@ -222,7 +222,7 @@ async def one_tile_after_the_other(dut, stall_late):
     await start(dut, inputs=inputs_of(params))
     bench = Bench(dut, params, 2, *stall_late)
     await bench.begin()
-    cases = [{**CASES[int(bench.rng.integers(len(CASES)))]} for _ in range(40)]
+    cases = [{**CASES[int(bench.rng.integers(len(CASES)))]} for _ in range(24)]
     for case in cases:
         case["blocks"] = int(bench.rng.choice([1, 1, 2, 3, 5, case["blocks"]]))
         case["rows"] = int(bench.rng.choice([1, 2, params.acc_depth, case["rows"]]))
