@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cli.errors import UsageError
 from cli.output import Output, log
+from golden.spgemm.product import ARITHMETIC
 
 __all__ = ["add_verbs"]
 
@@ -18,7 +19,7 @@ def add_verbs(verbs, common: argparse.ArgumentParser) -> None:
     verb.add_argument("a", type=Path, metavar="A.mtx", help="Matrix Market (also .gz) or SciPy's .npz")
     verb.add_argument("b", type=Path, nargs="?", metavar="B.mtx", help="likewise; given: C = A B")
     verb.add_argument("--op", choices=OPERATIONS, help="default a*b with B.mtx, a*a without; at: A transposed")
-    verb.add_argument("--numbers", choices=("fp32", "int32"), default="fp32", help="of the engine; default fp32")
+    verb.add_argument("--numbers", choices=tuple(ARITHMETIC), default="fp32", help="of the engine; default fp32")
     verb.add_argument("-o", "--output", type=Path, metavar="C.mtx", help="where C goes, of the same kinds")
     verb.add_argument("--level", choices=("golden",), default="golden", help="executor; default golden")
     verb.set_defaults(run=run_spgemm)

@@ -28,7 +28,7 @@ def block_layouts(shapes: Shapes) -> dict[str, BlockLayout]:
     qkv = [
         heads(config.kv_heads),
         heads(config.heads, shapes.kv_size),
-        heads(config.kv_heads, shapes.kv_size + shapes.q_size),
+        heads(config.kv_heads, shapes.v_first),
     ]
     places = {
         "qkv": (np.concatenate(qkv), shapes.qkv_size, x),
@@ -38,7 +38,7 @@ def block_layouts(shapes: Shapes) -> dict[str, BlockLayout]:
         "head": (np.arange(config.vocab), config.vocab, x),
     }
     tiles = {
-        name: tile_rows(shapes.outputs(outputs), params, (name == "qkv") * (shapes.kv_size + shapes.q_size))
+        name: tile_rows(shapes.outputs(outputs), params, shapes.v_first if name == "qkv" else 0)
         for name, (_, outputs, _) in places.items()
     }
     return {

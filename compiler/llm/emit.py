@@ -73,8 +73,7 @@ class Emitter:
         """
         here, queue = len(self.instructions), QUEUES.index(ISA.by_name(name).queue)
         register = fields.get("rd", 0)
-        if (queue == MISC and not fields.get("chained")) or (register and register in (
-                vec.length[1] for vec in self.under_way)):
+        if (queue == MISC and not fields.get("chained")) or any(vec.counts_in(register) for vec in self.under_way):
             self.under_way = []
         if self.stored is not None and (queue == MISC or self.stored.changed_by(register, writes)):
             self.stored = None

@@ -138,7 +138,7 @@ def _rows(weights: WeightImages) -> dict[str, np.ndarray]:
     return {
         "k": placed(s.kv_size, *_heads(s, c.kv_heads)),
         "q": placed(s.q_size, *_heads(s, c.heads)),
-        "v": placed(weights.qkv.outputs - s.kv_size - s.q_size, *_heads(s, c.kv_heads)),
+        "v": placed(weights.qkv.outputs - s.v_first, *_heads(s, c.kv_heads)),
         "o": placed(weights.o.outputs, (0, 0, c.dim)),
         "gate": placed(s.ffn, (0, 0, c.ffn_dim)),
         "up": placed(weights.gate_up.outputs - s.ffn, (0, 0, c.ffn_dim)),

@@ -98,7 +98,12 @@ class Shapes:
     @property
     def qkv_size(self) -> int:
         """Outputs of the matrix of k, v and q, which lie below each other."""
-        return 2 * self.kv_size + self.q_size
+        return self.v_first + self.kv_size
+
+    @property
+    def v_first(self) -> int:
+        """Where v begins in qkv; scores wait for what lies before."""
+        return self.kv_size + self.q_size
 
     @property
     def scale_row(self) -> int:

@@ -46,9 +46,13 @@ class StoredVectors:
             for space, first, end in regions for _, own_first, own_end in own
         )
 
+    def counts_in(self, register: int) -> bool:
+        """Whether `register` (0: none) is part of N."""
+        return register == self.length[1] != 0
+
     def changed_by(self, register: int, writes: Iterable[Region]) -> bool:
         """Whether an instruction that writes `register` (0: none) and `writes` makes something else of vectors or N."""
-        return register == self.length[1] != 0 or self.meets(writes)
+        return self.counts_in(register) or self.meets(writes)
 
     def may_be_noted(self, params: LlmParams, source: Rows, elements: int, count: int,
                      fields: Mapping[str, int]) -> bool:

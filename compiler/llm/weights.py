@@ -83,7 +83,7 @@ class WeightImages:
     def __init__(self, shapes: Shapes, groups: Mapping[str, int]) -> None:
         self.shapes, self.params = shapes, shapes.params
         c = shapes.config
-        self.qkv = Matrix.of(shapes, shapes.qkv_size, c.dim, groups["qkv"], shapes.kv_size + shapes.q_size)
+        self.qkv = Matrix.of(shapes, shapes.qkv_size, c.dim, groups["qkv"], shapes.v_first)
         self.o = Matrix.of(shapes, c.dim, shapes.q_size, groups["o"])
         self.gate_up = Matrix.of(shapes, 2 * shapes.ffn, c.dim, groups["gate_up"])
         self.down = Matrix.of(shapes, c.dim, shapes.ffn, groups["down"])

@@ -52,8 +52,7 @@ def _power_of_two(lengths: np.ndarray) -> np.ndarray:
 
 def lines_of_rows(a: Csr, b: Csr, line: int) -> np.ndarray:
     """int64 [rows of A]: lines of B that each row of C takes, which is its cycles if nothing makes it wait."""
-    each = np.concatenate(([0], np.cumsum(-(-b.lengths // line)[a.columns])))
-    return each[a.starts[1:]] - each[a.starts[:-1]]
+    return a.sums_by_row(-(-b.lengths // line)[a.columns])
 
 
 def refer(a: Csr, b: Csr, first: np.ndarray, line: int) -> References:
@@ -64,11 +63,10 @@ def refer(a: Csr, b: Csr, first: np.ndarray, line: int) -> References:
     if not len(pieces) or pieces.min() == pieces.max() == 1:
         return References(a.values, begins, lengths, a.lengths)
     source = np.repeat(np.arange(len(lengths)), pieces)
-    before = np.concatenate(([0], np.cumsum(pieces)))
-    skipped = (np.arange(len(source)) - before[source]) * longest
+    skipped = (np.arange(len(source)) - np.repeat(np.cumsum(pieces) - pieces, pieces)) * longest
     return References(
         values=a.values[source],
         first=begins[source] + skipped,
         count=np.minimum(lengths[source] - skipped, longest),
-        per_row=before[a.starts[1:]] - before[a.starts[:-1]],
+        per_row=a.sums_by_row(pieces),
     )

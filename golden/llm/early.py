@@ -51,9 +51,7 @@ class EarlyResults:
                 self._product(name, v)
             case "MISC":
                 self._vector(name, v)
-            case "LD" if name != "LDW":
-                self._others(range(v["b"], v["b"] + self._rows(v["n"])))
-            case "ST" if name == "STV":
+            case "LD" | "ST" if name in ("LDV", "LDG", "STV"):
                 self._others(range(v["b"], v["b"] + self._rows(v["n"])))
 
     def _rows(self, elements: int) -> int:

@@ -42,6 +42,11 @@ class Csr:
         """int64 [rows]: entries of each row."""
         return np.diff(self.starts)
 
+    def sums_by_row(self, of_entries: np.ndarray) -> np.ndarray:
+        """int64 [rows]: sum of whole numbers that the entries have, over each row."""
+        before = np.concatenate(([0], np.cumsum(of_entries)))
+        return before[self.starts[1:]] - before[self.starts[:-1]]
+
     @property
     def entry_rows(self) -> np.ndarray:
         """int64 [entries]: the row of each entry."""

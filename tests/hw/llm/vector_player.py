@@ -9,6 +9,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from golden import float32 as f32
 from golden.isa.llm import SCALARS, SLOTS, Reduce
 from golden.llm.executor import Executor
+from golden.llm.noted import blocks_of
 from golden.params import BLOCK
 from hw.llm.vector import Operation, vector_layout
 from tests.hw.harness import StreamSource
@@ -131,9 +132,7 @@ class Bench:
     @staticmethod
     def blocks_of(fields):
         """Of each repetition of a QNT."""
-        step = 1 << fields.get("round_log2", 0)
-        needed = -(-(fields["n"] + fields.get("pad", 0)) // BLOCK)
-        return -(-needed // step) * step
+        return blocks_of(fields["n"], fields.get("pad", 0), fields.get("round_log2", 0))
 
     async def row(self, row):
         self.dut.peek.value, self.dut.peek_row.value = 1, row
