@@ -31,6 +31,7 @@ _EXTERNAL = (
     ("compiler.frontend.model", "BadModelFileError", 2),
     ("compiler.frontend.matrix", "BadMatrixFileError", 2),
     ("compiler.frontend.model", "UnsupportedModelError", 3),
+    ("compiler.spgemm.product", "UnsuitableValuesError", 2),
     ("compiler.models.smollm2", "MissingModelError", 5),
     ("compiler.program", "BadProgramError", 2),
     ("golden.isa.formats", "IsaError", 2),

@@ -1,5 +1,5 @@
 """SpGEMM: sparse times sparse, from and to `scipy.sparse`."""
 
-from .product import NUMBERS, Report, spgemm
+from .product import NUMBERS, Report, UnsuitableValuesError, spgemm
 
-__all__ = ["NUMBERS", "Report", "spgemm"]
+__all__ = ["NUMBERS", "Report", "UnsuitableValuesError", "spgemm"]

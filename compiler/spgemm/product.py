@@ -9,11 +9,15 @@ from compiler.frontend.matrix import canonical, dimensions
 from golden.spgemm.csr import Csr
 from golden.spgemm.product import ARITHMETIC, multiplications, multiply
 
-__all__ = ["NUMBERS", "Report", "spgemm"]
+__all__ = ["NUMBERS", "Report", "UnsuitableValuesError", "spgemm"]
 
 NUMBERS = tuple(ARITHMETIC)
 ENTRY_BYTES, START_BYTES = 8, 4
 """Of an entry in memory, a column and a value of 32 bits each; of where a row starts."""
+
+
+class UnsuitableValuesError(ValueError):
+    """Values that the engine's numbers cannot hold."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,8 @@ def spgemm(a: scipy.sparse.sparray, b: scipy.sparse.sparray, *, numbers: str = "
         check: compare with SciPy.
 
     Raises:
-        ValueError: shapes that do not match, values outside of int32 or not whole, or what `canonical` refuses.
+        UnsuitableValuesError: beyond the range of `numbers`, or not whole.
+        ValueError: shapes that do not match, or what `canonical` refuses.
     """
     arithmetic = ARITHMETIC[numbers]
     left, right = (_stored(canonical(matrix), arithmetic.dtype, name) for matrix, name in ((a, "A"), (b, "B")))
@@ -72,12 +77,12 @@ def _stored(matrix: scipy.sparse.csr_array, dtype: np.dtype, name: str) -> scipy
     if dtype.kind == "i":
         limits = np.iinfo(dtype)
         if np.any((values != np.rint(values)) | (values < limits.min) | (values > limits.max)):
-            raise ValueError(f"{name} has values that are not {dtype} numbers")
+            raise UnsuitableValuesError(f"{name} has values that are not {dtype} numbers")
     result = matrix.copy()
     with np.errstate(over="ignore"):
         result.data = values.astype(dtype)
     if not np.isfinite(result.data).all():
-        raise ValueError(f"{name} has values beyond the range of {dtype}")
+        raise UnsuitableValuesError(f"{name} has values beyond the range of {dtype}")
     return result
 
 

@@ -16,7 +16,7 @@ B = np.array([[1.0, 0], [0, -1], [4, 4]])
 
 @pytest.fixture
 def files(tmp_path):
-    for name, matrix in (("a", A), ("b", B), ("s", A.T @ A)):
+    for name, matrix in (("a", A), ("b", B), ("s", A.T @ A), ("half", np.eye(2) / 2)):
         scipy.io.mmwrite(tmp_path / f"{name}.mtx", scipy.sparse.coo_array(matrix))
     return tmp_path
 
@@ -39,6 +39,7 @@ def test_from_file_to_file(files, capsys, monkeypatch, arguments, expected, name
 @pytest.mark.parametrize(("arguments", "reason"), [
     (["a.mtx"], r"--op a\*a: 2 x 3 times 2 x 3: the shapes do not match"),
     (["a.mtx", "--op", "a*b"], "B.mtx is missing"), (["a.mtx", "b.mtx", "--op", "a*a"], "takes no B.mtx"),
+    (["half.mtx", "--numbers", "int32"], "A has values that are not int32 numbers"),
     (["none.mtx"], "none.mtx: No such file"), (["a.csv"], "the name of a matrix ends with"),
     (["a.mtx", "b.mtx", "-o", "c.txt"], "c.txt: the name of a matrix ends with"),
 ])
@@ -47,4 +48,4 @@ def test_what_cannot_be_meant(files, capsys, monkeypatch, arguments, reason):
     assert main(["spgemm", *arguments, "--json"]) == 2
     error = json.loads(capsys.readouterr().out)["error"]
     assert re.search(reason, error["message"])
-    assert sorted(path.name for path in files.iterdir()) == ["a.mtx", "b.mtx", "s.mtx"]
+    assert sorted(path.name for path in files.iterdir()) == ["a.mtx", "b.mtx", "half.mtx", "s.mtx"]
