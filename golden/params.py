@@ -3,18 +3,19 @@
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
-__all__ = ["BLOCK", "EngineParams", "LlmParams"]
+__all__ = ["BLOCK", "EngineParams", "LlmParams", "check", "power_of_two"]
 
 BLOCK = 16
 """M of N:M: inputs a sparse MUX chooses from, DSPs of a chain, rows of a block with one N."""
 
 
-def _check(ok: bool, name: str, value: object, rule: str) -> None:
+def check(ok: bool, name: str, value: object, rule: str) -> None:
+    """Raises ValueError naming parameter, value and rule unless `ok`."""
     if not ok:
         raise ValueError(f"{name} = {value!r}: {rule}")
 
 
-def _power_of_two(value: int) -> bool:
+def power_of_two(value: int) -> bool:
     return value > 0 and value & (value - 1) == 0
 
 
@@ -25,7 +26,7 @@ class EngineParams:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            _check(type(value) is int and value > 0, field.name, value, "must be a positive integer")
+            check(type(value) is int and value > 0, field.name, value, "must be a positive integer")
 
     def to_dict(self) -> dict[str, int]:
         return asdict(self)
@@ -35,7 +36,7 @@ class EngineParams:
         """Raises ValueError for an unknown name or an illegal value."""
         known = [field.name for field in fields(cls)]
         for key, value in values.items():
-            _check(key in known, key, value, f"unknown parameter; there are {', '.join(known)}")
+            check(key in known, key, value, f"unknown parameter; there are {', '.join(known)}")
         return cls(**values)
 
     def derived(self) -> dict[str, int]:
@@ -86,21 +87,21 @@ class LlmParams(EngineParams):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check(self.axi_bits in (256, 512), "axi_bits", self.axi_bits, "must be 256 or 512")
-        _check(self.lane_words in (1, 2), "lane_words", self.lane_words, "must be 1 or 2")
-        _check(self.planes in (1, 2, 4), "planes", self.planes, "must be 1, 2 or 4")
-        _check(_power_of_two(self.channels), "channels", self.channels, "must be a power of two")
-        _check(_power_of_two(self.ksplit), "ksplit", self.ksplit, "must be a power of two")
-        _check(self.sfu_lanes in (4, 8, 16), "sfu_lanes", self.sfu_lanes, "must be 4, 8 or 16")
-        _check(self.sfu_lanes * 32 <= self.axi_bits, "sfu_lanes", self.sfu_lanes, "must fit a memory word")
-        _check(
+        check(self.axi_bits in (256, 512), "axi_bits", self.axi_bits, "must be 256 or 512")
+        check(self.lane_words in (1, 2), "lane_words", self.lane_words, "must be 1 or 2")
+        check(self.planes in (1, 2, 4), "planes", self.planes, "must be 1, 2 or 4")
+        check(power_of_two(self.channels), "channels", self.channels, "must be a power of two")
+        check(power_of_two(self.ksplit), "ksplit", self.ksplit, "must be a power of two")
+        check(self.sfu_lanes in (4, 8, 16), "sfu_lanes", self.sfu_lanes, "must be 4, 8 or 16")
+        check(self.sfu_lanes * 32 <= self.axi_bits, "sfu_lanes", self.sfu_lanes, "must fit a memory word")
+        check(
             self.row_groups >= self.sfu_lanes and self.chains % self.ksplit == 0,
             "ksplit",
             self.ksplit,
             f"must leave at least sfu_lanes = {self.sfu_lanes} row groups of the {self.chains} chains",
         )
-        _check(self.mpu_vpus in (1, 2, 4, 8), "mpu_vpus", self.mpu_vpus, "must be 1, 2, 4 or 8")
-        _check(
+        check(self.mpu_vpus in (1, 2, 4, 8), "mpu_vpus", self.mpu_vpus, "must be 1, 2, 4 or 8")
+        check(
             self.mpus >= self.sfu_lanes,
             "mpu_vpus",
             self.mpu_vpus,
@@ -109,18 +110,18 @@ class LlmParams(EngineParams):
         for name in ("acc_depth", "vmem_rows", "xbuf_blocks", "imem_words", "queue_depth", "fifo_depth", "buffer_words",
                      "burst_beats"):
             value = getattr(self, name)
-            _check(_power_of_two(value) and value > 1, name, value, "must be a power of two, at least 2")
-        _check(self.fifo_depth >= 32, "fifo_depth", self.fifo_depth, "must be at least 32")
-        _check(4 <= self.acc_depth <= 64, "acc_depth", self.acc_depth, "must be 4..64")
-        _check(
+            check(power_of_two(value) and value > 1, name, value, "must be a power of two, at least 2")
+        check(self.fifo_depth >= 32, "fifo_depth", self.fifo_depth, "must be at least 32")
+        check(4 <= self.acc_depth <= 64, "acc_depth", self.acc_depth, "must be 4..64")
+        check(
             self.vpu_rows <= 64,
             "acc_depth",
             self.acc_depth,
             f"a VPU holds at most 64 rows, acc_depth of each of the mpu_vpus = {self.mpu_vpus} lanes",
         )
-        _check(self.buffer_words > self.lane_words, "buffer_words", self.buffer_words, "must be more than lane_words")
-        _check(2 <= self.burst_beats <= self.buffer_words, "burst_beats", self.burst_beats, "must be 2..buffer_words")
-        _check(
+        check(self.buffer_words > self.lane_words, "buffer_words", self.buffer_words, "must be more than lane_words")
+        check(2 <= self.burst_beats <= self.buffer_words, "burst_beats", self.burst_beats, "must be 2..buffer_words")
+        check(
             self.burst_beats * self.axi_bits // 8 <= 4096,
             "burst_beats",
             self.burst_beats,

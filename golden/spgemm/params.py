@@ -1,0 +1,103 @@
+"""Parameters of the SpGEMM engine."""
+
+from dataclasses import dataclass
+
+from golden.params import EngineParams, check, power_of_two
+
+__all__ = ["ELEMENT_BYTES", "SpgemmParams"]
+
+ELEMENT_BYTES = 8
+"""Of an element of B or C, {column, value}, and of an entry of A."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpgemmParams(EngineParams):
+    """Row engines of a card, each with a memory channel (AXI4 port) of its own.
+
+    Attributes:
+        engines: row engines.
+        axi_bits: data width of every AXI4 port. A row engine multiplies the elements of a memory word in a cycle.
+        float32: 1: binary32 values; 2: int32, modulo 2**32.
+        banks: of a row engine's hash scratchpad; each takes an element a cycle.
+        slots: of a bank's tag table.
+        contexts: rows that a row engine works on at once; they share the slots of a bank.
+        probe_limit: slots of its region that an element may look at.
+        cache_lines: memory words that a row engine's cache of B holds.
+        cache_ways: lines among which one is replaced.
+        window: lines of B that are looked up ahead of the multipliers.
+        ring: entries of A that a row engine holds.
+        bank_fifo: lines that wait before a bank.
+        program_fifo: memory words of the program that wait for the dispatcher.
+        burst_beats: longest AXI4 burst. outstanding: bursts in flight on a port.
+    """
+
+    engines: int = 1
+    axi_bits: int = 512
+    float32: int = 1
+    banks: int = 16
+    slots: int = 256
+    contexts: int = 8
+    probe_limit: int = 64
+    cache_lines: int = 256
+    cache_ways: int = 4
+    window: int = 64
+    ring: int = 256
+    bank_fifo: int = 32
+    program_fifo: int = 8
+    burst_beats: int = 16
+    outstanding: int = 32
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self.axi_bits in (128, 256, 512), "axi_bits", self.axi_bits, "must be 128, 256 or 512")
+        check(self.engines <= 64, "engines", self.engines, "must be at most 64")
+        check(self.float32 in (1, 2), "float32", self.float32, "must be 1 (binary32) or 2 (int32)")
+        for name in ("banks", "slots", "contexts", "cache_lines", "cache_ways", "window", "ring", "bank_fifo",
+                     "program_fifo", "burst_beats"):
+            value = getattr(self, name)
+            check(power_of_two(value), name, value, "must be a power of two")
+        check(self.banks >= self.lanes, "banks", self.banks, f"must be at least the {self.lanes} lanes")
+        check(self.banks <= 64, "banks", self.banks, "must be at most 64")
+        check(2 <= self.contexts <= 32, "contexts", self.contexts, "must be 2..32")
+        check(self.region >= 4, "slots", self.slots, f"must be at least 4 for each of {self.contexts} contexts")
+        check(self.slots <= 4096, "slots", self.slots, "must be at most 4096")
+        check(self.probe_limit <= self.slots, "probe_limit", self.probe_limit, f"must be at most slots = {self.slots}")
+        check(2 <= self.cache_ways <= 8, "cache_ways", self.cache_ways, "must be 2..8")
+        check(self.sets >= 2, "cache_lines", self.cache_lines, f"must be at least 2 sets of {self.cache_ways} lines")
+        check(self.window >= 4, "window", self.window, "must be at least 4")
+        check(self.ring >= 16, "ring", self.ring, "must be at least 16")
+        check(self.bank_fifo >= 32, "bank_fifo", self.bank_fifo, "must be at least 32")
+        check(self.program_fifo >= 2, "program_fifo", self.program_fifo, "must be at least 2")
+        check(2 <= self.burst_beats * self.lanes <= self.ring, "burst_beats", self.burst_beats,
+              f"a burst of entries must fit the ring of {self.ring}")
+        check(self.burst_beats * self.beat_bytes <= 4096, "burst_beats", self.burst_beats, "a burst must fit 4 KiB")
+
+    @property
+    def beat_bytes(self) -> int:
+        """Bytes of a memory word, which is a line of B."""
+        return self.axi_bits // 8
+
+    @property
+    def lanes(self) -> int:
+        """Elements of a memory word: multiplications a cycle of a row engine."""
+        return self.beat_bytes // ELEMENT_BYTES
+
+    @property
+    def numbers(self) -> str:
+        """Key of `golden.spgemm.product.ARITHMETIC`."""
+        return {1: "fp32", 2: "int32"}[self.float32]
+
+    @property
+    def region(self) -> int:
+        """Slots of a bank for a row that takes one context."""
+        return self.slots // self.contexts
+
+    @property
+    def sets(self) -> int:
+        """Of the cache: lines with the same low address bits share `cache_ways` places."""
+        return self.cache_lines // self.cache_ways
+
+    @property
+    def capacity(self) -> int:
+        """Elements of C that a row may have that takes all contexts, if its banks fill evenly."""
+        return self.banks * self.slots

@@ -1,0 +1,111 @@
+"""What the units of a row engine hand to each other."""
+
+from amaranth.hdl import unsigned
+from amaranth.lib import data
+
+from golden.isa.spgemm import COUNT_BITS, FIRST_BITS
+from golden.spgemm.params import SpgemmParams
+
+__all__ = [
+    "SERIAL_BITS", "bank_line_layout", "chunk_layout", "element_layout", "entry_layout", "line_layout", "order_layout",
+    "products_layout", "request_layout", "row_layout", "stored_layout", "update_layout",
+]
+
+SERIAL_BITS = 16
+"""Of a row's serial number. A slot belongs to the row whose serial it has: a new one clears the table. 0 is nobody's."""
+
+
+def _bits(count: int) -> int:
+    """Of an index below `count`, a power of two; at least 1."""
+    return max(1, (count - 1).bit_length())
+
+
+def entry_layout() -> data.StructLayout:
+    """An entry of A as it lies in memory: see `golden.isa.spgemm.ENTRY`."""
+    return data.StructLayout({
+        "value": unsigned(32), "first": unsigned(FIRST_BITS), "count": unsigned(COUNT_BITS), "hint": unsigned(1),
+        "last": unsigned(1),
+    })
+
+
+def chunk_layout() -> data.StructLayout:
+    """A chunk for a row engine: `entries` entries from memory word `word` of the channel."""
+    return data.StructLayout({"id": unsigned(16), "word": unsigned(32), "entries": unsigned(32)})
+
+
+def row_layout(p: SpgemmParams) -> data.StructLayout:
+    """A row at work: it has 2**regions contexts from `context` on, which is a multiple of that, and one half of the
+    banks' values. Two rows at work differ in `context` or `half`.
+    """
+    return data.StructLayout({
+        "context": unsigned(_bits(p.contexts)), "half": unsigned(1),
+        "regions": unsigned(_bits(p.contexts.bit_length())), "serial": unsigned(SERIAL_BITS),
+    })
+
+
+def order_layout(p: SpgemmParams) -> data.StructLayout:
+    """Rows and chunks in the order in which they leave: row `row`, or (`chunk`) the beginning of chunk `id`."""
+    return data.StructLayout({"chunk": unsigned(1), "id": unsigned(16), "row": row_layout(p)})
+
+
+def request_layout(p: SpgemmParams) -> data.StructLayout:
+    """The elements `mask` of line `line` of B times `value`, for `row`, which ends with it if `last`. `dry`: no line;
+    the mask is empty. `hint`: the line is not asked for again soon."""
+    return data.StructLayout({
+        "row": row_layout(p), "last": unsigned(1), "dry": unsigned(1), "hint": unsigned(1), "mask": unsigned(p.lanes),
+        "value": unsigned(32), "line": unsigned(FIRST_BITS - _bits(p.lanes)),
+    })
+
+
+def stored_layout() -> data.StructLayout:
+    """An element of B or C."""
+    return data.StructLayout({"column": unsigned(32), "value": unsigned(32)})
+
+
+def line_layout(p: SpgemmParams) -> data.StructLayout:
+    """A request with its line."""
+    return data.StructLayout({
+        "row": row_layout(p), "last": unsigned(1), "mask": unsigned(p.lanes), "value": unsigned(32),
+        "data": data.ArrayLayout(stored_layout(), p.lanes),
+    })
+
+
+def _product_layout(p: SpgemmParams) -> data.StructLayout:
+    """`slot`: where in the row's region of slots probing begins."""
+    return data.StructLayout({"column": unsigned(32), "value": unsigned(32), "slot": unsigned(_bits(p.slots))})
+
+
+def products_layout(p: SpgemmParams) -> data.StructLayout:
+    """Products of a line, and the bank of each."""
+    return data.StructLayout({
+        "row": row_layout(p), "last": unsigned(1), "mask": unsigned(p.lanes),
+        "bank": data.ArrayLayout(unsigned(_bits(p.banks)), p.lanes),
+        "products": data.ArrayLayout(_product_layout(p), p.lanes),
+    })
+
+
+def bank_line_layout(p: SpgemmParams) -> data.StructLayout:
+    """A line for a bank, whose products are `mask`; it may be empty if `last`."""
+    return data.StructLayout({
+        "row": row_layout(p), "last": unsigned(1), "mask": unsigned(p.lanes),
+        "products": data.ArrayLayout(_product_layout(p), p.lanes),
+    })
+
+
+def element_layout(p: SpgemmParams) -> data.StructLayout:
+    """A product for a bank's tag table (`some`), or none; `end`: the row's last for this bank."""
+    return data.StructLayout({
+        "some": unsigned(1), "end": unsigned(1), "row": row_layout(p), "product": _product_layout(p),
+    })
+
+
+def update_layout(p: SpgemmParams) -> data.StructLayout:
+    """A product for a bank's values (`some`), or none: the element at `address`, whose first one it is if `first`.
+
+    `end`: the row's last for this bank, which has `count` elements.
+    """
+    return data.StructLayout({
+        "some": unsigned(1), "end": unsigned(1), "first": unsigned(1), "half": unsigned(1),
+        "context": unsigned(_bits(p.contexts)), "address": unsigned(_bits(2 * p.slots)), "column": unsigned(32),
+        "value": unsigned(32), "count": unsigned(p.slots.bit_length()),
+    })
