@@ -35,7 +35,7 @@ _EXTERNAL = (
     ("compiler.models.smollm2", "MissingModelError", 5),
     ("compiler.program", "BadProgramError", 2),
     ("golden.isa.formats", "IsaError", 2),
-    ("compiler.llm.capacity", "DoesNotFitError", 4),
+    ("compiler.capacity", "DoesNotFitError", 4),
     ("sim.build", "ToolMissingError", 5),
     ("sim.build", "ToolFailedError", 6),
     ("sim.device", "DeviceError", 6),

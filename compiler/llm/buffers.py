@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, replace
 
+from compiler.capacity import require
 from golden.isa.llm import SCALARS, SLOTS
 from golden.params import BLOCK, LlmParams
 
-from .capacity import require
 from .plan import Allocator, Shapes, ceil_to
 from .rows import Rows
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
+from compiler.capacity import DoesNotFitError, require
 from compiler.frontend.model import Model
 from compiler.frontend.tokenizer_store import dump_tokenizer
 from compiler.program import TOKENIZER, Program
@@ -10,7 +11,6 @@ from golden.isa.llm import ISA
 from golden.llm.stream import BlockFormat
 from golden.params import LlmParams
 
-from .capacity import DoesNotFitError, require
 from .fill import fill_vectors, pack_weights, scale_groups
 from .pack import GROUP
 from .plan import Shapes

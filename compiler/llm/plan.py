@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from compiler.capacity import require
 from compiler.frontend.model import LlamaConfig
 from golden.params import BLOCK, LlmParams
-
-from .capacity import require
 
 __all__ = ["Allocator", "Shapes", "ceil_to", "placed", "tile_rows"]
 

@@ -34,7 +34,7 @@ ISA = InstructionSet(
         Format("SET", 1, QUEUES[0], "Where things lie in every channel, in memory words from the port's base; before "
                "the first CHUNK.", (
                    Field("hash", 8, 2, "slot of a column: 0 multiplicative, 1 low bits, 2 high bits"),
-                   Field("shift", 10, 5, "for high bits: the columns' bits below them"),
+                   Field("shift", 10, 5, "for high bits: zeros above a column's bits in 32"),
                    _word("b", 32, "first word of B"),
                    _word("c", 64, "where C's elements go"),
                    _word("n", 96, "where the counters go, and behind them the rows' lengths"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from golden.execution import ExecutionError
 from golden.isa.formats import IsaError
 from golden.isa.llm import ISA, QUEUES, Alu
 from golden.params import LlmParams
@@ -15,15 +16,11 @@ from golden.params import LlmParams
 from .datapath import MASK, Datapath, Trace
 from .early import EarlyResults
 
-__all__ = ["ExecutionError", "Executor"]
+__all__ = ["Executor"]
 
 REGISTERS = 16
 LARGEST_CODE = 0xFF
 """Of HALT."""
-
-
-class ExecutionError(RuntimeError):
-    """The program does something that the engine does not allow; the message names the instruction."""
 
 
 class Executor(Datapath):

@@ -4,7 +4,7 @@ import numpy as np
 
 from .product import Elements
 
-__all__ = ["BANK_LOW", "MULTIPLIER", "bank_of", "hash_order", "hashed"]
+__all__ = ["BANK_LOW", "MULTIPLIER", "bank_of", "depths", "hash_order", "hashed"]
 
 MULTIPLIER = 2654435769
 """2**32 over the golden ratio (Knuth's multiplicative hash)."""
@@ -22,13 +22,8 @@ def bank_of(columns: np.ndarray, banks: int) -> np.ndarray:
     return (hashed(columns) >> np.uint32(BANK_LOW)).astype(np.int64) % banks
 
 
-def hash_order(elements: Elements, banks: int) -> np.ndarray:
-    """int64 [elements]: the elements' numbers in the order in which they leave, row by row.
-
-    A bank appends an element when its first product comes. A row leaves depth by depth: the first element of bank 0, of
-    bank 1, .., then the second ones, without the banks that have no more.
-    """
-    bank = bank_of(elements.columns, banks)
+def depths(elements: Elements, bank: np.ndarray, banks: int) -> np.ndarray:
+    """int64 [elements]: how many elements of its row its bank (`bank` of each) had before it."""
     came = np.lexsort((elements.first, bank, elements.rows))
     of_bank = elements.rows[came] * banks + bank[came]
     opens = np.ones(len(came), bool)
@@ -36,4 +31,14 @@ def hash_order(elements: Elements, banks: int) -> np.ndarray:
     number = np.arange(len(came))
     depth = np.empty_like(number)
     depth[came] = number - np.maximum.accumulate(np.where(opens, number, 0))
-    return np.lexsort((bank, depth, elements.rows))
+    return depth
+
+
+def hash_order(elements: Elements, banks: int) -> np.ndarray:
+    """int64 [elements]: the elements' numbers in the order in which they leave, row by row.
+
+    A bank appends an element when its first product comes. A row leaves depth by depth: the first element of bank 0, of
+    bank 1, .., then the second ones, without the banks that have no more.
+    """
+    bank = bank_of(elements.columns, banks)
+    return np.lexsort((bank, depths(elements, bank, banks), elements.rows))

@@ -13,7 +13,7 @@ from golden import float32 as f32
 
 from .csr import Csr
 
-__all__ = ["ARITHMETIC", "Arithmetic", "Elements", "multiplications", "multiply", "products"]
+__all__ = ["ARITHMETIC", "Arithmetic", "Elements", "merge", "multiplications", "multiply", "products"]
 
 AT_ONCE = 1 << 22
 """Products that are handled together, if a row has no more."""
@@ -49,13 +49,14 @@ class Elements:
 
     Attributes:
         rows, columns: int64 of each. values: of each. first: int64, which of the rows' products, in the order in which
-            they are made, is its first. products: how many are made.
+            they are made, is its first. times: int64, how many each has. products: how many are made.
     """
 
     rows: np.ndarray
     columns: np.ndarray
     values: np.ndarray
     first: np.ndarray
+    times: np.ndarray
     products: int
 
 
@@ -89,9 +90,13 @@ def _some_rows(a: Csr, b: Csr, row: int, end: int, arithmetic: Arithmetic) -> El
     source = np.repeat(np.arange(len(k)), lengths)
     at = np.arange(total) - np.repeat(np.cumsum(lengths) - lengths, lengths) + np.repeat(b.starts[k], lengths)
     of_row = np.repeat(np.arange(row, end), a.lengths[row:end])[source]
-    made = arithmetic.mul(a.values[part][source], b.values[at])
+    return merge(of_row, b.columns[at], arithmetic.mul(a.values[part][source], b.values[at]), arithmetic)
 
-    key = of_row * b.columns_in_all + b.columns[at]
+
+def merge(rows: np.ndarray, columns: np.ndarray, made: np.ndarray, arithmetic: Arithmetic) -> Elements:
+    """Elements of the products `made`, given in the order in which they are added; columns are below 2**32."""
+    total = len(made)
+    key = rows << 32 | columns
     order = np.argsort(key, kind="stable")
     key = key[order]
     opens = np.ones(total, bool)
@@ -104,8 +109,8 @@ def _some_rows(a: Csr, b: Csr, row: int, end: int, arithmetic: Arithmetic) -> El
     counts = np.bincount(turn) if total else np.zeros(0, np.int64)
     for these in np.split(by_turn, np.cumsum(counts)[:-1]) if total else ():
         values[element[these]] = arithmetic.add(values[element[these]], made[order[these]])
-    rows, columns = np.divmod(key[starts], max(1, b.columns_in_all))
-    return Elements(rows, columns, values, order[starts], total)
+    return Elements(key[starts] >> 32, key[starts] & 0xFFFFFFFF, values, order[starts], np.diff(starts, append=total),
+                    total)
 
 
 def multiply(a: Csr, b: Csr, arithmetic: Arithmetic) -> Csr:

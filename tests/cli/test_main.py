@@ -63,7 +63,7 @@ def test_bad_usage_is_exit_code_2(argv, lacuna, lacuna_json, tmp_path, monkeypat
         ("compiler.program", "BadProgramError", 2),
         ("golden.isa.formats", "IsaError", 2),
         ("cli.config", "ConfigError", 2),
-        ("compiler.llm.capacity", "DoesNotFitError", 4),
+        ("compiler.capacity", "DoesNotFitError", 4),
         ("sim.build", "ToolMissingError", 5),
         ("sim.build", "ToolFailedError", 6),
         ("sim.device", "DeviceError", 6),

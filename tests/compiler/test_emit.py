@@ -6,8 +6,9 @@ import pytest
 from compiler.llm.emit import Emitter
 from compiler.llm.rows import Rows
 from golden.configs import LLM
+from golden.execution import ExecutionError
 from golden.isa.llm import Alu, Binary, Reduce, Source, Unary
-from golden.llm.executor import ExecutionError, Executor
+from golden.llm.executor import Executor
 from golden.params import BLOCK
 
 PARAMS = LLM["u280-core"]

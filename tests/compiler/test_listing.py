@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from compiler.capacity import DoesNotFitError
 from compiler.frontend import load_model
 from compiler.llm import compile_model
-from compiler.llm.capacity import DoesNotFitError
 from compiler.models import TINY
 from golden.isa.llm import ISA
 from golden.llm.score import Scorer

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from golden.execution import ExecutionError
 from golden.isa.llm import ISA
-from golden.llm.executor import ExecutionError, Executor
+from golden.llm.executor import Executor
 from golden.params import LlmParams
 
 PARAMS = LlmParams()
