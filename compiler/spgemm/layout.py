@@ -7,26 +7,44 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden.spgemm.csr import Csr
+from golden.isa.spgemm import COUNT_BITS
 
-__all__ = ["PIECE_LINES", "References", "lines_of_rows", "place_rows", "refer"]
-
-PIECE_LINES = 15
-"""Lines of the longest piece of a row: its elements fit the 7 bits of a reference, for lines of eight."""
+__all__ = ["Pieces", "longest_piece", "place_rows", "refer"]
 
 
 @dataclass(frozen=True)
-class References:
-    """What the engine reads of A: for every entry whose row of B has entries, its pieces in order.
+class Pieces:
+    """What the engine reads of A: for every entry whose row of B has elements, that row's pieces in order.
 
     Attributes:
-        values: of the entry. first, count: elements of B, from the start of its image. per_row: int64 [rows of A].
+        values: of the entry. first, count: int64, elements of B, from the start of its image. per_row: int64, pieces
+            of each row.
     """
 
     values: np.ndarray
     first: np.ndarray
     count: np.ndarray
     per_row: np.ndarray
+
+    def lines(self, line: int) -> np.ndarray:
+        """int64 [pieces]: lines of `line` elements that each touches."""
+        return (self.first + self.count - 1) // line - self.first // line + 1
+
+    @property
+    def starts(self) -> np.ndarray:
+        """int64 [rows + 1]: where each row's pieces begin."""
+        return np.concatenate(([0], np.cumsum(self.per_row)))
+
+    def sums_by_row(self, of_pieces: np.ndarray) -> np.ndarray:
+        """int64 [rows]: sum of whole numbers that the pieces have, over each row."""
+        before = np.concatenate(([0], np.cumsum(of_pieces)))
+        starts = self.starts
+        return before[starts[1:]] - before[starts[:-1]]
+
+
+def longest_piece(line: int) -> int:
+    """Elements of the longest piece of a row: whole lines of `line` elements that an entry of A can count."""
+    return ((1 << COUNT_BITS) - 1) // line * line
 
 
 def place_rows(lengths: np.ndarray, line: int) -> tuple[np.ndarray, int]:
@@ -50,23 +68,17 @@ def _power_of_two(lengths: np.ndarray) -> np.ndarray:
     return np.where(lengths > 0, 1 << np.frexp(np.maximum(lengths, 1) - 0.5)[1], 0)
 
 
-def lines_of_rows(a: Csr, b: Csr, line: int) -> np.ndarray:
-    """int64 [rows of A]: lines of B that each row of C takes, which is its cycles if nothing makes it wait."""
-    return a.sums_by_row(-(-b.lengths // line)[a.columns])
-
-
-def refer(a: Csr, b: Csr, first: np.ndarray, line: int) -> References:
-    """References for the entries of A to rows of B that begin at `first`."""
-    longest = PIECE_LINES * line
-    lengths, begins = b.lengths[a.columns], first[a.columns]
-    pieces = -(-b.lengths // longest)[a.columns]
-    if not len(pieces) or pieces.min() == pieces.max() == 1:
-        return References(a.values, begins, lengths, a.lengths)
-    source = np.repeat(np.arange(len(lengths)), pieces)
+def refer(row: np.ndarray, rows: int, values: np.ndarray, first: np.ndarray, length: np.ndarray, line: int) -> Pieces:
+    """Pieces for stretches of B: `length` elements from `first` on, times `values`, for `row`, which never falls."""
+    longest = longest_piece(line)
+    if not len(length) or (length.min() > 0 and length.max() <= longest):
+        return Pieces(values, first, length, np.bincount(row, minlength=rows))
+    pieces = -(-length // longest)
+    source = np.repeat(np.arange(len(length)), pieces)
     skipped = (np.arange(len(source)) - np.repeat(np.cumsum(pieces) - pieces, pieces)) * longest
-    return References(
-        values=a.values[source],
-        first=begins[source] + skipped,
-        count=np.minimum(lengths[source] - skipped, longest),
-        per_row=a.sums_by_row(pieces),
+    return Pieces(
+        values=values[source],
+        first=first[source] + skipped,
+        count=np.minimum(length[source] - skipped, longest),
+        per_row=np.bincount(row[source], minlength=rows),
     )

@@ -33,12 +33,13 @@ def displacements(groups: np.ndarray, depths: np.ndarray, homes: np.ndarray, siz
     taken = np.zeros(int(size_of.sum()), bool)
     away = np.zeros(len(groups), np.int64)
     by_depth = np.argsort(depths, kind="stable")
-    for some in np.split(by_depth, np.cumsum(np.bincount(depths))[:-1]) if len(depths) else ():
-        while len(some):
-            at = begins[group[some]] + (homes[some] + away[some]) % sizes[some]
+    for of_depth in np.split(by_depth, np.cumsum(np.bincount(depths))[:-1]) if len(depths) else ():
+        looking = of_depth
+        while len(looking):
+            at = begins[group[looking]] + (homes[looking] + away[looking]) % sizes[looking]
             free = ~taken[at]
             taken[at[free]] = True
-            behind = some[~free]
+            behind = looking[~free]
             away[behind] += 1
-            some = behind[away[behind] < sizes[behind]]
+            looking = behind[away[behind] < sizes[behind]]
     return away

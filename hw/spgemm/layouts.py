@@ -12,7 +12,7 @@ __all__ = [
 ]
 
 SERIAL_BITS = 16
-"""Of a row's serial number. A slot belongs to the row whose serial it has: a new one clears the table. 0 is nobody's."""
+"""Of a row's serial number. A slot belongs to the row whose serial it has, so a new one clears it; 0 is nobody's."""
 
 
 def _bits(count: int) -> int:

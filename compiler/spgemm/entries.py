@@ -1,0 +1,69 @@
+"""Entries of A as the engine reads them, chunk by chunk."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from golden.isa.spgemm import FIRST_BITS
+from golden.spgemm.params import SpgemmParams
+
+from .windows import Windows
+
+__all__ = ["Chunks", "cut_chunks", "encode_entries"]
+
+LAST = np.uint64(1 << 63)
+PARTS = 64
+"""The shortest chunk is that part of a row engine's share."""
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """Windows of a row engine's turn.
+
+    Attributes:
+        begins: int64 [chunks + 1], the first window of each. at: int64, the first entry of each, at a memory word.
+        entries: int64, of each.
+    """
+
+    begins: np.ndarray
+    at: np.ndarray
+    entries: np.ndarray
+
+
+def cut_chunks(work: np.ndarray, engines: int) -> np.ndarray:
+    """int64 [chunks + 1]: windows where chunks begin.
+
+    Each takes half of what would be an engine's share of the rest (guided self-scheduling), so that an engine works on
+    few stretches of rows, and all end together.
+    """
+    done = np.concatenate(([0], np.cumsum(work)))
+    total, begins = int(done[-1]), [0]
+    shortest = max(1, total // (PARTS * engines))
+    while begins[-1] < len(work):
+        left = total - int(done[begins[-1]])
+        wanted = done[begins[-1]] + (left if engines == 1 else max(left // (2 * engines), shortest))
+        begins.append(max(begins[-1] + 1, int(np.searchsorted(done, wanted, side="right")) - 1))
+    return np.array(begins, np.int64)
+
+
+def encode_entries(windows: Windows, begins: np.ndarray, p: SpgemmParams) -> tuple[np.ndarray, Chunks]:
+    """(uint64 entries of all chunks, each beginning with a memory word; where they are)."""
+    pieces, regions = windows.pieces, windows.regions
+    says = np.empty(len(regions), bool)
+    says[1:] = regions[1:] != regions[:-1]
+    says[begins[:-1]] = regions[begins[:-1]] != 0
+    words = np.maximum(pieces.per_row, 1) + says
+    before = np.concatenate(([0], np.cumsum(words)))
+    entries = np.diff(before[begins])
+    room = -(-entries // p.lanes) * p.lanes
+    at = np.cumsum(room) - room
+    start = before[:-1] + np.repeat(at - before[begins[:-1]], np.diff(begins))
+
+    result = np.zeros(int(room.sum()), np.uint64)
+    result[start[says]] = regions[says].astype(np.uint64)
+    place = pieces.first | pieces.count << FIRST_BITS
+    encoded = pieces.values.view(np.uint32).astype(np.uint64) | place.astype(np.uint64) << np.uint64(32)
+    skipped = start + says - pieces.starts[:-1]
+    result[np.repeat(skipped, pieces.per_row) + np.arange(len(encoded))] = encoded
+    result[start + words - 1] |= LAST
+    return result, Chunks(begins, at, entries)

@@ -1,0 +1,140 @@
+"""A product as a program for the SpGEMM engine, and C from the memory that a run leaves."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from compiler.capacity import require
+from compiler.program import Program
+from golden.isa.spgemm import FIRST_BITS, ISA, Hash
+from golden.spgemm.csr import Csr
+from golden.spgemm.params import ELEMENT_BYTES, SpgemmParams
+from golden.spgemm.product import ARITHMETIC
+from golden.spgemm.record import COUNTERS, RECORD_BYTES
+
+from .entries import Chunks, cut_chunks, encode_entries
+from .layout import place_rows
+from .windows import Windows, split_rows
+
+__all__ = ["CHANNEL_BYTES", "Plan", "plan_product"]
+
+CHANNEL_BYTES = 256 << 20
+"""Of a pseudo-channel of HBM2 on a U280."""
+PAGE = 4096
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A product on its way through the engine.
+
+    Attributes:
+        program: of the engine. windows, chunks: see there. columns: of C. seconds: that planning took.
+    """
+
+    program: Program
+    params: SpgemmParams
+    windows: Windows
+    chunks: Chunks
+    rows: int
+    columns: int
+    seconds: float
+
+    def collect(self, read: Callable[[str, int, int], bytes]) -> tuple[Csr, dict[str, int]]:
+        """(C with the columns of a row in hash order, the row engines' counters summed) after a run.
+
+        Args:
+            read: bytes of a port's memory: port, address, count.
+
+        Raises:
+            ValueError: the memory does not hold every chunk once.
+        """
+        places, totals = self.program.manifest["places"], dict.fromkeys(COUNTERS, 0)
+        of_chunk: list[tuple[np.ndarray, np.ndarray] | None] = [None] * len(self.chunks.at)
+        windows = np.diff(self.chunks.begins)
+        for engine in range(self.params.engines):
+            port = f"c{engine}"
+            record = np.frombuffer(read(port, places["numbers"], RECORD_BYTES), "<u4")
+            counters = dict(zip(COUNTERS, record.tolist(), strict=False))
+            totals = {name: totals[name] + counters[name] for name in COUNTERS}
+            numbers = np.frombuffer(read(port, places["numbers"] + RECORD_BYTES, 4 * counters["numbers"]), "<u4")
+            elements = np.frombuffer(read(port, places["c"], ELEMENT_BYTES * counters["elements"]), "<u4")
+            elements = elements.reshape(-1, 2)
+            at = begin = 0
+            while at < len(numbers):
+                number = int(numbers[at])
+                if number >= len(of_chunk) or of_chunk[number] is not None:
+                    raise ValueError(f"{port}: chunk {number} comes twice, or never was")
+                lengths = numbers[at + 1 : at + 1 + windows[number]].astype(np.int64)
+                end = begin + int(lengths.sum())
+                of_chunk[number] = lengths, elements[begin:end]
+                at, begin = at + 1 + int(windows[number]), end
+        found = [part for part in of_chunk if part is not None]
+        if len(found) < len(of_chunk):
+            raise ValueError(f"{len(of_chunk) - len(found)} chunks are missing")
+        lengths = np.concatenate([part[0] for part in found]) if found else np.zeros(0, np.int64)
+        elements = np.concatenate([part[1] for part in found]) if found else np.zeros((0, 2), np.uint32)
+        per_row = np.bincount(self.windows.of_row, lengths, self.rows).astype(np.int64)
+        starts = np.concatenate(([0], np.cumsum(per_row)))
+        values = np.ascontiguousarray(elements[:, 1]).view(ARITHMETIC[self.params.numbers].dtype)
+        return Csr(self.columns, starts, elements[:, 0].astype(np.int32), values), totals
+
+
+def plan_product(a: Csr, b: Csr, params: SpgemmParams, *, hash_by: Hash = Hash.MULTIPLICATIVE, fixed: bool = False,
+                 careful: int = 0) -> Plan:
+    """Plan C = A B.
+
+    Args:
+        a, b: columns of a row ascending, values of the engine's kind.
+        hash_by: how slots are chosen. fixed: every row engine gets one chunk of as many rows.
+        careful: see `windows.capacities`.
+
+    Raises:
+        DoesNotFitError: A and B are too large for a memory channel.
+    """
+    started = time.perf_counter()
+    first, total = place_rows(b.lengths, params.lanes)
+    require("elements of B in a channel", total, 1 << FIRST_BITS, "multiply by fewer columns at a time")
+    windows = split_rows(a, b, first, params, careful)
+    if fixed:
+        begins = np.unique(np.linspace(0, len(windows.of_row), params.engines + 1).astype(np.int64))
+    else:
+        lines = windows.pieces.sums_by_row(windows.pieces.lines(params.lanes))
+        begins = cut_chunks(np.maximum(lines, 1), params.engines)
+    entries, chunks = encode_entries(windows, begins, params)
+
+    a_at = _up(total * ELEMENT_BYTES)
+    numbers_at = _up(a_at + entries.nbytes)
+    numbers_end = numbers_at + RECORD_BYTES + 4 * (len(windows.of_row) + len(chunks.at))
+    c_at = _up(numbers_end)
+    require("bytes of A and B in a channel", c_at, CHANNEL_BYTES, "use fewer rows of A at a time")
+    image = np.zeros(numbers_at, np.uint8)
+    elements = image[: total * ELEMENT_BYTES].view(np.uint32)
+    at = first[b.entry_rows] + np.arange(len(b.columns)) - b.starts[b.entry_rows]
+    elements[2 * at] = b.columns
+    elements[2 * at + 1] = b.values.view(np.uint32)
+    image[a_at : a_at + entries.nbytes] = entries.view(np.uint8)
+    word = params.beat_bytes
+    bits = max(1, (b.columns_in_all - 1).bit_length())
+    places = {"b": 0, "c": c_at // word, "n": numbers_at // word}
+    words = [ISA.encode("SET", {"hash": hash_by, "shift": 32 - bits, **places})]
+    words += [
+        ISA.encode("CHUNK", {"fixed": fixed, "engine": number if fixed else 0, "id": number,
+                             "a": a_at // word + at * ELEMENT_BYTES // word, "n": count})
+        for number, (at, count) in enumerate(zip(chunks.at.tolist(), chunks.entries.tolist(), strict=True))
+    ]
+    words.append(ISA.encode("HALT", {}))
+    ports = [*(f"c{engine}" for engine in range(params.engines)), "p"]
+    program = np.frombuffer(ISA.image(words), np.uint8)
+    manifest = {
+        "engine": "spgemm", "params": params.to_dict(), "instruction_bits": ISA.bits, "program_address": 0,
+        "ports": ports, "places": {"numbers": numbers_at, "c": c_at},
+    }
+    images = dict.fromkeys(ports, image) | {"p": program}
+    return Plan(Program(manifest, words, images, {}), params, windows, chunks, a.rows, b.columns_in_all,
+                time.perf_counter() - started)
+
+
+def _up(at: int) -> int:
+    return -(-at // PAGE) * PAGE
