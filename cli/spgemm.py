@@ -2,11 +2,13 @@
 
 import argparse
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
+from cli.config import add_config_option, load_config
 from cli.errors import UsageError
 from cli.output import Output, log
+from cli.simulate import add_memory_option
 from golden.spgemm.product import ARITHMETIC
 
 __all__ = ["add_verbs"]
@@ -19,15 +21,18 @@ def add_verbs(verbs, common: argparse.ArgumentParser) -> None:
     verb.add_argument("a", type=Path, metavar="A.mtx", help="Matrix Market (also .gz) or SciPy's .npz")
     verb.add_argument("b", type=Path, nargs="?", metavar="B.mtx", help="likewise; given: C = A B")
     verb.add_argument("--op", choices=OPERATIONS, help="default a*b with B.mtx, a*a without; at: A transposed")
-    verb.add_argument("--numbers", choices=tuple(ARITHMETIC), default="fp32", help="of the engine; default fp32")
+    verb.add_argument("--numbers", choices=tuple(ARITHMETIC), help="of the engine; default: the configuration's")
     verb.add_argument("-o", "--output", type=Path, metavar="C.mtx", help="where C goes, of the same kinds")
-    verb.add_argument("--level", choices=("golden",), default="golden", help="executor; default golden")
+    verb.add_argument("--unsorted", action="store_true", help="columns of a row in the order in which they leave")
+    verb.add_argument("--level", choices=("golden", "rtl"), default="golden", help="executor; default golden")
+    add_memory_option(verb, "hbm2")
+    add_config_option(verb)
     verb.set_defaults(run=run_spgemm)
 
 
 def run_spgemm(args: argparse.Namespace, out: Output) -> int:
     from compiler.frontend.matrix import dimensions, read_matrix, write_matrix
-    from compiler.spgemm import spgemm
+    from sim.spgemm import spgemm
 
     operation = args.op or ("a*a" if args.b is None else "a*b")
     if (operation == "a*b") != (args.b is not None):
@@ -37,10 +42,13 @@ def run_spgemm(args: argparse.Namespace, out: Output) -> int:
     (rows, inner), (others, columns) = dimensions(a), dimensions(b)
     if inner != others:
         raise UsageError(f"--op {operation}: {rows} x {inner} times {others} x {columns}: the shapes do not match")
+    params = load_config(args.config, "spgemm")
+    if args.numbers is not None:
+        params = replace(params, float32={"fp32": 1, "int32": 2}[args.numbers])
     log.info("multiplying")
     started = time.perf_counter()
-    c, report = spgemm(a, b, numbers=args.numbers, check=True)
-    record = {"engine": "spgemm", "level": args.level, "op": operation, "numbers": args.numbers} | asdict(report)
+    c, report = spgemm(a, b, params, level=args.level, memory=args.memory, ordered=not args.unsorted, check=True)
+    record = {"engine": "spgemm", "level": args.level, "op": operation, "numbers": params.numbers} | asdict(report)
     record["wall_s"] = time.perf_counter() - started
     if args.output is not None:
         write_matrix(args.output, c)

@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 from golden.params import LlmParams
+from golden.spgemm.params import SpgemmParams
 
-__all__ = ["LLM"]
+__all__ = ["LLM", "SPGEMM"]
 
 _U280_CORE = LlmParams(
     channels=8, axi_bits=512, planes=2, ksplit=1, mpu_vpus=4, acc_depth=16, sfu_lanes=16, vmem_rows=65536,
@@ -17,3 +18,9 @@ LLM = {"u280-core": _U280_CORE, "u280-core-2col": replace(_U280_CORE, ksplit=2, 
 VPUs of 16 DSPs, eight weight channels of 512 bits and one for vectors and instructions. u280-core-2col is for
 models whose vectors are short: it deals the inputs of a matrix to two columns of chains, and its lanes take two memory
 words a cycle, so that the array catches up after it had to wait for the vector unit."""
+
+SPGEMM = {"spgemm-u280": SpgemmParams(
+    engines=28, axi_bits=512, banks=16, slots=1024, contexts=16, probe_limit=1024, cache_lines=8192, cache_ways=4,
+    window=256, ring=1024, bank_fifo=32, burst_beats=16, outstanding=64,
+)}
+"""SpGEMM engine: spgemm-u280 has a row engine for each of 28 of a U280's 32 HBM channels (decision 8)."""

@@ -6,11 +6,14 @@ from typing import Protocol
 
 import numpy as np
 
-from golden.configs import LLM
+from golden.configs import LLM, SPGEMM
 from golden.isa.formats import InstructionSet
 from golden.isa.llm import ISA as LLM_ISA
-from golden.llm.executor import Executor
+from golden.isa.spgemm import ISA as SPGEMM_ISA
+from golden.llm.executor import Executor as LlmExecutor
 from golden.params import EngineParams, LlmParams
+from golden.spgemm.executor import Executor as SpgemmExecutor
+from golden.spgemm.params import SpgemmParams
 
 __all__ = ["ENGINES", "EngineModel", "GoldenExecutor"]
 
@@ -38,16 +41,21 @@ class EngineModel:
     Attributes:
         params: its parameters' class. isa: its instruction set. configs: parameters that have a name.
         executor: from parameters, instruction words and images by port name.
+        clock_mhz: that figures assume; nothing has been placed and routed.
     """
 
     params: type[EngineParams]
     isa: InstructionSet
     configs: Mapping[str, EngineParams]
     executor: Callable[..., GoldenExecutor]
+    clock_mhz: int
 
     def load(self, params: dict[str, int], words: list[int], images: dict[str, np.ndarray]) -> GoldenExecutor:
         """`params`: as a manifest has them."""
         return self.executor(self.params.from_dict(params), words, images)
 
 
-ENGINES: Mapping[str, EngineModel] = {"llm": EngineModel(LlmParams, LLM_ISA, LLM, Executor)}
+ENGINES: Mapping[str, EngineModel] = {
+    "llm": EngineModel(LlmParams, LLM_ISA, LLM, LlmExecutor, 225),
+    "spgemm": EngineModel(SpgemmParams, SPGEMM_ISA, SPGEMM, SpgemmExecutor, 300),
+}

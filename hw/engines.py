@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from hw.llm.engine import LlmEngine
 from hw.shell.core import EngineCore
+from hw.spgemm.engine import SpgemmEngine
 
 __all__ = ["CORES"]
 
-CORES: Mapping[str, type[EngineCore]] = {core.NAME: core for core in (LlmEngine,)}
+CORES: Mapping[str, type[EngineCore]] = {core.NAME: core for core in (LlmEngine, SpgemmEngine)}

@@ -9,19 +9,27 @@ import numpy as np
 
 from compiler.program import Program
 from golden.engines import ENGINES
+from golden.execution import ERROR_CODES, HALTED, ExecutionError
 from golden.params import EngineParams
 
 from .trace import chrome_trace
 
 __all__ = ["Device", "DeviceError", "GoldenDevice", "Outcome", "RtlDevice", "build_rtl", "open_device"]
 
-HALTED = 0x100
-CLOCK_MHZ = 225
+CLOCK_MHZ = ENGINES["llm"].clock_mhz
 TRACE_EVENTS = 100_000
 
 
 class DeviceError(RuntimeError):
-    """A run that ended with an error status; the message holds status, instruction and counters."""
+    """A run that ended with an error status; the message holds status, instruction and counters.
+
+    Attributes:
+        status: see `golden.execution.ERROR_CODES`.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,10 @@ class GoldenDevice:
         self.images[port][address : address + len(data)] = np.frombuffer(data, np.uint8)
 
     def run(self, arguments: tuple[int, ...]) -> Outcome:
-        self.executor.run(arguments)
+        try:
+            self.executor.run(arguments)
+        except ExecutionError as error:
+            raise DeviceError(str(error), ERROR_CODES[error.status]) from error
         return Outcome(self.executor.results, None, self.executor.counters)
 
     def read(self, port: str, address: int, count: int) -> bytes:
@@ -87,7 +98,7 @@ class RtlDevice:
         params = ENGINES[name].params.from_dict(program.manifest["params"])
         self.core, self.isa = CORES[name], ENGINES[name].isa
         self.engine = Engine(
-            build_rtl(name, params), timing=self.memory, seed=self.seed, clock_mhz=CLOCK_MHZ,
+            build_rtl(name, params), timing=self.memory, seed=self.seed, clock_mhz=ENGINES[name].clock_mhz,
             memory_bytes=max(HBM2_CHANNEL_BYTES, *map(len, program.images.values())),
         )
         self.registers = {register.name: register.offset for register in self.core.registers(params)}
@@ -126,7 +137,7 @@ class RtlDevice:
         counters = {name: self._read(f"count_{name}") for name in self.core.COUNTERS}
         status = self._read("status")
         if status != HALTED:
-            raise DeviceError(f"status {status}, instruction {self._read('pc')}, counters {counters}")
+            raise DeviceError(f"status {status}, instruction {self._read('pc')}, counters {counters}", status)
         self._write("program_words", 0)
         after = self._bytes()
         counters |= {key: after[key] - before[key] for key in after}

@@ -1,5 +1,8 @@
-"""SpGEMM: sparse times sparse, from and to `scipy.sparse`."""
+"""SpGEMM: products of sparse matrices as programs for the engine."""
 
-from .product import NUMBERS, Report, UnsuitableValuesError, spgemm
+from .plan import Plan, plan_product
+from .product import NUMBERS, UnsuitableValuesError, compulsory_bytes, is_scipys, stored, to_scipy
 
-__all__ = ["NUMBERS", "Report", "UnsuitableValuesError", "spgemm"]
+__all__ = [
+    "NUMBERS", "Plan", "UnsuitableValuesError", "compulsory_bytes", "is_scipys", "plan_product", "stored", "to_scipy",
+]

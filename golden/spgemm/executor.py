@@ -62,9 +62,10 @@ class Executor:
                     case "HALT":
                         self._finish(engines or [])
                         return v["code"]
-            except (ValueError, IndexError, IsaError) as error:
-                raise ExecutionError(f"instruction {pc} ({_text(word)}): {error}") from error
-        raise ExecutionError("the program ends without HALT")
+            except (ValueError, IndexError, IsaError, _OverflowError) as error:
+                status = "overflow" if isinstance(error, _OverflowError) else "illegal"
+                raise ExecutionError(f"instruction {pc} ({_text(word)}): {error}", status) from error
+        raise ExecutionError("the program ends without HALT", "program_size")
 
     def _finish(self, engines: list["_RowEngine"]) -> None:
         total: Counter[str] = Counter()
@@ -89,6 +90,10 @@ def _stored(image: np.ndarray, at: int, data: np.ndarray) -> np.ndarray:
         image = np.concatenate([image, np.zeros(at + len(data) - len(image), np.uint8)])
     image[at : at + len(data)] = data
     return image
+
+
+class _OverflowError(Exception):
+    """An element finds no slot."""
 
 
 class _RowEngine:
@@ -157,8 +162,10 @@ class _RowEngine:
         away = displacements(elements.rows * p.banks + bank, depth, home, of_row)
         lost = np.flatnonzero(away >= np.minimum(of_row, p.probe_limit))
         if len(lost):
-            raise ValueError(f"bank {bank[lost[0]]} overflows: no slot within {p.probe_limit} for an element of column "
-                             f"{elements.columns[lost[0]]}")
+            raise _OverflowError(
+                f"bank {bank[lost[0]]} overflows: no slot within {p.probe_limit} for an element of column "
+                f"{elements.columns[lost[0]]}"
+            )
         order = np.lexsort((bank, depth, elements.rows))
         self.elements.append(np.stack([
             elements.columns[order].astype(np.uint32), elements.values[order].view(np.uint32)], axis=1).reshape(-1))

@@ -27,7 +27,6 @@ class SpgemmParams(EngineParams):
         window: lines of B that are looked up ahead of the multipliers.
         ring: entries of A that a row engine holds.
         bank_fifo: lines that wait before a bank.
-        program_fifo: memory words of the program that wait for the dispatcher.
         burst_beats: longest AXI4 burst. outstanding: bursts in flight on a port.
     """
 
@@ -43,7 +42,6 @@ class SpgemmParams(EngineParams):
     window: int = 64
     ring: int = 256
     bank_fifo: int = 32
-    program_fifo: int = 8
     burst_beats: int = 16
     outstanding: int = 32
 
@@ -52,8 +50,8 @@ class SpgemmParams(EngineParams):
         check(self.axi_bits in (128, 256, 512), "axi_bits", self.axi_bits, "must be 128, 256 or 512")
         check(self.engines <= 64, "engines", self.engines, "must be at most 64")
         check(self.float32 in (1, 2), "float32", self.float32, "must be 1 (binary32) or 2 (int32)")
-        for name in ("banks", "slots", "contexts", "cache_lines", "cache_ways", "window", "ring", "bank_fifo",
-                     "program_fifo", "burst_beats"):
+        for name in ("banks", "slots", "contexts", "probe_limit", "cache_lines", "cache_ways", "window", "ring",
+                     "bank_fifo", "burst_beats"):
             value = getattr(self, name)
             check(power_of_two(value), name, value, "must be a power of two")
         check(self.banks >= self.lanes, "banks", self.banks, f"must be at least the {self.lanes} lanes")
@@ -67,9 +65,6 @@ class SpgemmParams(EngineParams):
         check(self.window >= 4, "window", self.window, "must be at least 4")
         check(self.ring >= 16, "ring", self.ring, "must be at least 16")
         check(self.bank_fifo >= 32, "bank_fifo", self.bank_fifo, "must be at least 32")
-        check(self.program_fifo >= 2, "program_fifo", self.program_fifo, "must be at least 2")
-        check(2 <= self.burst_beats * self.lanes <= self.ring, "burst_beats", self.burst_beats,
-              f"a burst of entries must fit the ring of {self.ring}")
         check(self.burst_beats * self.beat_bytes <= 4096, "burst_beats", self.burst_beats, "a burst must fit 4 KiB")
 
     @property

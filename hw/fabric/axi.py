@@ -108,7 +108,8 @@ class AxiReader(wiring.Component):
 class AxiWriter(wiring.Component):
     """Writes single beats with strobes; address and data leave independently.
 
-    Up to one beat every two cycles; at most PENDING wait for their response.
+    Up to one beat every two cycles, with `every_cycle` one a cycle, for which `i.ready` depends on the port's readies;
+    at most PENDING wait for their response.
 
     Attributes:
         i: the beats. busy: responses are still to come. answered: strobe: one comes. error, clear: as in AxiReader.
@@ -116,8 +117,8 @@ class AxiWriter(wiring.Component):
 
     PENDING = AnswerWatch.OUTSTANDING
 
-    def __init__(self, data_bits: int):
-        self.data_bits = data_bits
+    def __init__(self, data_bits: int, *, every_cycle: bool = False):
+        self.data_bits, self.every_cycle = data_bits, every_cycle
         super().__init__({
             "i": In(stream.Signature(beat_layout(data_bits))),
             "axi": Out(axi_write(data_bits)),
@@ -131,8 +132,11 @@ class AxiWriter(wiring.Component):
         m = Module()
         address_valid, data_valid = Signal(), Signal()
         pending = Signal(range(self.PENDING + 1))
+        address_held, data_held = address_valid, data_valid
+        if self.every_cycle:
+            address_held, data_held = address_held & ~self.axi.awready, data_held & ~self.axi.wready
         m.d.comb += [
-            self.i.ready.eq(~address_valid & ~data_valid & (pending != self.PENDING)),
+            self.i.ready.eq(~address_held & ~data_held & (pending != self.PENDING)),
             self.axi.awvalid.eq(address_valid),
             self.axi.wvalid.eq(data_valid),
             self.axi.wlast.eq(1),
@@ -141,6 +145,10 @@ class AxiWriter(wiring.Component):
             self.busy.eq(Cat(address_valid, data_valid, pending).any()),
         ]
         accept = self.i.ready & self.i.valid
+        with m.If(self.axi.awready):
+            m.d.sync += address_valid.eq(0)
+        with m.If(self.axi.wready):
+            m.d.sync += data_valid.eq(0)
         with m.If(accept):
             m.d.sync += [
                 self.axi.awaddr.eq(self.i.payload.address),
@@ -149,10 +157,6 @@ class AxiWriter(wiring.Component):
                 address_valid.eq(1),
                 data_valid.eq(1),
             ]
-        with m.If(address_valid & self.axi.awready):
-            m.d.sync += address_valid.eq(0)
-        with m.If(data_valid & self.axi.wready):
-            m.d.sync += data_valid.eq(0)
         m.d.sync += pending.eq(pending + accept - self.axi.bvalid)
         with m.If(self.axi.bvalid & (self.axi.bresp != 0)):
             m.d.sync += self.error.eq(1)

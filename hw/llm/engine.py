@@ -5,6 +5,7 @@ from typing import ClassVar
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 
+from golden.execution import ERROR_CODES, HALTED
 from golden.isa.llm import ISA, QUEUES
 from golden.params import LlmParams
 from hw.fabric.axi import AxiReader, AxiWriter
@@ -16,7 +17,7 @@ from hw.shell.core import EngineCore
 from .load import LoadUnit
 from .mpe import MPU_MODULE, Mpe
 from .mpu import Mpu
-from .sequencer import ARGUMENTS, ERROR_CODES, Sequencer
+from .sequencer import ARGUMENTS, Sequencer
 from .store import StoreUnit
 from .vector import Operation, VectorUnit
 from .vmem import GlobalBuffer
@@ -260,7 +261,7 @@ class LlmEngine(EngineCore):
             m.d.sync += idle_cycles.eq(0)
         m.d.comb += code.eq(0)
         for condition, value in (
-            (sequencer.halted, (1 << 8) + sequencer.code),
+            (sequencer.halted, HALTED + sequencer.code),
             (sequencer.too_long, ERROR_CODES["program_size"]),
             (sequencer.illegal | mpe.illegal | vector.illegal, ERROR_CODES["illegal"]),
             (mpe.error, ERROR_CODES["descriptor"]),

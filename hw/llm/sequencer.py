@@ -9,13 +9,10 @@ from golden.params import LlmParams
 from hw.fabric.isa_layout import instruction_layout
 from hw.fabric.ram import Ram
 
-__all__ = ["ARGUMENTS", "ERROR_CODES", "Sequencer"]
+__all__ = ["ARGUMENTS", "Sequencer"]
 
 ARGUMENTS = 4
 """Registers 1..ARGUMENTS are loaded from the control registers at start."""
-ERROR_CODES = {"illegal": 1, "descriptor": 2, "axi_read": 3, "axi_write": 4, "token": 5, "program_size": 6,
-               "timeout": 7}
-"""Status codes of an aborted run; HALT reports 256 + its code."""
 REGISTERS = 16
 
 

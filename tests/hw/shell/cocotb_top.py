@@ -7,13 +7,13 @@ import numpy as np
 from cocotb.triggers import ClockCycles, FallingEdge
 from cocotbext.axi import AxiResp
 
+from golden.execution import ERROR_CODES
 from golden.isa.llm import ISA, Binary, Reduce, Unary
 from golden.llm.encode import encode_lanes
 from golden.llm.executor import Executor
 from golden.llm.stream import BlockFormat
 from golden.params import LlmParams
 from hw.llm.engine import LlmEngine
-from hw.llm.sequencer import ERROR_CODES
 from tests.hw.harness import parameters, start, watchdog
 from tests.hw.llm.lanes import random_lane
 from tests.hw.shell.axi_top import HALTED, START, Engine

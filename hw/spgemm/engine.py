@@ -1,0 +1,130 @@
+"""The SpGEMM engine: a dispatcher and row engines, each with a memory channel of its own."""
+
+from typing import ClassVar
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import wiring
+
+from golden.execution import ERROR_CODES, HALTED
+from golden.isa.spgemm import ISA
+from golden.spgemm.params import SpgemmParams
+from hw.fabric.axi import AxiReader, AxiWriter
+from hw.fabric.block import instantiate
+from hw.shell.core import EngineCore
+
+from .dispatcher import Dispatcher
+from .row_engine import ROW_ENGINE_MODULE, RowEngine
+
+__all__ = ["SpgemmEngine"]
+
+WATCHDOG_LOG2 = 17
+"""A run in which 2**17 cycles long nothing is read from memory and no instruction is dispatched has failed."""
+
+
+class SpgemmEngine(EngineCore):
+    """Runs a program from memory; see docs/spgemm_isa.md. Ports: the row engines' channels c0, c1, .., then p for the
+    program.
+    """
+
+    NAME = "spgemm"
+    ARGUMENTS = 0
+    RESULTS = 0
+    COUNTERS = ("cycles",)
+    UNITS = ("dispatch", "rows", "flush")
+    BLOCKS: ClassVar = {ROW_ENGINE_MODULE: RowEngine}
+
+    @staticmethod
+    def memory_ports(params: SpgemmParams) -> tuple[tuple[str, ...], int]:
+        return (*(f"c{engine}" for engine in range(params.engines)), "p"), params.axi_bits
+
+    def elaborate(self, platform):
+        m = Module()
+        p = self.params
+        m.submodules.dispatcher = dispatcher = Dispatcher(p)
+        m.submodules.reader = reader = AxiReader(p.axi_bits, burst_beats=p.burst_beats, outstanding=p.outstanding)
+        m.submodules.writer = writer = AxiWriter(p.axi_bits)  # the port is whole, though nothing is written there
+        wiring.connect(m, reader.axi, wiring.flipped(self.read[-1]))
+        wiring.connect(m, writer.axi, wiring.flipped(self.write[-1]))
+        engines = [self._row_engine(m, number, dispatcher) for number in range(p.engines)]
+        m.d.comb += [
+            dispatcher.idle.eq(Cat(*(engine.idle for engine in engines))),
+            dispatcher.flushed.eq(Cat(*(engine.flushed for engine in engines))),
+            self.pc.eq(dispatcher.pc),
+            self.busy.eq(Cat(reader.busy, ~dispatcher.idle.all(), dispatcher.idle.all() & ~dispatcher.flushed.all())),
+        ]
+        self._program(m, dispatcher, reader)
+        self._status(m, dispatcher, reader, engines)
+        return m
+
+    def _row_engine(self, m, number, dispatcher):
+        engine = instantiate(m, ROW_ENGINE_MODULE, RowEngine(self.params), f"row_engine_{number}")
+        for mine, port in ((engine.read, self.read[number]), (engine.write, self.write[number])):
+            for name, member in mine.signature.members.items():
+                inner, outer = getattr(mine, name), getattr(port, name)
+                m.d.comb += outer.eq(inner) if member.flow == wiring.Out else inner.eq(outer)
+        m.d.comb += [
+            engine.start.eq(self.start), engine.base.eq(self.bases[number]), engine.flush.eq(dispatcher.flush),
+            engine.chunks.valid.eq(dispatcher.chunks[number].valid),
+            engine.chunks.payload.eq(dispatcher.chunks[number].payload),
+            dispatcher.chunks[number].ready.eq(engine.chunks.ready),
+            *(getattr(engine, name).eq(getattr(dispatcher, name)) for name in ("told", "hash_by", "shift", "b", "c",
+                                                                               "n")),
+        ]
+        return engine
+
+    def _program(self, m, dispatcher, reader):
+        """A start with 0 words runs the program of the one before."""
+        length, address, asked = Signal(32), Signal(32), Signal(init=1)
+        m.d.comb += [
+            reader.clear.eq(self.start),
+            reader.command.valid.eq(~asked),
+            reader.command.payload.address.eq(self.bases[-1] + address),
+            reader.command.payload.beats.eq(
+                ((length << (ISA.bits.bit_length() - 4)) + self.params.beat_bytes - 1)
+                >> (self.params.beat_bytes.bit_length() - 1)
+            ),
+            dispatcher.words.eq(length),
+            dispatcher.program.payload.eq(reader.o.payload), dispatcher.program.valid.eq(reader.o.valid),
+            reader.o.ready.eq(dispatcher.program.ready),
+        ]
+        starting = Signal()
+        m.d.sync += starting.eq(self.start)
+        m.d.comb += dispatcher.start.eq(starting)
+        with m.If(self.start):
+            m.d.sync += asked.eq(0)
+            with m.If(self.words != 0):
+                m.d.sync += [length.eq(self.words), address.eq(self.address)]
+        with m.Elif(reader.command.ready):
+            m.d.sync += asked.eq(1)
+
+    def _status(self, m, dispatcher, reader, engines):
+        """First error or HALT ends the run; an aborted engine needs a reset before the next start."""
+        active, started, running = Signal(), Signal(), Signal()
+        code, idle_cycles = Signal(32), Signal(WATCHDOG_LOG2 + 1)
+        moving = Cat(*(engine.moving for engine in engines), dispatcher.dispatched).any()
+        m.d.sync += idle_cycles.eq(idle_cycles + 1)
+        with m.If(~active | moving):
+            m.d.sync += idle_cycles.eq(0)
+        m.d.comb += code.eq(0)
+        for condition, value in (
+            (dispatcher.halted, HALTED + dispatcher.code),
+            (dispatcher.too_long, ERROR_CODES["program_size"]),
+            (dispatcher.illegal, ERROR_CODES["illegal"]),
+            (Cat(*(engine.overflow for engine in engines)).any(), ERROR_CODES["overflow"]),
+            (Cat(*(engine.axi_read_error for engine in engines), reader.error).any(), ERROR_CODES["axi_read"]),
+            (Cat(*(engine.axi_write_error for engine in engines)).any(), ERROR_CODES["axi_write"]),
+            (idle_cycles[-1], ERROR_CODES["timeout"]),
+        ):
+            with m.If(condition):
+                m.d.comb += code.eq(value)
+        m.d.sync += started.eq(dispatcher.start)
+        with m.If(self.start):
+            m.d.sync += [self.status.eq(0), running.eq(1), self.counters[0].eq(0)]
+        with m.Elif(started):
+            m.d.sync += active.eq(1)
+        with m.Elif(active & (code != 0)):
+            m.d.sync += [active.eq(0), running.eq(0), self.status.eq(code)]
+            m.d.comb += self.done.eq(1)
+        with m.If(running & ~self.start):
+            m.d.sync += self.counters[0].eq(self.counters[0] + 1)
+        return m
