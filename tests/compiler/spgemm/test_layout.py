@@ -5,19 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compiler.spgemm.layout import PIECE_LINES, lines_of_rows, place_rows, refer
-from golden.spgemm.csr import Csr
+from compiler.spgemm.layout import longest_piece, place_rows, refer
 
 
-def random_csr(rng, rows, columns, longest):
-    lengths = rng.integers(0, min(longest, columns) + 1, rows)
-    starts = np.concatenate(([0], np.cumsum(lengths)))
-    parts = [np.sort(rng.choice(columns, length, replace=False)) for length in lengths]
-    chosen = np.concatenate(parts).astype(np.int32) if rows else np.zeros(0, np.int32)
-    return Csr(columns, starts, chosen, rng.standard_normal(len(chosen)).astype(np.float32))
-
-
-@given(st.lists(st.integers(0, 100), max_size=60), st.sampled_from([4, 8, 16]))
+@given(st.lists(st.integers(0, 100), max_size=60), st.sampled_from([2, 4, 8, 16]))
 def test_no_row_touches_more_lines_than_it_must(lengths, line):
     lengths = np.array(lengths, np.int64)
     first, total = place_rows(lengths, line)
@@ -44,25 +35,20 @@ def test_places(lengths, first, total):
     ]
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(0, 20), st.integers(1, 20), st.sampled_from([3, 130, 400]))
-def test_references_name_every_product_in_order(seed, rows, inner, columns):
-    rng, line = np.random.default_rng(seed), 8
-    a, b = random_csr(rng, rows, inner, inner), random_csr(rng, inner, columns, columns)
-    first, total = place_rows(b.lengths, line)
-    image = np.full(total, -1)
-    for k in range(b.rows):
-        image[first[k] : first[k] + b.lengths[k]] = np.arange(b.starts[k], b.starts[k + 1])
-    refs = refer(a, b, first, line)
-    assert refs.per_row.sum() == len(refs.first)
-    assert refs.count.min(initial=1) >= 1
-    assert refs.count.max(initial=1) <= PIECE_LINES * line
-    at = np.concatenate(([0], np.cumsum(refs.per_row)))
-    for i in range(a.rows):
-        expected = [(a.values[e], p) for e in range(a.starts[i], a.starts[i + 1])
-                    for p in range(b.starts[a.columns[e]], b.starts[a.columns[e] + 1])]
-        found = [(refs.values[r], p) for r in range(at[i], at[i + 1])
-                 for p in image[refs.first[r] : refs.first[r] + refs.count[r]]]
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 200)), max_size=30), st.sampled_from([2, 4, 8]))
+def test_pieces_cover_every_stretch_in_order(stretches, line):
+    row, length = (np.array(part, np.int64) for part in zip(*sorted(stretches), strict=True)) if stretches else (
+        np.zeros(0, np.int64), np.zeros(0, np.int64))
+    first = 1000 * np.arange(len(row))
+    values = np.arange(len(row), dtype=np.float32)
+    pieces = refer(row, 6, values, first, length, line)
+    assert pieces.per_row.sum() == len(pieces.first)
+    assert pieces.count.min(initial=1) >= 1
+    assert pieces.count.max(initial=1) <= longest_piece(line) <= 63
+    for i in range(6):
+        expected = [(values[e], first[e] + k) for e in np.flatnonzero(row == i) for k in range(length[e])]
+        begin, end = pieces.starts[i : i + 2]
+        found = [(pieces.values[e], pieces.first[e] + k) for e in range(begin, end) for k in range(pieces.count[e])]
         assert found == expected
-    touched = (refs.first + refs.count - 1) // line - refs.first // line + 1
-    of_row = np.repeat(np.arange(a.rows), refs.per_row)
-    np.testing.assert_array_equal(lines_of_rows(a, b, line), np.bincount(of_row, touched, a.rows))
+    touched = [len({at // line for at in range(f, f + c)}) for f, c in zip(pieces.first, pieces.count, strict=True)]
+    np.testing.assert_array_equal(pieces.lines(line), touched)

@@ -1,4 +1,4 @@
-"""Products of SciPy's matrices with the engine's numbers, against SciPy."""
+"""Products of SciPy's matrices on the engine, golden, against SciPy."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,17 @@ import scipy.sparse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compiler.spgemm import NUMBERS, spgemm
+from golden.spgemm.order import bank_of
+from golden.spgemm.params import SpgemmParams
+from golden.spgemm.product import merge
+from sim.spgemm import spgemm
+
+PARAMS = [
+    SpgemmParams(), SpgemmParams(float32=2),
+    SpgemmParams(axi_bits=256, engines=3, banks=4, slots=16, contexts=4, probe_limit=16, ring=16),
+    SpgemmParams(axi_bits=128, engines=2, banks=2, slots=8, contexts=2, probe_limit=8, float32=2),
+]
+INT32 = PARAMS[1]
 
 
 def random_matrix(rng, rows, columns, density):
@@ -17,11 +27,11 @@ def random_matrix(rng, rows, columns, density):
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 20), st.integers(1, 20), st.integers(1, 20), st.floats(0, 1),
-       st.sampled_from(NUMBERS))
-def test_as_scipy(seed, rows, inner, columns, density, numbers):
+       st.sampled_from(PARAMS))
+def test_as_scipy(seed, rows, inner, columns, density, params):
     rng = np.random.default_rng(seed)
     a, b = random_matrix(rng, rows, inner, density), random_matrix(rng, inner, columns, density)
-    c, report = spgemm(a, b, numbers=numbers, check=True)
+    c, report = spgemm(a, b, params, check=True)
     assert report.matches_reference
     np.testing.assert_array_equal(c.toarray(), a.toarray() @ b.toarray())
     assert (report.rows, report.cols, report.nnz_c) == (rows, columns, c.nnz)
@@ -55,22 +65,53 @@ def test_what_memory_must_carry():
     assert report.matches_reference is None
 
 
+def test_a_dense_row_and_a_dense_column():
+    dense = np.zeros((40, 40))
+    dense[3], dense[:, 7] = 2, 3
+    for params in PARAMS:
+        c, report = spgemm(scipy.sparse.csr_array(dense), scipy.sparse.csr_array(dense), params, check=True)
+        assert report.matches_reference
+        np.testing.assert_array_equal(c.toarray(), dense @ dense)
+
+
+def test_the_order_of_leaving():
+    a = random_matrix(np.random.default_rng(5), 30, 30, 0.3)
+    c, _ = spgemm(a, a, ordered=False)
+    assert not c.has_sorted_indices
+    c.sort_indices()
+    np.testing.assert_array_equal(c.toarray(), (a @ a).toarray())
+
+
+def test_banks_that_overflow_are_planned_for_again():
+    """Columns that all belong to one bank and one row: more than half of them would not find a slot."""
+    params, count = PARAMS[0], 600
+    columns = np.arange(100_000)
+    columns = columns[bank_of(columns, params.banks) == 0][:count]
+    b = scipy.sparse.csr_array((np.ones(count), (np.zeros(count, int), columns)), shape=(1, 100_000))
+    c, report = spgemm(scipy.sparse.csr_array([[3.0]]), b, params, check=True)
+    assert report.matches_reference
+    assert c.nnz == count
+    assert report.plans > 1
+    assert report.parted_rows == 1
+
+
 def test_a_mismatch_is_seen(monkeypatch):
-    monkeypatch.setattr("compiler.spgemm.product.multiply", lambda a, b, arithmetic: a)
+    monkeypatch.setattr("golden.spgemm.executor.merge", lambda rows, columns, made, arithmetic: merge(
+        rows, columns, made * made, arithmetic))
     a = scipy.sparse.csr_array(2 * np.eye(3))
     assert spgemm(a, a, check=True)[1].matches_reference is False
 
 
-@pytest.mark.parametrize(("values", "numbers", "reason"), [
-    ([[0.5]], "int32", "A has values that are not int32 numbers"),
-    ([[2.0**31]], "int32", "A has values that are not int32 numbers"),
-    ([[1e39]], "fp32", "A has values beyond the range of float32"),
-    ([[np.inf]], "fp32", "values that are not finite"),
+@pytest.mark.parametrize(("values", "params", "reason"), [
+    ([[0.5]], INT32, "A has values that are not int32 numbers"),
+    ([[2.0**31]], INT32, "A has values that are not int32 numbers"),
+    ([[1e39]], PARAMS[0], "A has values beyond the range of float32"),
+    ([[np.inf]], PARAMS[0], "values that are not finite"),
 ])
-def test_values_that_the_engine_cannot_hold(values, numbers, reason):
+def test_values_that_the_engine_cannot_hold(values, params, reason):
     a = scipy.sparse.csr_array(np.array(values))
     with pytest.raises(ValueError, match=reason):
-        spgemm(a, a, numbers=numbers)
+        spgemm(a, a, params)
 
 
 def test_shapes_that_do_not_match():
