@@ -1,8 +1,9 @@
-"""Writes docs/isa.md and docs/llm_isa.h from the instruction table: `python -m bench.isa_docs`."""
+"""Writes docs/<engine>_isa.md and .h from the instruction tables: `python -m bench.isa_docs`."""
 
 from pathlib import Path
 
-from golden.isa.llm import ISA
+from golden.engines import ENGINES
+from golden.isa.spgemm import ENTRY
 
 __all__ = ["DOCS", "documents", "main"]
 
@@ -11,7 +12,11 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 def documents() -> dict[str, str]:
     """File name in `docs/` -> text."""
-    return {"isa.md": ISA.to_markdown(), "llm_isa.h": ISA.to_c_header()}
+    tables = [*(engine.isa for engine in ENGINES.values()), ENTRY]
+    return {
+        **{f"{isa.name}_isa.md": isa.to_markdown() for isa in tables},
+        **{f"{isa.name}_isa.h": isa.to_c_header() for isa in tables},
+    }
 
 
 def main() -> None:

@@ -31,8 +31,8 @@ VECTOR_OPERATIONS = {"VEC": Operation.VEC, "QNT": Operation.QNT, "AMX": Operatio
 
 
 class LlmEngine(EngineCore):
-    """Runs a program from memory; see docs/isa.md. Ports: the weight channels w0, w1, .., then v for vectors and the
-    program. The result word is the arg-max.
+    """Runs a program from memory; see docs/llm_isa.md. Ports: the weight channels w0, w1, .., then v for vectors and
+    the program. The result word is the arg-max.
     """
 
     NAME = "llm"

@@ -16,7 +16,7 @@ class Operation:
 
 
 def vector_layout(params: LlmParams) -> data.StructLayout:
-    """A MISC instruction, operands resolved; the fields of docs/isa.md."""
+    """A MISC instruction, operands resolved; the fields of docs/llm_isa.md."""
     return data.StructLayout(
         {
             "operation": unsigned(2),
