@@ -1,12 +1,18 @@
 """Parameter sets of the SpGEMM units' tests, and what these share."""
 
+import numpy as np
+
+from golden import float32 as f32
 from golden.spgemm.params import SpgemmParams
+from golden.spgemm.product import ARITHMETIC
 from hw.fabric.ram import RAM
 from hw.spgemm.layouts import SERIAL_BITS, row_layout
 from tests.hw.harness import parameters
 from tests.hw.runner import run_cocotb
 
-__all__ = ["SHAPES", "STALLS", "packed", "random_row", "run_unit", "shape_params", "unpacked"]
+__all__ = [
+    "SHAPES", "STALLS", "add_bits", "packed", "random_row", "random_value", "run_unit", "shape_params", "unpacked",
+]
 
 SHAPES = {
     "8 lanes, 16 banks": {"axi_bits": 512, "banks": 16, "contexts": 8, "slots": 256},
@@ -14,6 +20,7 @@ SHAPES = {
                                 "float32": 2},
 }  # fmt: skip
 STALLS = (0.0, 0.5)
+EXTREMES = (0x00000000, 0x80000000, 0x7F800000, 0xFF800000, f32.NAN_BITS, 0x00800000, 0x80800000, 0x7F7FFFFF)
 
 
 def run_unit(unit, top, shape, stall, seed=1):
@@ -44,3 +51,21 @@ def random_row(p, rng, regions=0, half=None):
     return {"context": rng.randrange(p.contexts >> regions) << regions, "regions": regions,
             "half": rng.randrange(2) if half is None else half,
             "serial": rng.randrange(1, 1 << SERIAL_BITS)}  # fmt: skip
+
+
+def add_bits(p, a, b):
+    """Sum of two numbers of the engine, all as bits."""
+    numbers = ARITHMETIC[p.numbers]
+    x, y = (np.array([bits], np.uint32).view(numbers.dtype) for bits in (a, b))
+    return int(numbers.add(x, y).view(np.uint32)[0])
+
+
+def random_value(p, rng):
+    """Bits of a product: any int32; binary32 of like magnitude, so that sums cancel and round, seldom an extreme."""
+    if p.numbers == "int32":
+        return rng.getrandbits(32)
+    if rng.random() < 0.1:
+        return rng.choice(EXTREMES[:2])
+    if rng.random() < 0.01:
+        return rng.choice(EXTREMES)
+    return rng.getrandbits(1) << 31 | rng.randrange(120, 130) << 23 | rng.getrandbits(23)

@@ -135,13 +135,14 @@ async def one_slot(dut):
                 pattern, [random.randrange(columns) for _ in range(length)])  # fmt: skip
             elements += close([element(row, 1000 * slot + c, slot) for c in order[: random.randrange(1, length + 1)]])
     await play(dut, elements, table, stall)
-    assert not table.overflows and table.probes > 100
+    assert not table.overflows
+    assert table.probes > 100
 
 
 @cocotb.test()
 async def short_rows(dut):
     """Rows of one to three products on the same slots of one context, halves in turn: what was claimed is nobody's."""
-    p, table, stall = await begin(dut)
+    _, table, stall = await begin(dut)
     elements = []
     for serial in range(1, 300):
         row = {"context": 1, "regions": 0, "half": serial % 2, "serial": serial}
@@ -164,7 +165,7 @@ async def full_speed(dut):
                 elements += [element(row, 77 * slot, slot)] * random.choice([1, 1, 2, 5])
         elements += [element(row, 0, 0, end=1, some=0) for row in rows]
     seen = await play(dut, elements, table, stall)
-    assert not table.probes and not table.overflows and not seen["probing"]
+    assert table.probes == table.overflows == seen["probing"] == 0
     if not stall:
         assert seen["cycles"] <= len(elements) + 8, (seen, len(elements))
 
