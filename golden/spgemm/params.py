@@ -50,7 +50,7 @@ class SpgemmParams(EngineParams):
         check(self.axi_bits in (128, 256, 512), "axi_bits", self.axi_bits, "must be 128, 256 or 512")
         check(self.engines <= 64, "engines", self.engines, "must be at most 64")
         check(self.float32 in (1, 2), "float32", self.float32, "must be 1 (binary32) or 2 (int32)")
-        for name in ("banks", "slots", "contexts", "probe_limit", "cache_lines", "cache_ways", "window", "ring",
+        for name in ("banks", "slots", "contexts", "cache_lines", "cache_ways", "window", "ring",
                      "bank_fifo", "burst_beats"):
             value = getattr(self, name)
             check(power_of_two(value), name, value, "must be a power of two")

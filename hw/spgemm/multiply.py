@@ -19,7 +19,7 @@ SLOT_LATENCY = 2
 
 
 class Multiply(wiring.Component):
-    """A line a cycle; LATENCY (of the multipliers, at least 6) cycles; what has entered comes out.
+    """A line a cycle; `latency` cycles, the multipliers' and at least 6; what has entered comes out.
 
     Attributes:
         lines: taken while `room`. products: with `valid`; there is no way to hold them back.
@@ -28,7 +28,8 @@ class Multiply(wiring.Component):
 
     def __init__(self, params: SpgemmParams):
         self.params = params
-        self.latency = max(multiplier(params).LATENCY, HASH_LATENCY + SLOT_LATENCY)
+        self.units = [multiplier(params) for _ in range(params.lanes)]
+        self.latency = max(self.units[0].LATENCY, HASH_LATENCY + SLOT_LATENCY)
         super().__init__({
             "lines": In(stream.Signature(line_layout(params))),
             "room": In(1),
@@ -47,9 +48,9 @@ class Multiply(wiring.Component):
             self.valid.eq(strobes(m, self.lines.valid & self.room, self.latency, "valid")[-1]),
             Cat(out.row, out.last, out.mask).eq(p.delay(Cat(line.row, line.last, line.mask), self.latency, "head")),
         ]
-        for lane in range(self.params.lanes):
+        for lane, unit in enumerate(self.units):
             element = line.data[lane]
-            m.submodules[f"multiplier_{lane}"] = unit = multiplier(self.params)
+            m.submodules[f"multiplier_{lane}"] = unit
             m.d.comb += [
                 unit.a.eq(line.value), unit.b.eq(element.value),
                 out.products[lane].value.eq(p.delay(unit.o, self.latency - unit.LATENCY, f"value_{lane}")),

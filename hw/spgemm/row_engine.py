@@ -15,7 +15,7 @@ from .fetch import EntryFetch
 from .layouts import chunk_layout
 from .line_cache import LineCache
 from .multiply import Multiply
-from .output import Output
+from .results import Results
 from .row_walk import RowWalk
 from .spread import Spread
 from .tally import Tally
@@ -57,8 +57,8 @@ class RowEngine(wiring.Component):
         m.submodules.spread = spread = Spread(p)
         m.submodules.board = board = EndBoard(p)
         m.submodules.write_back = write_back = WriteBack(p)
-        m.submodules.output = output = Output(p)
-        m.submodules.join = join = ReadJoin(p.axi_bits, 2, 2 * p.outstanding)
+        m.submodules.results = results = Results(p)
+        m.submodules.join = join = ReadJoin(p.axi_bits, masters=2, depth=2 * p.outstanding)
         m.submodules.writer = writer = AxiWriter(p.axi_bits, every_cycle=True)
         banks = []
         for number in range(p.banks):
@@ -74,10 +74,10 @@ class RowEngine(wiring.Component):
         wiring.connect(m, cache.lines, multiply.lines)
         wiring.connect(m, cache.axi, join.masters[0])
         wiring.connect(m, fetch.axi, join.masters[1])
-        wiring.connect(m, join.axi, wiring.flipped(self.read))
-        wiring.connect(m, write_back.elements, output.elements)
-        wiring.connect(m, write_back.length_words, output.numbers)
-        wiring.connect(m, output.beats, writer.i)
+        wiring.connect(m, join.port, wiring.flipped(self.read))
+        wiring.connect(m, write_back.elements, results.elements)
+        wiring.connect(m, write_back.length_words, results.numbers)
+        wiring.connect(m, results.beats, writer.i)
         wiring.connect(m, writer.axi, wiring.flipped(self.write))
 
         word_shift = p.beat_bytes.bit_length() - 1
@@ -89,12 +89,12 @@ class RowEngine(wiring.Component):
             multiply.room.eq(room), multiply.hash_by.eq(self.hash_by), multiply.shift.eq(self.shift),
             spread.products.eq(multiply.products), spread.valid.eq(multiply.valid),
             writer.clear.eq(self.start),
-            output.start.eq(self.told), output.base.eq(self.base), output.c.eq(self.c), output.n.eq(self.n),
+            results.start.eq(self.told), results.base.eq(self.base), results.c.eq(self.c), results.n.eq(self.n),
             self.moving.eq(self.read.rvalid & self.read.rready),
         ]
         self._rows(m, walk, banks, board, write_back)
-        self._ends(m, fetch, walk, cache, write_back, output, writer, banks, spread)
-        self._count(m, cache, multiply, write_back, output, banks)
+        self._ends(m, fetch, walk, cache, write_back, results, writer, banks, spread)
+        self._count(m, cache, multiply, write_back, results, banks)
         return m
 
     def _rows(self, m, walk, banks, board, write_back):
@@ -114,7 +114,7 @@ class RowEngine(wiring.Component):
                 write_back.read_data[number].eq(bank.read_data),
             ]
 
-    def _ends(self, m, fetch, walk, cache, write_back, output, writer, banks, spread):
+    def _ends(self, m, fetch, walk, cache, write_back, results, writer, banks, spread):
         """Idle, the end of a run and what went wrong."""
         m.d.sync += self.idle.eq(~fetch.busy & walk.idle & write_back.idle & ~self.chunks.valid)
         with m.FSM():
@@ -124,13 +124,13 @@ class RowEngine(wiring.Component):
                     m.next = "FLUSH"
             with m.State("FLUSH"):
                 with m.If(write_back.idle):
-                    m.d.comb += output.record.eq(1)
+                    m.d.comb += results.record.eq(1)
                     m.next = "RECORD"
             with m.State("RECORD"):
-                with m.If(output.recorded):
+                with m.If(results.recorded):
                     m.next = "ANSWERS"
             with m.State("ANSWERS"):
-                with m.If(~output.beats.valid & ~writer.busy):
+                with m.If(~results.beats.valid & ~writer.busy):
                     m.d.sync += self.flushed.eq(1)
                     m.next = "RUN"
         lost = Cat(*(bank.overflow for bank in banks), spread.lost).any()
@@ -142,7 +142,7 @@ class RowEngine(wiring.Component):
             self.axi_read_error.eq(fetch.error | cache.error), self.axi_write_error.eq(writer.error),
         ]
 
-    def _count(self, m, cache, multiply, write_back, output, banks):
+    def _count(self, m, cache, multiply, write_back, results, banks):
         lines = multiply.lines
         m.submodules.tally = tally = Tally(len(COUNTERS), max(self.params.banks, self.params.lanes, 32))
         counted = {
@@ -165,6 +165,6 @@ class RowEngine(wiring.Component):
         m.d.comb += [
             tally.clear.eq(self.told), tally.running.eq(running),
             *(tally.strobes[i].eq(counted[name]) for i, name in enumerate(COUNTERS)),
-            output.counters.eq(Cat(*(tally.counts[i] for i in range(len(COUNTERS))))),
+            results.counters.eq(Cat(*(tally.counts[i] for i in range(len(COUNTERS))))),
         ]
         assert len(COUNTERS) * 4 <= RECORD_BYTES

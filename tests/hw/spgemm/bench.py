@@ -15,7 +15,7 @@ __all__ = [
 ]
 
 SHAPES = {
-    "8 lanes, 16 banks": {"axi_bits": 512, "banks": 16, "contexts": 8, "slots": 256},
+    "8 lanes, 16 banks": {"axi_bits": 512, "banks": 16, "contexts": 8, "slots": 256, "engines": 3},
     "4 lanes, 4 banks, int32": {"axi_bits": 256, "banks": 4, "contexts": 4, "slots": 32, "probe_limit": 6,
                                 "float32": 2},
 }  # fmt: skip

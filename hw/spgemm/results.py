@@ -8,10 +8,10 @@ from golden.spgemm.params import SpgemmParams
 from golden.spgemm.record import RECORD_BYTES, record_words
 from hw.fabric.axi import ADDRESS_BITS, beat_layout
 
-__all__ = ["Output"]
+__all__ = ["Results"]
 
 
-class Output(wiring.Component):
+class Results(wiring.Component):
     """Addresses memory words behind two cursors, lengths first where both have one; then the record. A word a cycle.
 
     Attributes:
@@ -35,19 +35,19 @@ class Output(wiring.Component):
         shift, words = self.params.beat_bytes.bit_length() - 1, record_words(self.params)
         element_at, number_at = Signal(32, reset_less=True), Signal(32, reset_less=True)
         recording, number = Signal(), Signal(range(max(2, words)))
-        beat, valid = Signal.like(self.beats.payload, reset_less=True), self.beats.valid
+        address, data = Signal(ADDRESS_BITS, reset_less=True), Signal(self.params.axi_bits, reset_less=True)
+        valid, beat = self.beats.valid, self.beats.payload
         free = ~valid | self.beats.ready
         m.d.comb += [
-            self.beats.payload.eq(beat),
+            beat.address.eq(address), beat.data.eq(data), beat.strobe.eq(-1),
             self.numbers.ready.eq(free & ~recording),
             self.elements.ready.eq(free & ~recording & ~self.numbers.valid),
             self.recorded.eq(recording & free & (number == words - 1)),
         ]
 
-        def send(word, data):
-            return [valid.eq(1), beat.address.eq(self.base + (word << shift)), beat.data.eq(data)]
+        def send(at, word):
+            return [valid.eq(1), address.eq(self.base + (at << shift)), data.eq(word)]
 
-        m.d.sync += beat.strobe.eq(-1)
         with m.If(free):
             m.d.sync += valid.eq(0)
             with m.If(recording):
