@@ -1,0 +1,123 @@
+"""Lines of B, from the cache or from memory."""
+
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFO, SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from golden.spgemm.params import SpgemmParams
+from hw.fabric.axi import axi_read
+from hw.fabric.ram import Ram
+
+from .cache_tags import CacheTags, found_layout
+from .layouts import line_layout, request_layout
+
+__all__ = ["LineCache"]
+
+FROM_MEMORY = 32
+"""Words that wait for their turn."""
+
+
+def _owner_layout(p: SpgemmParams) -> data.StructLayout:
+    """What a line is for."""
+    return data.StructLayout({
+        "row": line_layout(p)["row"].shape, "last": unsigned(1), "mask": unsigned(p.lanes), "value": unsigned(32),
+    })
+
+
+class LineCache(wiring.Component):
+    """Looks up requests up to `window` ahead, as texture caches do: what hits, and the place of what does not, is
+    decided in the order of the requests, and lines leave in that order, so none is replaced before it was used.
+
+    A line a cycle, LATENCY cycles after its request if it is there; from memory as fast as it answers.
+
+    Attributes:
+        requests, lines: a line for each, also for dry ones, whose data mean nothing.
+        axi: reads of a line each, at most `outstanding` in flight. base: byte address of line 0, a multiple of a line.
+        invalidate: strobe, before a run: nothing is here. ready: low while tags are swept, and so requests.ready.
+        error: sticky: a response that is not OKAY; `clear` resets it.
+        hit, miss: strobe: a line was looked up. memory_wait: the next line waits for its response.
+    """
+
+    LATENCY = CacheTags.LATENCY + 4
+
+    def __init__(self, params: SpgemmParams):
+        self.params = p = params
+        super().__init__({
+            "requests": In(stream.Signature(request_layout(p))), "lines": Out(stream.Signature(line_layout(p))),
+            "axi": Out(axi_read(p.axi_bits)), "base": In(64), "invalidate": In(1), "ready": Out(1),
+            "error": Out(1), "clear": In(1), "hit": Out(1), "miss": Out(1), "memory_wait": Out(1),
+        })  # fmt: skip
+
+    def elaborate(self, platform):
+        m = Module()
+        p = self.params
+        m.submodules.tags = tags = CacheTags(p)
+        m.submodules.window = window = SyncFIFOBuffered(width=found_layout(p).size, depth=p.window)
+        connect(m, flipped(self.requests), tags.requests)
+        room = Signal()
+        m.d.sync += room.eq(window.level <= p.window - CacheTags.SLACK)
+        looked_up = tags.valid & ~tags.found.request.dry
+        m.d.comb += [
+            tags.room.eq(room), tags.invalidate.eq(self.invalidate), self.ready.eq(tags.ready),
+            window.w_data.eq(tags.found), window.w_en.eq(tags.valid),
+            self.hit.eq(looked_up & tags.found.hit), self.miss.eq(looked_up & ~tags.found.hit),
+        ]  # fmt: skip
+        self._requests(m, tags.found.request.line)
+        self._lines(m, window, self._responses(m))
+        return m
+
+    def _requests(self, m, line):
+        """Sends a read for every miss. The window bounds how many wait."""
+        p, axi = self.params, self.axi
+        m.submodules.reads = reads = SyncFIFO(width=len(line), depth=p.window)
+        valid, in_flight = Signal(), Signal(range(p.outstanding + 1))
+        send = Signal()
+        m.d.comb += [
+            reads.w_data.eq(line), reads.w_en.eq(self.miss), reads.r_en.eq(send), axi.arvalid.eq(valid),
+            send.eq((~valid | axi.arready) & reads.r_rdy & (in_flight != p.outstanding)),
+        ]  # fmt: skip
+        with m.If(send):
+            m.d.sync += [
+                valid.eq(1), axi.araddr.eq(self.base + (reads.r_data << (p.beat_bytes - 1).bit_length())),
+            ]  # fmt: skip
+        with m.Elif(axi.arready):
+            m.d.sync += valid.eq(0)
+        m.d.sync += in_flight.eq(in_flight + send - (axi.rvalid & axi.rready))
+
+    def _responses(self, m):
+        axi = self.axi
+        m.submodules.responses = responses = SyncFIFO(width=self.params.axi_bits, depth=FROM_MEMORY)
+        m.d.comb += [
+            responses.w_data.eq(axi.rdata), responses.w_en.eq(axi.rvalid), axi.rready.eq(responses.w_rdy),
+        ]  # fmt: skip
+        with m.If(axi.rvalid & axi.rready & (axi.rresp != 0)):
+            m.d.sync += self.error.eq(1)
+        with m.Elif(self.clear):
+            m.d.sync += self.error.eq(0)
+        return responses
+
+    def _lines(self, m, window, responses):
+        """The window's first line goes to the cache's output register, on its way through memory's or a response."""
+        p = self.params
+        found = data.View(found_layout(p), window.r_data)
+        m.submodules.ram = ram = Ram(width=p.axi_bits, depth=p.cache_lines)
+        valid, move = [Signal(name=f"valid_{stage}") for stage in range(2)], Signal(2)
+        missed, go = Signal(), Signal()
+        m.d.comb += [
+            missed.eq(~found.hit & ~found.request.dry),
+            move[1].eq(~valid[1] | self.lines.ready), move[0].eq(~valid[0] | move[1]),
+            go.eq(window.r_rdy & (~missed | responses.r_rdy) & move[0]), window.r_en.eq(go),
+            responses.r_en.eq(go & missed), self.memory_wait.eq(window.r_rdy & missed & ~responses.r_rdy),
+            ram.read_enable.eq(move[0]), ram.read_address.eq(found.place),
+            ram.write_enable.eq(go & missed), ram.write_address.eq(found.place), ram.write_data.eq(responses.r_data),
+        ]  # fmt: skip
+        owner, fetched, word = Signal(_owner_layout(p), reset_less=True), Signal(), Signal(p.axi_bits, reset_less=True)
+        with m.If(move[0]):
+            m.d.sync += [valid[0].eq(go), fetched.eq(missed), word.eq(responses.r_data)]
+            m.d.sync += [owner[name].eq(found.request[name]) for name in ("row", "last", "mask", "value")]
+        line = Signal(line_layout(p), reset_less=True)
+        with m.If(move[1]):
+            m.d.sync += [valid[1].eq(valid[0]), line.data.as_value().eq(Mux(fetched, word, ram.read_data))]
+            m.d.sync += [line[name].eq(owner[name]) for name in ("row", "last", "mask", "value")]
+        m.d.comb += [self.lines.valid.eq(valid[1]), self.lines.payload.eq(line)]
