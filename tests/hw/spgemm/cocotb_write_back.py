@@ -1,0 +1,269 @@
+"""Write-back of rows that the test's banks hold, in the order of `hash_order`: elements, lengths, releases."""
+
+import random
+
+import cocotb
+import numpy as np
+from cocotb.triggers import FallingEdge, RisingEdge
+
+from golden.spgemm.order import MULTIPLIER, bank_of, hash_order
+from golden.spgemm.product import Elements
+from hw.spgemm.layouts import order_layout, row_layout, stored_layout
+from hw.spgemm.values import Values
+from tests.hw.harness import StreamSink, start, watchdog
+from tests.hw.spgemm.bench import packed, shape_params, unpacked
+
+INPUTS = {"order__valid": 0, "order__payload": 0, "ended": 0, "counts": 0, "read_data": 0, "elements__ready": 0,
+          "length_words__ready": 0, "flush": 0}  # fmt: skip
+ELEMENT, NUMBER = stored_layout().size, 32
+INVERSE = pow(MULTIPLIER, -1, 1 << 32)
+
+
+class Row:
+    """`counts` elements of each bank, whose columns hash there; `bits`: them, in the order in which they leave."""
+
+    def __init__(self, p, counts, regions, place=None):
+        self.p, self.regions, self.place = p, regions, place
+        banks = [bank for bank in range(p.banks) for _ in range(counts[bank])]
+        random.shuffle(banks)
+        columns = np.array([self.column(bank) for bank in banks], np.int64)
+        values = np.array([random.getrandbits(32) for _ in banks], np.uint32)
+        assert bank_of(columns, p.banks).tolist() == banks
+        order = hash_order(Elements(np.zeros(len(banks), np.int64), columns, values, np.arange(len(banks)), len(banks)),
+                           p.banks)  # fmt: skip
+        bits = [int(value) << 32 | int(column) for column, value in zip(columns, values, strict=True)]
+        self.bits = [bits[number] for number in order]
+        self.banks = [[b for b, of in zip(bits, banks, strict=True) if of == bank] for bank in range(p.banks)]
+
+    def column(self, bank):
+        hashed = random.getrandbits(32) & ~((self.p.banks - 1) << 12) | bank << 12
+        return hashed * INVERSE % (1 << 32)
+
+    @property
+    def index(self):
+        return self.place[0] * self.p.contexts + self.place[1]
+
+    @property
+    def base(self):
+        return self.place[0] * self.p.slots + self.place[1] * self.p.region
+
+    def cells(self):
+        return {(self.place[0], self.place[1] + i) for i in range(1 << self.regions)}
+
+
+class Banks:
+    """Answers reads, says which rows have ended, and takes them away when they are released."""
+
+    def __init__(self, dut, p, lasting=False):
+        self.dut, self.p, self.lasting = dut, p, lasting
+        self.rows, self.ended, self.taken = {}, {}, []  # by index: rows, cycle of their end
+        self.cycle = self.reads = self.under_way = 0
+        self.starved = self.idle = 0
+        self.pipe = [0] * (Values.READ_LATENCY - 1)
+        cocotb.start_soon(self.run())
+
+    async def run(self):
+        dut, p = self.dut, self.p
+        while True:
+            ended = {index for index, cycle in self.ended.items() if cycle <= self.cycle}
+            dut.ended.value = sum(1 << index for index in ended)
+            await FallingEdge(dut.clk)
+            index, counts = int(dut.count_index.value), random.getrandbits(len(dut.counts))
+            if index in ended:
+                width = p.slots.bit_length()
+                counts = sum(len(bank) << width * i for i, bank in enumerate(self.rows[index].banks))
+            self.pipe.insert(0, self.read(ended))
+            self.starved += int(dut.starved.value)
+            self.idle = int(dut.idle.value)
+            assert not self.idle or not self.under_way
+            if dut.release.value == 1:
+                self.release(unpacked(row_layout(p), int(dut.released.value)))
+            if int(dut.order__valid.value) and int(dut.order__ready.value):
+                self.under_way += not unpacked(order_layout(p), int(dut.order__payload.value))["chunk"]
+            await RisingEdge(dut.clk)
+            self.cycle += 1
+            dut.counts.value, dut.read_data.value = counts, self.pipe.pop()
+
+    def read(self, ended):
+        mask, address = int(self.dut.read.value), int(self.dut.read_address.value)
+        data = random.getrandbits(ELEMENT * self.p.banks)
+        if mask:
+            self.reads += 1
+            row = next(row for index, row in self.rows.items()
+                       if index in ended and 0 <= address - row.base < self.p.region << row.regions)  # fmt: skip
+            groups = {bank // self.p.lanes for bank in range(self.p.banks) if mask >> bank & 1}
+            assert len(groups) == 1
+            for bank in range(self.p.banks):
+                if mask >> bank & 1:
+                    element = row.banks[bank][address - row.base]
+                    data = data & ~((1 << ELEMENT) - 1 << ELEMENT * bank) | element << ELEMENT * bank
+        return data
+
+    def release(self, released):
+        index = released["half"] * self.p.contexts + released["context"]
+        assert self.rows[index].regions == released["regions"]
+        self.under_way -= 1
+        if not self.lasting:
+            del self.rows[index], self.ended[index]
+
+    async def send(self, items, delay, stall):
+        """Rows and numbers of chunks into `order`; a row waits for a place if it has none."""
+        dut, p = self.dut, self.p
+        for item in items:
+            while stall and random.random() < stall:
+                await RisingEdge(dut.clk)
+            if isinstance(item, Row):
+                while not self.put(item, delay):
+                    await RisingEdge(dut.clk)
+                row = {"context": item.place[1], "half": item.place[0], "regions": item.regions, "serial": 1}
+                value = {"chunk": 0, "id": random.getrandbits(16), "row": row}
+            else:
+                value = {"chunk": 1, "id": item, "row": {"context": 0, "half": 0, "regions": 0, "serial": 0}}
+            dut.order__payload.value, dut.order__valid.value = packed(order_layout(p), value), 1
+            while True:
+                await FallingEdge(dut.clk)
+                taken = dut.order__ready.value == 1
+                await RisingEdge(dut.clk)
+                if taken:
+                    break
+            dut.order__valid.value = 0
+
+    def put(self, row, delay):
+        if self.lasting:
+            return True
+        used = set().union(*(other.cells() for other in self.rows.values()))
+        contexts = range(0, self.p.contexts, 1 << row.regions)
+        places = [(half, context) for half in (0, 1) for context in contexts]
+        random.shuffle(places)
+        for place in places:
+            row.place = place
+            if not row.cells() & used:
+                self.rows[row.index], self.ended[row.index] = row, self.cycle + random.randrange(delay + 1)
+                return True
+        return False
+
+
+def words(numbers, width, lanes):
+    """Full words, and what remains."""
+    values = [sum(number << width * i for i, number in enumerate(numbers[at : at + lanes]))
+              for at in range(0, len(numbers), lanes)]  # fmt: skip
+    return values[: len(numbers) // lanes], values[len(numbers) // lanes :]
+
+
+async def play(dut, banks, items, *, delay=0, stall=0.0, feed=0.0):
+    """Items through the unit, then a flush; cycles until the last full word."""
+    p = banks.p
+    rows = [item for item in items if isinstance(item, Row)]
+    numbers = [len(item.bits) if isinstance(item, Row) else item for item in items]
+    elements, rest = words([bits for row in rows for bits in row.bits], ELEMENT, p.lanes)
+    lengths, rest_lengths = words(numbers, NUMBER, p.axi_bits // NUMBER)
+    sinks = [StreamSink(dut, name, seed=len(items), stall=stall) for name in ("elements", "length_words")]
+    begin = banks.cycle
+
+    async def run():
+        tasks = [cocotb.start_soon(sink.receive(len(want))) for sink, want in zip(sinks, (elements, lengths),
+                                                                                  strict=True)]  # fmt: skip
+        await banks.send(items, delay, feed)
+        got = [await task for task in tasks]
+        cycles = banks.cycle - begin
+        while not banks.idle:
+            await RisingEdge(dut.clk)
+        dut.flush.value = 1
+        await RisingEdge(dut.clk)
+        dut.flush.value = 0
+        return cycles, got, [await sink.receive(len(want)) for sink, want in zip(sinks, (rest, rest_lengths),
+                                                                                 strict=True)]  # fmt: skip
+    limit = 100 * len(items) + 40 * sum(len(row.bits) for row in rows) + 1000
+    cycles, got, got_rest = await watchdog(run(), limit)
+    assert got == [elements, lengths]
+    assert got_rest == [rest, rest_lengths]
+    for _ in range(20):
+        await RisingEdge(dut.clk)
+    assert banks.idle
+    assert not banks.under_way
+    return cycles
+
+
+def spread(p, total, banks, most):
+    """Counts of `total` elements in some banks, or of as many as fit."""
+    counts = [0] * p.banks
+    for _ in range(min(total, most * len(banks))):
+        counts[random.choice([bank for bank in banks if counts[bank] < most])] += 1
+    return counts
+
+
+def some_rows(p, number):
+    for _ in range(number):
+        around = p.lanes * random.choice([0, 0, 1, 1, 2, 3, 6]) + random.choice([-1, 0, 1])
+        banks = random.sample(range(p.banks), random.choice([1, 2, p.lanes, p.banks, p.banks]))
+        regions = random.choice([0, 0, 0, *range(p.contexts.bit_length())])
+        size = p.region << regions
+        if random.random() < 0.1:
+            around = size * random.randrange(1, 3)
+        yield Row(p, spread(p, max(0, around), banks, size), regions)
+
+
+async def begin(dut, **options):
+    p, stall = shape_params()
+    random.seed(13)
+    await start(dut, inputs=INPUTS)
+    return p, Banks(dut, p, **options), stall
+
+
+@cocotb.test()
+async def rows_and_marks(dut):
+    p, banks, stall = await begin(dut)
+    for delay, feed in ((0, 0), (30, 0), (5, 0.5)):
+        items = []
+        for row in some_rows(p, 150):
+            items += [random.getrandbits(16)] * random.choice([0, 0, 0, 1, 2]) + [row]
+        await play(dut, banks, items, delay=delay, stall=stall, feed=feed)
+    assert banks.starved
+
+
+@cocotb.test()
+async def full_rows(dut):
+    """As many elements as all slots hold; nothing but marks; nothing but empty rows."""
+    p, banks, stall = await begin(dut)
+    full = [Row(p, [p.slots] * p.banks, p.contexts.bit_length() - 1) for _ in range(2)]
+    await play(dut, banks, [full[0], 7, full[1]], stall=stall)
+    await play(dut, banks, list(range(100)), stall=stall)
+    await play(dut, banks, [Row(p, [0] * p.banks, 0) for _ in range(50)], stall=stall)
+    await play(dut, banks, [], stall=stall)
+
+
+async def stays(dut, p, banks, counts, number):
+    """Rows in all places, `number` times all of them; cycles."""
+    rows = [Row(p, counts(), 0, (half, context)) for half in (0, 1) for context in range(p.contexts)]
+    for row in rows:
+        banks.rows[row.index], banks.ended[row.index] = row, 0
+    return await play(dut, banks, rows * number), number * rows
+
+
+@cocotb.test()
+async def full_speed(dut):
+    """A group a cycle, and rows of one group a row a cycle."""
+    p, banks, _ = await begin(dut, lasting=True)
+    groups = p.banks // p.lanes
+    for counts, cycles_a_row in [
+        (lambda: [1] * p.lanes + [0] * (p.banks - p.lanes), 1),
+        (lambda: [1] * p.banks, groups),
+        (lambda: [3] * p.banks, 3 * groups),
+        (lambda: [0, 4] + [0] * (p.banks - 2), 4),
+        (lambda: [2] * p.lanes + [1] * (p.banks - p.lanes), groups + 1),
+        (lambda: spread(p, 1, range(p.banks), 1), 1),
+    ]:
+        cycles, rows = await stays(dut, p, banks, counts, 20)
+        least = cycles_a_row * len(rows)
+        dut._log.info("%d rows, %d groups: %d cycles", len(rows), least, cycles)
+        assert cycles <= least + 24
+
+
+@cocotb.test()
+async def outputs_stand_still(dut):
+    """Nothing is lost while neither stream is taken for long, in turn."""
+    p, banks, _ = await begin(dut)
+    for seed in range(3):
+        random.seed(seed)
+        items = [item for row in some_rows(p, 120) for item in (row, 5, 6)]
+        await play(dut, banks, items, stall=0.97 if seed else 0.9)
