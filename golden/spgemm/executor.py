@@ -124,6 +124,7 @@ class _RowEngine:
         size = np.zeros(rows, np.int64)
         size[row] = p.region << regions
         self.numbers.append(np.array([v["id"]], np.uint32))
+        self.counters["lines"] += int(np.sum((count == 0) & (last == 1)))
         done = np.cumsum(np.bincount(row, count, rows).astype(np.int64))
         at = 0
         while at < rows:

@@ -11,7 +11,9 @@ from .layouts import bank_line_layout, element_layout, update_layout
 from .tag_table import TagTable
 from .values import Values
 
-__all__ = ["Bank"]
+__all__ = ["BANK_MODULE", "Bank"]
+
+BANK_MODULE = "lacuna_hash_bank"
 
 UPDATES = 4
 """Updates between the tag table and the values."""
@@ -32,17 +34,19 @@ class Bank(wiring.Component):
     READ_LATENCY = Values.READ_LATENCY
 
     def __init__(self, params: SpgemmParams):
-        self.params = p = params
-        self.table, self.values = TagTable(p), Values(p)
-        super().__init__({
-            "lines": In(stream.Signature(bank_line_layout(p))),
-            "room": Out(1),
-            **{name: member for unit in (self.table, self.values) for name, member in unit.signature.members.items()
-               if name not in ("elements", "updates")},
-        })  # fmt: skip
+        self.params = params
+        super().__init__(self.ports(params))
+
+    @staticmethod
+    def ports(p: SpgemmParams) -> wiring.Signature:
+        return wiring.Signature({
+            "lines": In(stream.Signature(bank_line_layout(p))), "room": Out(1), **TagTable.side_ports(p),
+            **Values.side_ports(p),
+        })
 
     def elaborate(self, platform):
         m = Module()
+        self.table, self.values = TagTable(self.params), Values(self.params)
         m.submodules.table, m.submodules.values = self.table, self.values
         self._pick(m)
         m.submodules.updates = fifo = SyncFIFO(width=update_layout(self.params).size, depth=UPDATES)
@@ -50,7 +54,7 @@ class Bank(wiring.Component):
         connect(m, fifo.r_stream, self.values.updates)
         for unit in (self.table, self.values):
             for name, member in unit.signature.members.items():
-                if name in self.signature.members:
+                if name in unit.side_ports(self.params):
                     inner, outer = getattr(unit, name), getattr(self, name)
                     m.d.comb += outer.eq(inner) if member.flow == Out else inner.eq(outer)
         return m

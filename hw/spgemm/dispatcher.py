@@ -46,7 +46,7 @@ class Dispatcher(wiring.Component):
             m.d.comb += view.eq(instruction)
         put, chunk = views["SET"], views["CHUNK"]
         ready = Signal(self.params.engines)
-        m.d.sync += [ready.eq(Cat(stream.ready for stream in self.chunks)), self.told.eq(0)]
+        m.d.sync += [ready.eq(Cat(stream.ready for stream in self.chunks)), self.told.eq(0), self.flush.eq(0)]
         known = Signal()  # a SET has been
         for out in self.chunks:
             m.d.comb += [out.payload.id.eq(chunk.id), out.payload.word.eq(chunk.a), out.payload.entries.eq(chunk.n)]
@@ -109,7 +109,7 @@ class Dispatcher(wiring.Component):
                         m.next = "WORD"
             with m.State("DRAIN"):
                 with m.If(self.idle.all()):
-                    m.d.comb += self.flush.eq(1)
+                    m.d.sync += self.flush.eq(1)
                     m.next = "FLUSH"
             with m.State("FLUSH"):
                 with m.If(self.flushed.all()):

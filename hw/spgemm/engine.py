@@ -12,6 +12,7 @@ from hw.fabric.axi import AxiReader, AxiWriter
 from hw.fabric.block import instantiate
 from hw.shell.core import EngineCore
 
+from .bank import BANK_MODULE, Bank
 from .dispatcher import Dispatcher
 from .row_engine import ROW_ENGINE_MODULE, RowEngine
 
@@ -31,7 +32,7 @@ class SpgemmEngine(EngineCore):
     RESULTS = 0
     COUNTERS = ("cycles",)
     UNITS = ("dispatch", "rows", "flush")
-    BLOCKS: ClassVar = {ROW_ENGINE_MODULE: RowEngine}
+    BLOCKS: ClassVar = {BANK_MODULE: Bank, ROW_ENGINE_MODULE: RowEngine}
 
     @staticmethod
     def memory_ports(params: SpgemmParams) -> tuple[tuple[str, ...], int]:
@@ -57,7 +58,7 @@ class SpgemmEngine(EngineCore):
         return m
 
     def _row_engine(self, m, number, dispatcher):
-        engine = instantiate(m, ROW_ENGINE_MODULE, RowEngine(self.params), f"row_engine_{number}")
+        engine = instantiate(m, ROW_ENGINE_MODULE, RowEngine.ports(self.params), f"row_engine_{number}")
         for mine, port in ((engine.read, self.read[number]), (engine.write, self.write[number])):
             for name, member in mine.signature.members.items():
                 inner, outer = getattr(mine, name), getattr(port, name)

@@ -7,9 +7,10 @@ from amaranth.lib.wiring import In, Out
 from golden.spgemm.params import SpgemmParams
 from golden.spgemm.record import COUNTERS, RECORD_BYTES
 from hw.fabric.axi import ADDRESS_BITS, AxiWriter, axi_read, axi_write
+from hw.fabric.block import instantiate
 from hw.fabric.read_join import ReadJoin
 
-from .bank import Bank
+from .bank import BANK_MODULE, Bank
 from .board import EndBoard
 from .fetch import EntryFetch
 from .layouts import chunk_layout
@@ -40,7 +41,11 @@ class RowEngine(wiring.Component):
 
     def __init__(self, params: SpgemmParams):
         self.params = params
-        super().__init__({
+        super().__init__(self.ports(params))
+
+    @staticmethod
+    def ports(params: SpgemmParams) -> wiring.Signature:
+        return wiring.Signature({
             "start": In(1), "told": In(1), "base": In(ADDRESS_BITS), "hash_by": In(2), "shift": In(5), "b": In(32),
             "c": In(32), "n": In(32), "chunks": In(stream.Signature(chunk_layout())), "idle": Out(1), "flush": In(1),
             "flushed": Out(1), "axi_read_error": Out(1), "axi_write_error": Out(1), "overflow": Out(1),
@@ -60,9 +65,9 @@ class RowEngine(wiring.Component):
         m.submodules.results = results = Results(p)
         m.submodules.join = join = ReadJoin(p.axi_bits, masters=2, depth=2 * p.outstanding)
         m.submodules.writer = writer = AxiWriter(p.axi_bits, every_cycle=True)
-        banks = []
+        banks, signature = [], Bank.ports(p)
         for number in range(p.banks):
-            m.submodules[f"bank_{number}"] = bank = Bank(p)
+            bank = instantiate(m, BANK_MODULE, signature, f"bank_{number}")
             wiring.connect(m, spread.banks[number], bank.lines)
             banks.append(bank)
 

@@ -48,11 +48,13 @@ class TagTable(wiring.Component):
         super().__init__({
             "elements": In(stream.Signature(element_layout(p))),
             "updates": Out(stream.Signature(update_layout(p))),
-            "sweep": In(1),
-            "sweep_address": In(range(p.slots)),
-            "overflow": Out(1),
-            "probing": Out(1),
+            **self.side_ports(p),
         })
+
+    @staticmethod
+    def side_ports(p: SpgemmParams) -> dict[str, wiring.Member]:
+        """All but the streams."""
+        return {"sweep": In(1), "sweep_address": In(range(p.slots)), "overflow": Out(1), "probing": Out(1)}
 
     def elaborate(self, platform):
         m = Module()

@@ -33,20 +33,18 @@ class Values(wiring.Component):
     READ_LATENCY = 2
 
     def __init__(self, params: SpgemmParams):
-        self.params = p = params
-        self.row_bits = (2 * p.contexts - 1).bit_length()
-        super().__init__({
-            "updates": In(stream.Signature(update_layout(p))),
-            "read": In(1),
-            "read_address": In(range(2 * p.slots)),
-            "read_data": Out(stored_layout()),
-            "ended": Out(1),
-            "ended_row": Out(self.row_bits),
-            "count_index": In(self.row_bits),
-            "count": Out((p.slots).bit_length()),
-            "waiting": Out(1),
-            "yielding": Out(1),
-        })
+        self.params = params
+        super().__init__({"updates": In(stream.Signature(update_layout(params))), **self.side_ports(params)})
+
+    @staticmethod
+    def side_ports(p: SpgemmParams) -> dict[str, wiring.Member]:
+        """All but the stream."""
+        return {
+            "read": In(1), "read_address": In(range(2 * p.slots)), "read_data": Out(stored_layout()),
+            "ended": Out(1), "ended_row": Out(range(2 * p.contexts)),
+            "count_index": In(range(2 * p.contexts)), "count": Out(p.slots.bit_length()),
+            "waiting": Out(1), "yielding": Out(1),
+        }
 
     def elaborate(self, platform):
         m = Module()
