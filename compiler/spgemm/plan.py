@@ -50,7 +50,8 @@ class Plan:
         Raises:
             ValueError: the memory does not hold every chunk once.
         """
-        places, totals = self.program.manifest["places"], dict.fromkeys(COUNTERS, 0)
+        places = self.program.manifest["places"]
+        totals: dict[str, int] = dict.fromkeys(COUNTERS, 0)
         of_chunk: list[tuple[np.ndarray, np.ndarray] | None] = [None] * len(self.chunks.at)
         windows = np.diff(self.chunks.begins)
         for engine in range(self.params.engines):
