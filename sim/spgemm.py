@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import scipy.sparse
 
 from compiler.spgemm import Plan, compulsory_bytes, is_scipys, plan_product, stored, to_scipy
@@ -37,7 +38,8 @@ class Report:
         matches_reference: C is SciPy's bit for bit, without the zeros that SciPy leaves out. None: not compared.
         counters: see `golden.spgemm.record`, summed over the row engines.
         parted_rows: heavy rows that were cut at columns. plans: that were tried until no bank overflowed.
-        plan_s: seconds that planning took. run_s: of the run, simulated or golden.
+        plan_s: seconds that planning took, of all plans. layout_s: that writing A and B as the engine reads them took.
+        run_s: of the run, simulated or golden.
     """
 
     rows: int
@@ -61,6 +63,7 @@ class Report:
     parted_rows: int
     plans: int
     plan_s: float
+    layout_s: float
     run_s: float
     config: dict[str, Any]
 
@@ -100,27 +103,27 @@ def spgemm(a: scipy.sparse.sparray, b: scipy.sparse.sparray, params: SpgemmParam
 def multiply(a: Csr, b: Csr, p: SpgemmParams, *, level: str, memory: str, hash_by: Hash = Hash.MULTIPLICATIVE,
              fixed: bool = False) -> tuple[Csr, Report]:
     """As `spgemm`, for matrices as the engine has them; the columns of a row of C in the order in which they leave."""
-    planned = 0.0
+    seconds = np.zeros(2)
     for careful in range(CAREFUL):
         plan = plan_product(a, b, p, hash_by=hash_by, fixed=fixed, careful=careful)
-        planned += plan.seconds
+        seconds += plan.plan_s, plan.layout_s
         device = open_device(level, memory)
         device.load(plan.program)
-        started = time.perf_counter()
+        began = time.perf_counter()
         try:
             outcome = device.run(())
         except DeviceError as error:
             if error.status != ERROR_CODES["overflow"] or careful == CAREFUL - 1:
                 raise
             continue
-        seconds = time.perf_counter() - started
+        ran = time.perf_counter() - began
         c, counters = plan.collect(device.read)
-        return c, _report(a, b, c, plan, outcome, counters, memory, careful + 1, planned, seconds)
+        return c, _report(a, b, c, plan, outcome, counters, memory, careful + 1, (*seconds, ran))
     raise AssertionError("no plan was tried")
 
 
 def _report(a: Csr, b: Csr, c: Csr, plan: Plan, outcome: Outcome, counters: dict[str, int], memory: str, plans: int,
-            planned: float, seconds: float) -> Report:
+            seconds: tuple[float, float, float]) -> Report:
     p, cycles = plan.params, outcome.cycles
     macs, least = int(multiplications(a, b).sum()), compulsory_bytes(a, b, len(c.columns))
     timed: dict[str, Any] = dict.fromkeys(TIMED)
@@ -137,6 +140,6 @@ def _report(a: Csr, b: Csr, c: Csr, plan: Plan, outcome: Outcome, counters: dict
     return Report(
         rows=c.rows, cols=c.columns_in_all, nnz_a=len(a.columns), nnz_b=len(b.columns), nnz_c=len(c.columns), macs=macs,
         compulsory_bytes=least, probes_per_mac=1 + counters["probing"] / macs if macs else None, counters=counters,
-        matches_reference=None, parted_rows=plan.windows.parted, plans=plans, plan_s=planned, run_s=seconds,
-        config=p.to_dict(), **timed,
+        matches_reference=None, parted_rows=plan.windows.parted, plans=plans, plan_s=seconds[0], layout_s=seconds[1],
+        run_s=seconds[2], config=p.to_dict(), **timed,
     )

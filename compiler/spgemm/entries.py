@@ -7,7 +7,7 @@ import numpy as np
 from golden.isa.spgemm import FIRST_BITS
 from golden.spgemm.params import SpgemmParams
 
-from .windows import Windows
+from .layout import Pieces
 
 __all__ = ["Chunks", "cut_chunks", "encode_entries"]
 
@@ -46,9 +46,13 @@ def cut_chunks(work: np.ndarray, engines: int) -> np.ndarray:
     return np.array(begins, np.int64)
 
 
-def encode_entries(windows: Windows, begins: np.ndarray, p: SpgemmParams) -> tuple[np.ndarray, Chunks]:
-    """(uint64 entries of all chunks, each beginning with a memory word; where they are)."""
-    pieces, regions = windows.pieces, windows.regions
+def encode_entries(pieces: Pieces, regions: np.ndarray, begins: np.ndarray,
+                   p: SpgemmParams) -> tuple[np.ndarray, Chunks]:
+    """(uint64 entries of all chunks, each beginning with a memory word; where they are).
+
+    Args:
+        pieces, regions: of the windows. begins: the chunks' first windows, see `cut_chunks`.
+    """
     says = np.empty(len(regions), bool)
     says[1:] = regions[1:] != regions[:-1]
     says[begins[:-1]] = regions[begins[:-1]] != 0

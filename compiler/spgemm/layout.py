@@ -8,8 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from golden.isa.spgemm import COUNT_BITS
+from golden.spgemm.csr import Csr
 
-__all__ = ["Pieces", "longest_piece", "place_rows", "refer"]
+from .windows import Windows
+
+__all__ = ["Pieces", "longest_piece", "place_rows", "refer", "window_pieces"]
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,6 @@ class Pieces:
     def starts(self) -> np.ndarray:
         """int64 [rows + 1]: where each row's pieces begin."""
         return np.concatenate(([0], np.cumsum(self.per_row)))
-
-    def sums_by_row(self, of_pieces: np.ndarray) -> np.ndarray:
-        """int64 [rows]: sum of whole numbers that the pieces have, over each row."""
-        before = np.concatenate(([0], np.cumsum(of_pieces)))
-        starts = self.starts
-        return before[starts[1:]] - before[starts[:-1]]
 
 
 def longest_piece(line: int) -> int:
@@ -82,3 +79,39 @@ def refer(row: np.ndarray, rows: int, values: np.ndarray, first: np.ndarray, len
         count=np.minimum(length[source] - skipped, longest),
         per_row=np.bincount(row[source], minlength=rows),
     )
+
+
+def window_pieces(a: Csr, b: Csr, windows: Windows, first: np.ndarray, line: int) -> Pieces:
+    """Pieces of all windows; a heavy row's entries come for each of its windows, with the part that lies in it."""
+    cuts = windows.cuts
+    if cuts is None:
+        return refer(a.entry_rows, a.rows, a.values, first[a.columns], b.lengths[a.columns], line)
+    repeats = windows.parts[a.entry_rows]
+    window = (np.cumsum(windows.parts) - windows.parts)[a.entry_rows]
+    per_window = a.lengths[windows.of_row]
+    begins = np.cumsum(per_window) - per_window
+    within = np.arange(len(a.columns)) - a.starts[a.entry_rows]
+    source, part = np.repeat(np.arange(len(a.columns)), repeats), _counted(repeats)
+    place = begins[window[source] + part] + within[source]
+
+    at, length = first[a.columns[source]], b.lengths[a.columns[source]]
+    heavy = np.full(a.rows, -1)
+    heavy[cuts.rows] = np.arange(len(cuts.rows))
+    number = np.zeros(b.rows, np.int64)
+    number[cuts.used] = np.arange(len(cuts.used))
+    row = heavy[a.entry_rows[source]]
+    cut = np.flatnonzero(row >= 0)
+    before = np.concatenate([np.zeros((len(cuts.used), 1), np.int64), np.cumsum(cuts.counts, axis=1)], axis=1)
+    of_b, of_row = number[a.columns[source[cut]]], row[cut]
+    low, high = (before[of_b, edge[of_row, part[cut]]] for edge in (cuts.begin, cuts.end))
+    at[cut] += low
+    length[cut] = high - low
+    order = np.empty_like(place)
+    order[place] = np.arange(len(place))
+    return refer(np.repeat(np.arange(len(per_window)), per_window), len(per_window), a.values[source[order]], at[order],
+                 length[order], line)
+
+
+def _counted(repeats: np.ndarray) -> np.ndarray:
+    """0, 1, .. for each of the repeats."""
+    return np.arange(int(repeats.sum())) - np.repeat(np.cumsum(repeats) - repeats, repeats)

@@ -15,8 +15,8 @@ from golden.spgemm.product import ARITHMETIC
 from golden.spgemm.record import COUNTERS, RECORD_BYTES
 
 from .entries import Chunks, cut_chunks, encode_entries
-from .layout import place_rows
-from .windows import Windows, split_rows
+from .layout import place_rows, window_pieces
+from .windows import Windows, plan_windows
 
 __all__ = ["CHANNEL_BYTES", "Plan", "plan_product"]
 
@@ -30,7 +30,8 @@ class Plan:
     """A product on its way through the engine.
 
     Attributes:
-        program: of the engine. windows, chunks: see there. columns: of C. seconds: that planning took.
+        program: of the engine. windows, chunks: see there. rows, columns: of C.
+        plan_s: seconds for windows and chunks. layout_s: for the memory images that say them.
     """
 
     program: Program
@@ -39,7 +40,8 @@ class Plan:
     chunks: Chunks
     rows: int
     columns: int
-    seconds: float
+    plan_s: float
+    layout_s: float
 
     def collect(self, read: Callable[[str, int, int], bytes]) -> tuple[Csr, dict[str, int]]:
         """(C with the columns of a row in hash order, the row engines' counters summed) after a run.
@@ -95,15 +97,16 @@ def plan_product(a: Csr, b: Csr, params: SpgemmParams, *, hash_by: Hash = Hash.M
         DoesNotFitError: A and B are too large for a memory channel.
     """
     started = time.perf_counter()
-    first, total = place_rows(b.lengths, params.lanes)
-    require("elements of B in a channel", total, 1 << FIRST_BITS, "multiply by fewer columns at a time")
-    windows = split_rows(a, b, first, params, careful)
+    windows = plan_windows(a, b, params, careful)
     if fixed:
         begins = np.unique(np.linspace(0, len(windows.of_row), params.engines + 1).astype(np.int64))
     else:
-        lines = windows.pieces.sums_by_row(windows.pieces.lines(params.lanes))
-        begins = cut_chunks(np.maximum(lines, 1), params.engines)
-    entries, chunks = encode_entries(windows, begins, params)
+        begins = cut_chunks(np.maximum(windows.work, 1), params.engines)
+    planned = time.perf_counter()
+    first, total = place_rows(b.lengths, params.lanes)
+    require("elements of B in a channel", total, 1 << FIRST_BITS, "multiply by fewer columns at a time")
+    pieces = window_pieces(a, b, windows, first, params.lanes)
+    entries, chunks = encode_entries(pieces, windows.regions, begins, params)
 
     a_at = _up(total * ELEMENT_BYTES)
     numbers_at = _up(a_at + entries.nbytes)
@@ -134,7 +137,7 @@ def plan_product(a: Csr, b: Csr, params: SpgemmParams, *, hash_by: Hash = Hash.M
     }
     images = dict.fromkeys(ports, image) | {"p": program}
     return Plan(Program(manifest, words, images, {}), params, windows, chunks, a.rows, b.columns_in_all,
-                time.perf_counter() - started)
+                planned - started, time.perf_counter() - planned)
 
 
 def _up(at: int) -> int:

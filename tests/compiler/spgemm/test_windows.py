@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compiler.spgemm.entries import cut_chunks, encode_entries
-from compiler.spgemm.layout import place_rows
-from compiler.spgemm.windows import capacities, split_rows
+from compiler.spgemm.layout import place_rows, window_pieces
+from compiler.spgemm.windows import capacities, plan_windows
 from golden.isa.spgemm import ENTRY
 from golden.spgemm.csr import Csr
 from golden.spgemm.params import SpgemmParams
@@ -37,14 +37,15 @@ def test_windows_make_every_product_once_and_fit(seed, rows, inner, columns):
     rng = np.random.default_rng(seed)
     a, b = random_csr(rng, rows, inner), random_csr(rng, inner, columns)
     first, total = place_rows(b.lengths, SMALL.lanes)
-    windows, limits = split_rows(a, b, first, SMALL), capacities(SMALL, 0)
+    windows, limits = plan_windows(a, b, SMALL), capacities(SMALL, 0)
+    pieces = window_pieces(a, b, windows, first, SMALL.lanes)
     column_at, row_at = np.full(total, -1), np.full(total, -1)
     for k in range(b.rows):
         column_at[first[k] : first[k] + b.lengths[k]] = b.columns[b.starts[k] : b.starts[k + 1]]
         row_at[first[k] : first[k] + b.lengths[k]] = k
     assert (np.diff(windows.of_row) >= 0).all()
     assert set(windows.of_row) == set(range(rows))
-    pieces, products = windows.pieces, {i: [] for i in range(rows)}
+    products = {i: [] for i in range(rows)}
     columns_of = {i: [] for i in range(rows)}
     for window, i in enumerate(windows.of_row):
         at = [(pieces.values[e], pieces.first[e] + k) for e in range(*pieces.starts[window : window + 2])
@@ -85,11 +86,12 @@ def test_chunks_get_shorter():
 def test_entries_say_what_the_windows_are(seed, rows, inner, columns):
     rng = np.random.default_rng(seed)
     a, b = random_csr(rng, rows, inner), random_csr(rng, inner, columns)
-    windows = split_rows(a, b, place_rows(b.lengths, SMALL.lanes)[0], SMALL)
+    windows = plan_windows(a, b, SMALL)
+    pieces = window_pieces(a, b, windows, place_rows(b.lengths, SMALL.lanes)[0], SMALL.lanes)
     count = len(windows.of_row)
     begins = np.unique(np.concatenate(([0, count], rng.integers(0, count + 1, 3)))) if count else np.zeros(1, np.int64)
-    encoded, chunks = encode_entries(windows, begins, SMALL)
-    pieces, window = windows.pieces, 0
+    encoded, chunks = encode_entries(pieces, windows.regions, begins, SMALL)
+    window = 0
     for at, entries in zip(chunks.at, chunks.entries, strict=True):
         assert at % SMALL.lanes == 0
         regions, piece = 0, pieces.starts[window]
