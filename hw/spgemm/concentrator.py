@@ -1,6 +1,6 @@
 """Closes the gaps between a group's elements, behind those that came before."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -48,14 +48,14 @@ class Concentrator(wiring.Component):
         """(mask when the data comes, lane to which each of its elements goes)."""
         early, mask = Signal(self.lanes), Signal(self.lanes)
         base, total = Signal(self.bits), Signal(self.bits)
-        m.d.sync += [early.eq(self.mask), mask.eq(early), total.eq(sum(self.mask)), base.eq(base + total)]
+        m.d.sync += [early.eq(self.mask), mask.eq(early), total.eq(_ones(self.mask, self.bits)), base.eq(base + total)]
         with m.If(self.restart):
             m.d.sync += base.eq(0)
         targets = []
         for lane in range(self.lanes):
             before = Signal(self.bits, name=f"before_{lane}", reset_less=True)
             target = Signal(self.bits, name=f"target_{lane}", reset_less=True)
-            m.d.sync += [before.eq(sum(self.mask[:lane])), target.eq(base + before)]
+            m.d.sync += [before.eq(_ones(self.mask[:lane], self.bits)), target.eq(base + before)]
             targets.append(target)
         return mask, targets
 
@@ -75,3 +75,15 @@ class Concentrator(wiring.Component):
             moved.append(target)
             carried.append(element)
         return after, moved, carried
+
+
+def _ones(value, width):
+    """How many bits are one, modulo 2**width: by full adders, which are fewer levels than a chain of sums."""
+    columns = [list(value), *([] for _ in range(width))]
+    for weight in range(width):
+        column, carries = columns[weight], columns[weight + 1]
+        while len(column) > 1:
+            a, b, c = (column.pop(0) if column else Const(0) for _ in range(3))
+            column.append(a ^ b ^ c)
+            carries.append(a & b | a & c | b & c)
+    return Cat(*(column[0] if column else Const(0) for column in columns[:width]))

@@ -131,7 +131,7 @@ class TagTable(wiring.Component):
                      for bit in bits))  # fmt: skip
 
     def _look_up(self, m, looks):
-        """In S2: the slot is the row's, it has the column, it is claimed, and the place that stands in it."""
+        """In S2: the slot is the row's, has the column (if the row's), is claimed, and the place that stands in it."""
         p = self.params
         _, s1, s2, s3 = self.s
         m.submodules.ram = ram = Ram(width=self.slot_layout.size, depth=p.slots)
@@ -148,9 +148,8 @@ class TagTable(wiring.Component):
                                 for name in ("near", "same_row", "same"))  # fmt: skip
         befores = [(s2.slot, key(s2)), (s3.slot, key(s3)), (s4_slot, s4_key)]  # while this one is in S1
         taken, found, place = Signal(), Signal(), Signal(range(p.slots))
-        own_row = stored.serial == s2.element.row.serial
         m.d.comb += [
-            taken.eq(own_row), found.eq(own_row & (stored.column == s2.element.product.column)),
+            taken.eq(stored.serial == s2.element.row.serial), found.eq(stored.column == s2.element.product.column),
             place.eq(stored.place),
         ]
         for age in reversed(range(FORWARDS)):
@@ -162,10 +161,9 @@ class TagTable(wiring.Component):
             m.d.sync += [stored.eq(ram.read_data), s4_slot.eq(s3.slot), s4_key.eq(key(s3))]
             m.d.sync += [Cat(claimed).eq(Cat(claims, claimed[:-1])), Cat(places[1:]).eq(Cat(places[:-1]))]
             for age, (slot, before) in enumerate(befores):
-                serial_is = before[:SERIAL_BITS] == s1.element.row.serial
                 m.d.sync += [
-                    near[age].eq(slot == s1.slot), same_row[age].eq(serial_is),
-                    same[age].eq(serial_is & (before[SERIAL_BITS:] == s1.element.product.column)),
+                    near[age].eq(slot == s1.slot), same_row[age].eq(before[:SERIAL_BITS] == s1.element.row.serial),
+                    same[age].eq(before[SERIAL_BITS:] == s1.element.product.column),
                 ]  # fmt: skip
         write = Signal(self.slot_layout)
         m.d.comb += [
@@ -187,18 +185,18 @@ class TagTable(wiring.Component):
         stored, after, before_after = (Signal(width, name=name, reset_less=True)
                                        for name in ("count", "count_after", "count_before_after"))  # fmt: skip
         near, nearer = Signal(), Signal()
-        count, now = Signal(width), Signal(width, reset_less=True)
+        count, after_this, now = Signal(width), Signal(width), Signal(width, reset_less=True)
         context = s1.element.row.context
         m.d.comb += [
             read.addr.eq(context), count.eq(Mux(nearer, after, Mux(near, before_after, stored))),
-            write.en.eq(self.valid[3] | self.sweep),
+            after_this.eq(Mux(claims, count + 1, count)), write.en.eq(self.valid[3] | self.sweep),
             write.addr.eq(Mux(self.sweep, self.sweep_address, s3.element.row.context)),
             write.data.eq(Mux(self.sweep, 0, after)), self.updates.payload.count.eq(now),
         ]  # fmt: skip
         with m.If(self.enable):
             m.d.sync += [
-                stored.eq(read.data), now.eq(count + claims), before_after.eq(after),
-                after.eq(Mux(final & s2.element.end, 0, count + claims)),
+                stored.eq(read.data), now.eq(after_this), before_after.eq(after),
+                after.eq(Mux(final & s2.element.end, 0, after_this)),
                 nearer.eq(self.valid[2] & (s2.element.row.context == context)),
                 near.eq(self.valid[3] & (s3.element.row.context == context)),
             ]  # fmt: skip

@@ -69,7 +69,7 @@ def close(elements):
 
 async def play(dut, elements, table, stall):
     """Elements through the unit, updates against the table's; what was seen: strobes and cycles."""
-    p, before = table.p, table.overflows
+    p, before, probes = table.p, table.overflows, table.probes
     want = [table.update(e) for e in elements]
     seen = {"overflow": 0, "probing": 0, "cycles": 0}
 
@@ -95,6 +95,7 @@ async def play(dut, elements, table, stall):
         update = unpacked(update_layout(p), bits)
         assert {name: update[name] for name in expected} == expected, (number, elements[number])
     assert seen["overflow"] == table.overflows - before
+    assert seen["probing"] <= PROBE_CYCLES * (table.probes - probes)
     return seen
 
 
