@@ -71,61 +71,67 @@ class CacheTags(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        p = self.params
         generation, sweeping, sweep_set = self._generation(m)
         m.d.comb += [self.ready.eq(~sweeping), self.requests.ready.eq(self.room & ~sweeping)]
-        looks, request = Signal(), Signal(request_layout(p), reset_less=True)
-        m.d.sync += [looks.eq(self.requests.valid & self.requests.ready), request.eq(self.requests.payload)]
-
-        # second cycle: `hits` and `ages` are true when the request's turn comes
-        decides, decided = Signal(), Signal(request_layout(p), reset_less=True)
-        hits, ages = Signal(p.cache_ways, reset_less=True), Signal(len(_Ages(p.cache_ways).pairs), reset_less=True)
-        way, order = Signal(p.cache_ways), _Ages(p.cache_ways)
-        next_ages, changes = Signal.like(ages), Signal()
-        m.d.sync += [decides.eq(looks), decided.eq(request)]
-        m.d.comb += [
-            way.eq(Mux(hits.any(), hits, order.oldest(ages))), next_ages.eq(order.used(ages, way, decided.hint)),
-            changes.eq(decides & ~decided.dry),
+        looks, request = Signal(), Signal(request_layout(self.params), reset_less=True)
+        decides, decided = Signal(), Signal(request_layout(self.params), reset_less=True)
+        m.d.sync += [
+            looks.eq(self.requests.valid & self.requests.ready), request.eq(self.requests.payload),
+            decides.eq(looks), decided.eq(request),
         ]  # fmt: skip
+        changes = decides & ~decided.dry
+        hits, way, ages, next_ages = self._decide(m, decided)
+
         of_set, tag = self._split(request.line)
         decided_set, decided_tag = self._split(decided.line)
         same_set = changes & (of_set == decided_set)
         address = Mux(sweeping, sweep_set, decided_set)
-        for number in range(p.cache_ways):
-            write, read = self._memory(m, f"tags_{number}", GENERATION_BITS + len(tag))
-            m.d.comb += [
-                read.addr.eq(of_set), write.addr.eq(address), write.en.eq(sweeping | (changes & way[number])),
-                write.data.eq(Mux(sweeping, 0, Cat(generation, decided_tag))),
-            ]  # fmt: skip
-            m.d.sync += hits[number].eq(
-                Mux(same_set & way[number], tag == decided_tag, read.data == Cat(generation, tag))
-            )  # fmt: skip
-        write, read = self._memory(m, "ages", len(ages))
-        m.d.comb += [
-            read.addr.eq(of_set), write.addr.eq(address), write.en.eq(sweeping | changes),
-            write.data.eq(Mux(sweeping, 0, next_ages)),
-        ]  # fmt: skip
-        m.d.sync += ages.eq(Mux(same_set, next_ages, read.data))
-
-        number = Signal(range(p.cache_ways))
-        for bit in range(len(number)):
-            m.d.comb += number[bit].eq(Cat(way[w] for w in range(p.cache_ways) if w >> bit & 1).any())
-        m.d.comb += [
-            self.valid.eq(decides), self.found.request.eq(decided), self.found.hit.eq(hits.any()),
-            self.found.place.eq(Cat(number, decided_set)),
-        ]  # fmt: skip
+        for number in range(self.params.cache_ways):
+            written = Cat(generation, decided_tag)
+            read = self._memory(m, f"tags_{number}", of_set, address, changes & way[number], written, sweeping)
+            hit = Mux(same_set & way[number], tag == decided_tag, read == Cat(generation, tag))
+            m.d.sync += hits[number].eq(hit)
+        m.d.sync += ages.eq(
+            Mux(same_set, next_ages, self._memory(m, "ages", of_set, address, changes, next_ages, sweeping))
+        )  # fmt: skip
+        m.d.comb += [self.valid.eq(decides), self.found.request.eq(decided), self.found.hit.eq(hits.any())]
+        self._place(m, decided_set, way)
         return m
+
+    def _decide(self, m, decided):
+        """(ways that have the line, the one that will have it, ages of the set's ways before, after), of which the
+        first and the third are registers for the other cycle to set.
+        """
+        order = _Ages(self.params.cache_ways)
+        hits, way = Signal(self.params.cache_ways, reset_less=True), Signal(self.params.cache_ways)
+        ages, next_ages = Signal(len(order.pairs), reset_less=True), Signal(len(order.pairs))
+        m.d.comb += [
+            way.eq(Mux(hits.any(), hits, order.oldest(ages))), next_ages.eq(order.used(ages, way, decided.hint)),
+        ]  # fmt: skip
+        return hits, way, ages, next_ages
+
+    def _place(self, m, of_set, way):
+        number = Signal(range(self.params.cache_ways))
+        for bit in range(len(number)):
+            m.d.comb += number[bit].eq(Cat(way[w] for w in range(self.params.cache_ways) if w >> bit & 1).any())
+        m.d.comb += self.found.place.eq(Cat(number, of_set))
 
     def _split(self, line):
         """(set, tag) of a line."""
         bits = (self.params.sets - 1).bit_length()
         return line[:bits], line[bits:]
 
-    def _memory(self, m, name, width):
+    def _memory(self, m, name, of_set, address, enable, value, sweeping):
+        """A word for each set; what the one of `of_set` has. `value` is written at `address`; 0 in sweeps."""
         m.submodules[name] = memory = Memory(
-            shape=width, depth=self.params.sets, init=[], attrs={"ram_style": "distributed"}
+            shape=len(value), depth=self.params.sets, init=[], attrs={"ram_style": "distributed"}
         )
-        return memory.write_port(), memory.read_port(domain="comb")
+        write, read = memory.write_port(), memory.read_port(domain="comb")
+        m.d.comb += [
+            read.addr.eq(of_set), write.addr.eq(address), write.en.eq(sweeping | enable),
+            write.data.eq(Mux(sweeping, 0, value)),
+        ]  # fmt: skip
+        return read.data
 
     def _generation(self, m):
         """(generation of the tags that count, whether the others are swept away, set that is swept)."""

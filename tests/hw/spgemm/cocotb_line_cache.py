@@ -167,6 +167,13 @@ async def a_line_that_waits_is_replaced(dut):
 
 
 @cocotb.test()
+async def responses_wait(dut):
+    """No line is taken until all that the window holds have been read, more than wait behind the port."""
+    bench = await Bench(dut).begin()
+    await bench.refer([bench.request(line) for line in range(bench.p.window)], hold=3 * bench.p.window)
+
+
+@cocotb.test()
 async def hints(dut):
     """A line with a hint goes first, though its neighbours are older; a hint on a hit counts as well."""
     bench = await Bench(dut).begin()

@@ -8,7 +8,7 @@ __all__ = ["SHAPES", "run_unit"]
 
 SHAPES = {
     "512 bits, 8 contexts": {
-        "axi_bits": 512, "contexts": 8, "slots": 64, "probe_limit": 8, "cache_lines": 64, "window": 32, "ring": 64,
+        "axi_bits": 512, "contexts": 8, "slots": 64, "probe_limit": 8, "cache_lines": 64, "window": 64, "ring": 64,
         "burst_beats": 8,
     },
     "256 bits, 4 contexts": {
