@@ -27,7 +27,9 @@ class SpgemmParams(EngineParams):
         window: lines of B that are looked up ahead of the multipliers.
         ring: entries of A that a row engine holds.
         bank_fifo: lines that wait before a bank.
-        burst_beats: longest AXI4 burst. outstanding: bursts in flight on a port.
+        miss_queues: in which reads of B wait for their turn, by address bits from `miss_bit` on; 8 and 11 suit HBM2 on
+            a U280, where the address bits 11 to 13 choose banks.
+        burst_beats: longest AXI4 burst. outstanding: bursts in flight on a port, or lines of B.
     """
 
     engines: int = 1
@@ -42,6 +44,8 @@ class SpgemmParams(EngineParams):
     window: int = 64
     ring: int = 256
     bank_fifo: int = 32
+    miss_queues: int = 8
+    miss_bit: int = 11
     burst_beats: int = 16
     outstanding: int = 32
 
@@ -51,7 +55,7 @@ class SpgemmParams(EngineParams):
         check(self.engines <= 64, "engines", self.engines, "must be at most 64")
         check(self.float32 in (1, 2), "float32", self.float32, "must be 1 (binary32) or 2 (int32)")
         for name in ("banks", "slots", "contexts", "cache_lines", "cache_ways", "window", "ring",
-                     "bank_fifo", "burst_beats"):
+                     "bank_fifo", "miss_queues", "burst_beats", "outstanding"):
             value = getattr(self, name)
             check(power_of_two(value), name, value, "must be a power of two")
         check(self.banks >= self.lanes, "banks", self.banks, f"must be at least the {self.lanes} lanes")
@@ -65,6 +69,9 @@ class SpgemmParams(EngineParams):
         check(self.window >= 4, "window", self.window, "must be at least 4")
         check(self.ring >= 16, "ring", self.ring, "must be at least 16")
         check(self.bank_fifo >= 32, "bank_fifo", self.bank_fifo, "must be at least 32")
+        check(self.outstanding >= 2, "outstanding", self.outstanding, "must be at least 2")
+        check(self.beat_bytes <= 1 << self.miss_bit <= 1 << 20, "miss_bit", self.miss_bit,
+              f"must be a bit of the address of {self.beat_bytes} bytes, at most 20")
         check(self.burst_beats * self.beat_bytes <= 4096, "burst_beats", self.burst_beats, "a burst must fit 4 KiB")
 
     @property

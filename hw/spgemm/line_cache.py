@@ -11,11 +11,9 @@ from hw.fabric.ram import Ram
 
 from .cache_tags import CacheTags, found_layout
 from .layouts import line_layout, request_layout
+from .miss_queue import MissQueue
 
 __all__ = ["LineCache"]
-
-FROM_MEMORY = 32
-"""Words that wait for their turn."""
 
 
 def _owner_layout(p: SpgemmParams) -> data.StructLayout:
@@ -33,7 +31,7 @@ class LineCache(wiring.Component):
 
     Attributes:
         requests, lines: a line for each, also for dry ones, whose data mean nothing.
-        axi: reads of a line each, at most `outstanding` in flight. base: byte address of line 0, a multiple of a line.
+        axi: reads of a line each, see MissQueue. base: byte address of line 0, a multiple of a line.
         invalidate: strobe, before a run: nothing is here. ready: low while tags are swept, and so requests.ready.
         error: sticky: a response that is not OKAY; `clear` resets it.
         hit, miss: strobe: a line was looked up. memory_wait: the next line waits for its response.
@@ -63,41 +61,22 @@ class LineCache(wiring.Component):
             window.w_data.eq(tags.found), window.w_en.eq(tags.valid),
             self.hit.eq(looked_up & tags.found.hit), self.miss.eq(looked_up & ~tags.found.hit),
         ]  # fmt: skip
-        self._requests(m, tags.found.request.line)
-        self._lines(m, window, self._responses(m))
+        self._lines(m, window, self._misses(m, tags.found.request.line))
         return m
 
-    def _requests(self, m, line):
-        """Sends a read for every miss. The window bounds how many wait."""
-        p, axi = self.params, self.axi
-        m.submodules.reads = reads = SyncFIFO(width=len(line), depth=p.window)
-        valid, in_flight = Signal(), Signal(range(p.outstanding + 1))
-        send = Signal()
+    def _misses(self, m, line):
+        """Stream of the words that misses read. The window bounds how many wait."""
+        m.submodules.reads = reads = SyncFIFO(width=len(line), depth=self.params.window)
+        m.submodules.memory = memory = MissQueue(self.params)
+        connect(m, reads.r_stream, memory.lines)
+        connect(m, memory.axi, flipped(self.axi))
         m.d.comb += [
-            reads.w_data.eq(line), reads.w_en.eq(self.miss), reads.r_en.eq(send), axi.arvalid.eq(valid),
-            send.eq((~valid | axi.arready) & reads.r_rdy & (in_flight != p.outstanding)),
-        ]  # fmt: skip
-        with m.If(send):
-            m.d.sync += [
-                valid.eq(1), axi.araddr.eq(self.base + (reads.r_data << (p.beat_bytes - 1).bit_length())),
-            ]  # fmt: skip
-        with m.Elif(axi.arready):
-            m.d.sync += valid.eq(0)
-        m.d.sync += in_flight.eq(in_flight + send - (axi.rvalid & axi.rready))
+            reads.w_data.eq(line), reads.w_en.eq(self.miss), memory.base.eq(self.base),
+            self.error.eq(memory.error), memory.clear.eq(self.clear),
+        ]
+        return memory.words
 
-    def _responses(self, m):
-        axi = self.axi
-        m.submodules.responses = responses = SyncFIFO(width=self.params.axi_bits, depth=FROM_MEMORY)
-        m.d.comb += [
-            responses.w_data.eq(axi.rdata), responses.w_en.eq(axi.rvalid), axi.rready.eq(responses.w_rdy),
-        ]  # fmt: skip
-        with m.If(axi.rvalid & axi.rready & (axi.rresp != 0)):
-            m.d.sync += self.error.eq(1)
-        with m.Elif(self.clear):
-            m.d.sync += self.error.eq(0)
-        return responses
-
-    def _lines(self, m, window, responses):
+    def _lines(self, m, window, words):
         """The window's first line goes to the cache's output register, on its way through memory's or a response."""
         p = self.params
         found = data.View(found_layout(p), window.r_data)
@@ -107,14 +86,14 @@ class LineCache(wiring.Component):
         m.d.comb += [
             missed.eq(~found.hit & ~found.request.dry),
             move[1].eq(~valid[1] | self.lines.ready), move[0].eq(~valid[0] | move[1]),
-            go.eq(window.r_rdy & (~missed | responses.r_rdy) & move[0]), window.r_en.eq(go),
-            responses.r_en.eq(go & missed), self.memory_wait.eq(window.r_rdy & missed & ~responses.r_rdy),
+            go.eq(window.r_rdy & (~missed | words.valid) & move[0]), window.r_en.eq(go),
+            words.ready.eq(go & missed), self.memory_wait.eq(window.r_rdy & missed & ~words.valid),
             ram.read_enable.eq(move[0]), ram.read_address.eq(found.place),
-            ram.write_enable.eq(go & missed), ram.write_address.eq(found.place), ram.write_data.eq(responses.r_data),
+            ram.write_enable.eq(go & missed), ram.write_address.eq(found.place), ram.write_data.eq(words.payload),
         ]  # fmt: skip
         owner, fetched, word = Signal(_owner_layout(p), reset_less=True), Signal(), Signal(p.axi_bits, reset_less=True)
         with m.If(move[0]):
-            m.d.sync += [valid[0].eq(go), fetched.eq(missed), word.eq(responses.r_data)]
+            m.d.sync += [valid[0].eq(go), fetched.eq(missed), word.eq(words.payload)]
             m.d.sync += [owner[name].eq(found.request[name]) for name in ("row", "last", "mask", "value")]
         line = Signal(line_layout(p), reset_less=True)
         with m.If(move[1]):
