@@ -37,7 +37,8 @@ class EntryRing(wiring.Component):
     """Begins rows and keeps their pieces, in a ring, until they have been read.
 
     A record a cycle. The space of a piece is free some cycles after it has been read, and all pieces before it, of
-    every row. 2 * contexts rows may lie between the oldest one that was not read to its end and the newest.
+    every row. As rows get contexts in a ring, fewer than `contexts` come behind one that has not been read to its end:
+    2 * contexts numbers for them are more than enough.
 
     Attributes:
         records: from EntryUnpack. set_regions, regions, row, free, take: to Contexts.
@@ -68,7 +69,7 @@ class EntryRing(wiring.Component):
         ]  # fmt: skip
 
         begins, tail = Signal(init=1), Signal.like(self.started.next)
-        room, newest, place_free = self._space(m, tail)
+        room, newest = self._space(m, tail)
         m.d.comb += [
             order.id.eq(record.piece.value), order.row.eq(self.row), self.regions.eq(record.piece.value),
             self.started.row.eq(self.row), self.started.place.eq(newest), self.started.next.eq(tail),
@@ -83,7 +84,7 @@ class EntryRing(wiring.Component):
             with m.Case(Kind.REGIONS):
                 m.d.comb += [self.records.ready.eq(1), self.set_regions.eq(self.records.valid)]
             with m.Case(Kind.PIECE):
-                can_begin = self.free & orders.w_rdy & place_free
+                can_begin = self.free & orders.w_rdy
                 m.d.comb += [
                     self.records.ready.eq(room & (~begins | can_begin)),
                     write.eq(self.records.valid & self.records.ready),
@@ -101,7 +102,7 @@ class EntryRing(wiring.Component):
         return m
 
     def _space(self, m, tail):
-        """(room for a piece, number of the next row, whether it is free).
+        """(room for a piece, number of the next row).
 
         The oldest row that was not read to its end says where the used space begins. Before its first read that is
         where the row before it has ended.
@@ -109,7 +110,7 @@ class EntryRing(wiring.Component):
         p = self.params
         places = 2 * p.contexts
         oldest, newest = Signal(range(2 * places)), Signal(range(2 * places))
-        head, room, place_free = Signal.like(tail), Signal(), Signal()
+        head, room = Signal.like(tail), Signal()
         touched, done = Signal(places), Signal(places)
         walk, at = self.read.walk, oldest[:-1]
         m.submodules.reached = reached = Memory(
@@ -132,9 +133,5 @@ class EntryRing(wiring.Component):
             m.d.sync += head.eq(read.data)
             with m.If(done.bit_select(at, 1)):
                 m.d.sync += oldest.eq(oldest + 1)
-        # both a cycle late: one less than there is
-        m.d.sync += [
-            room.eq((tail - head)[: len(tail)] < p.ring - 1),
-            place_free.eq((newest - oldest)[: len(newest)] < places - 1),
-        ]
-        return room, newest[:-1], place_free
+        m.d.sync += room.eq((tail - head)[: len(tail)] < p.ring - 1)  # a cycle late: one less than there is
+        return room, newest[:-1]

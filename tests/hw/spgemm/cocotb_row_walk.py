@@ -115,6 +115,16 @@ async def every_size_of_group(dut):
     await played(dut, [(1, entries), (2, random_row(rng, 3))], ends=3, releases=9)
 
 
+@cocotb.test()
+async def rows_begin_when_tags_are_free(dut):
+    """Of every size, though the values of the rows before them have not been read."""
+    p, rng = params(), random.Random(4)
+    for size in range(p.contexts.bit_length()):
+        rows = [random_row(rng, 1, counts=(1, 3)) for _ in range(2 * p.contexts >> size)]
+        player = await played(dut, [(1, [regions(size), *(e for row in rows for e in row)])], ends=3, releases=400)
+        assert player.overlaps == {(size, size)}
+
+
 def longest_gap(times):
     return max(b - a for a, b in pairwise(times))
 

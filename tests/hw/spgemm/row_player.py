@@ -53,7 +53,7 @@ def requests_of(lanes, entries):
 class RowPlayer:
     """Plays `chunks`, [(id, entries)]. A row ends up to `ends` cycles after its last request, is released up to
     `releases` cycles after that; in the rows' order if `in_order`. `times`: cycles of requests.
-    `sweeps`: how many rows had begun.
+    `sweeps`: how many rows had begun. `overlaps`: sizes of rows with the same leader, at work at once.
     """
 
     def __init__(self, dut, params, chunks, *, seed=0, stall=0.0, ends=20, releases=40, in_order=False):
@@ -61,7 +61,7 @@ class RowPlayer:
         self.rng, self.ends, self.releases, self.in_order = random.Random(seed), ends, releases, in_order
         self.order, self.requests, self.times = [], defaultdict(list), []
         self.live, self.ready, self.waiting = [], [], {}  # rows of the order; cycles at which rows end, by key
-        self.now, self.sweeps, self.hold = 0, [], 0
+        self.now, self.sweeps, self.hold, self.overlaps = 0, [], 0, set()
         self.expected = list(rows_of(chunks))
 
     async def play(self, max_cycles=100_000):
@@ -111,6 +111,8 @@ class RowPlayer:
             if view.chunk:
                 continue
             for other in self.live:
+                if row["context"] == other["context"]:
+                    self.overlaps.add((row["regions"], other["regions"]))
                 shared = self.group(row) & self.group(other)
                 assert not (shared and not other["ended"]), f"{row} begins while {other} has its tags"
                 assert not (shared and row["half"] == other["half"]), f"{row} begins while {other} has its values"
