@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from cli import demo as demo_verb
+from cli import demo_llm as demo_verb
 from compiler.models import smollm2
+from compiler.packages import INSTALL
 from golden.isa.llm import QUEUES
 from sim import beside
 from sim.device import CLOCK_MHZ
@@ -71,8 +72,8 @@ def test_other_tokens_than_golden_are_exit_code_1(demo, programs, monkeypatch):
 def test_without_the_model_it_says_how_to_get_it(lacuna_json, monkeypatch):
     monkeypatch.setattr(smollm2, "PACKAGE", "no_such_package")
     code, record = lacuna_json("demo", "llm")
-    assert (code, record["error"]["kind"]) == (5, "MissingModelError")
-    assert smollm2.INSTALL in record["error"]["message"]
+    assert (code, record["error"]["kind"]) == (5, "MissingPackageError")
+    assert INSTALL in record["error"]["message"]
 
 
 def test_a_changed_model_file_is_exit_code_2(lacuna_json, monkeypatch, tmp_path):
@@ -83,7 +84,7 @@ def test_a_changed_model_file_is_exit_code_2(lacuna_json, monkeypatch, tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(smollm2, "PACKAGE", package.name)
     code, record = lacuna_json("demo", "llm")
-    assert (code, record["error"]["kind"]) == (2, "BadModelFileError")
+    assert (code, record["error"]["kind"]) == (2, "BadPackageFileError")
     assert smollm2.SHA256 in record["error"]["message"]
 
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from cli.demo import summary
+from cli.demo_llm import summary
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 RECORD = {

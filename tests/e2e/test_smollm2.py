@@ -8,6 +8,7 @@ from cli.config import load_config
 from compiler.frontend import load_model
 from compiler.llm import compile_model
 from compiler.models import smollm2
+from compiler.packages import MissingPackageError
 from sim.verify import verify
 
 LAYERS = 2
@@ -17,7 +18,7 @@ LAYERS = 2
 def model():
     try:
         path = smollm2.find()
-    except smollm2.MissingModelError as error:
+    except MissingPackageError as error:
         pytest.skip(str(error))
     whole = load_model(path)
     return replace(whole, config=replace(whole.config, layers=LAYERS))
