@@ -181,15 +181,17 @@ async def room(dut):
                                                            for lane in range(p.lanes)]}  # fmt: skip
     dut.lines__payload.value = packed(bank_line_layout(p), line)
     rooms, sent, low = [0] * (Bank.MARGIN - 1), 0, 0
-    for _ in range(1000):
+    for cycle in range(1200):
+        dut.read.value = int(cycle >= 1000)  # then nothing moves on
         dut.lines__valid.value = rooms[-1]
         await FallingEdge(dut.clk)
         assert dut.lines__ready.value == 1 or not rooms[-1]
-        sent += rooms[-1]
-        low += dut.room.value == 0
+        if cycle < 1000:
+            sent += rooms[-1]
+            low += dut.room.value == 0
         rooms = [int(dut.room.value), *rooms[:-1]]
         await RisingEdge(dut.clk)
-    dut.lines__valid.value = 0
+    dut.lines__valid.value, dut.read.value = 0, 0
     assert low > 200
     busy = 2 * sent + watch.strobes["waiting"]
     assert busy > 900, (sent, watch.strobes)
