@@ -68,10 +68,10 @@ class Player(RowPlayer):
         return parameters()["first_serial"]
 
 
-async def played(dut, chunks, *, hold=0, **arguments):
+async def played(dut, chunks, *, hold=0, hold_order=0, **arguments):
     await start(dut, inputs=INPUTS)
     player = Player(dut, params(), chunks, **arguments)
-    player.hold = hold
+    player.hold, player.hold_order = hold, hold_order
     await player.play()
     return player
 
@@ -123,6 +123,16 @@ async def rows_begin_when_tags_are_free(dut):
         rows = [random_row(rng, 1, counts=(1, 3)) for _ in range(2 * p.contexts >> size)]
         player = await played(dut, [(1, [regions(size), *(e for row in rows for e in row)])], ends=3, releases=400)
         assert player.overlaps == {(size, size)}
+
+
+@cocotb.test()
+async def order_waits(dut):
+    """Of more chunks and rows than it holds; their requests go on."""
+    p, rng = params(), random.Random(5)
+    for without_rows in (0, 2 * p.contexts - 2, 2 * p.contexts - 1):
+        chunks = [(n, [regions(0)]) for n in range(without_rows)]
+        chunks += [(n, random_row(rng, 1, counts=(1, 3))) for n in range(3 * p.contexts)]
+        await played(dut, chunks, hold_order=p.slots + 20 * p.contexts)
 
 
 def longest_gap(times):

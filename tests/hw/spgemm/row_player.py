@@ -53,6 +53,7 @@ def requests_of(lanes, entries):
 class RowPlayer:
     """Plays `chunks`, [(id, entries)]. A row ends up to `ends` cycles after its last request, is released up to
     `releases` cycles after that; in the rows' order if `in_order`. `times`: cycles of requests.
+    Nothing is taken from requests for `hold` cycles, from the order for `hold_order`.
     `sweeps`: how many rows had begun. `overlaps`: sizes of rows with the same leader, at work at once.
     """
 
@@ -61,7 +62,8 @@ class RowPlayer:
         self.rng, self.ends, self.releases, self.in_order = random.Random(seed), ends, releases, in_order
         self.order, self.requests, self.times = [], defaultdict(list), []
         self.live, self.ready, self.waiting = [], [], {}  # rows of the order; cycles at which rows end, by key
-        self.now, self.sweeps, self.hold, self.overlaps = 0, [], 0, set()
+        self.now, self.sweeps, self.overlaps = 0, [], set()
+        self.hold, self.hold_order = 0, 0
         self.expected = list(rows_of(chunks))
 
     async def play(self, max_cycles=100_000):
@@ -104,6 +106,8 @@ class RowPlayer:
 
     async def take_order(self):
         layout, sink = order_layout(self.p), StreamSink(self.dut, "order", seed=3, stall=self.stall / 2)
+        for _ in range(self.hold_order):
+            await RisingEdge(self.dut.clk)
         for _ in self.expected:
             view = layout.from_bits((await sink.receive(1))[0])
             row = {name: int(view.row[name]) for name in ("context", "half", "regions", "serial")}
