@@ -70,28 +70,29 @@ class EntryUnpack(wiring.Component):
             waiting.r_en.eq(self.records.ready),
         ]  # fmt: skip
 
-        left = Signal(32)  # entries of the chunk
+        active, left = Signal(), Signal(32)  # entries of the chunk
         word, fill = Signal(p.axi_bits, reset_less=True), Signal(range(p.lanes + 1))
         last_of_word, last_of_chunk = Signal(), Signal(reset_less=True)
         begin, shift, load = Signal(), Signal(), Signal()
         m.d.comb += [
-            begin.eq(advance & (left == 0) & self.chunks.valid),
-            self.chunks.ready.eq(advance & (left == 0)),
-            shift.eq(advance & (left != 0) & (fill != 0)),
+            begin.eq(advance & ~active & self.chunks.valid),
+            self.chunks.ready.eq(advance & ~active),
+            shift.eq(advance & active & (fill != 0)),
             last_of_word.eq((fill == 1) | last_of_chunk),
             load.eq((fill == 0) | (shift & last_of_word)),
             self.entries.ready.eq(load),
-            self.busy.eq((left != 0) | valid | waiting.r_rdy),
+            self.busy.eq(active | valid | waiting.r_rdy),
         ]  # fmt: skip
         with m.If(advance):
             m.d.sync += valid.eq(begin | shift)
         with m.If(shift):
             m.d.sync += [word.eq(word >> 64), fill.eq(fill - 1), left.eq(left - 1), last_of_chunk.eq(left == 2)]
+            m.d.sync += active.eq(~last_of_chunk)
         with m.If(load):
             m.d.sync += [word.eq(self.entries.payload), fill.eq(Mux(self.entries.valid, p.lanes, 0))]
         with m.If(begin):
             entries = self.chunks.payload.entries
-            m.d.sync += [left.eq(entries), last_of_chunk.eq(entries == 1)]
+            m.d.sync += [left.eq(entries), last_of_chunk.eq(entries == 1), active.eq(entries != 0)]
         self._record(m, record, begin, advance, data.View(entry_layout(), word[:64]))
         return m
 
