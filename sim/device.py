@@ -105,6 +105,7 @@ class RtlDevice:
         for port, image in program.images.items():
             self.engine.write_memory(port, 0, image)
         self.engine.reset()
+        self.engine.clock(self.core.cycles_to_clear(params))
         self.program_at, self.program_port = program.manifest["program_address"], self.core.memory_ports(params)[0][-1]
         self._write("program_words", len(program.instructions))
         self._write("program_address", self.program_at)

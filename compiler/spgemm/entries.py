@@ -13,7 +13,9 @@ __all__ = ["Chunks", "cut_chunks", "encode_entries"]
 
 LAST = np.uint64(1 << 63)
 PARTS = 64
-"""The shortest chunk is that part of a row engine's share."""
+"""The shortest chunk is that part of a row engine's share, but not below SHORTEST."""
+SHORTEST = 64
+"""Lines that take longer than the beginning of a chunk."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def cut_chunks(work: np.ndarray, engines: int) -> np.ndarray:
     """
     done = np.concatenate(([0], np.cumsum(work)))
     total, begins = int(done[-1]), [0]
-    shortest = max(1, total // (PARTS * engines))
+    shortest = max(SHORTEST, total // (PARTS * engines))
     while begins[-1] < len(work):
         left = total - int(done[begins[-1]])
         wanted = done[begins[-1]] + (left if engines == 1 else max(left // (2 * engines), shortest))

@@ -61,6 +61,11 @@ class EngineCore(wiring.Component):
         """Names of the memory ports, and their width in bits."""
         raise NotImplementedError
 
+    @staticmethod
+    def cycles_to_clear(params: Any) -> int:
+        """Cycles after a reset in which tables are cleared; a run that starts before waits for them."""
+        return 0
+
     @classmethod
     def registers(cls, params: Any) -> tuple[Register, ...]:
         return register_map(len(cls.memory_ports(params)[0]), cls.ARGUMENTS, cls.RESULTS, cls.COUNTERS)

@@ -38,6 +38,10 @@ class SpgemmEngine(EngineCore):
     def memory_ports(params: SpgemmParams) -> tuple[tuple[str, ...], int]:
         return (*(f"c{engine}" for engine in range(params.engines)), "p"), params.axi_bits
 
+    @staticmethod
+    def cycles_to_clear(params: SpgemmParams) -> int:
+        return 2 * max(params.slots, params.sets)
+
     def elaborate(self, platform):
         m = Module()
         p = self.params
