@@ -1,6 +1,6 @@
-"""Which contexts a row gets."""
+"""Which contexts rows get, and which half of the values."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,70 +8,62 @@ from golden.spgemm.params import SpgemmParams
 
 from .layouts import SERIAL_BITS, row_layout
 
-__all__ = ["Contexts"]
+__all__ = ["ContextRing", "ValueHalves"]
 
 
-class Contexts(wiring.Component):
-    """Offers the next row's contexts: a group of 2**regions, aligned to that, behind the group before, in a ring.
+def group_of(m, p: SpgemmParams, name, first, regions):
+    """A bit for each of the 2**regions contexts, aligned to that, that `first` is one of."""
+    group = Signal(p.contexts, name=name)
+    with m.Switch(regions):
+        for size in range(p.contexts.bit_length()):
+            with m.Case(size):
+                m.d.comb += group.eq(((1 << (1 << size)) - 1) << (first >> size << size))
+    return group
 
-    A group is offered when the tags of all its contexts are free, and one half of the values of all of them. A row has
-    the tags until its leader (its first context) has `ended`, the values until its `released`. Serials count from 1.
-    Before 0 comes, and after reset, all contexts must be free; then `sweep` goes over all slots. A row a cycle; two
-    cycles without an offer behind `set_regions`.
 
-    Args:
-        first_serial: of the first row.
+class ContextRing(wiring.Component):
+    """Offers the next row's contexts: a group of 2**regions, aligned to that, behind the group before, in a ring, when
+    no row that walks has any of them, or of those that the alignment skips. A row a cycle; two cycles without an offer
+    behind `set_regions`.
+
+    So no row gets ahead by more than a round of one that walks: rows leave in order, and what has a row's contexts
+    before it never waits for lines that come behind that row.
 
     Attributes:
         set_regions, regions: the following rows take 2**regions contexts; not together with `take`.
-        row, free: the offer. take: strobe, with `free`: a row begins with it.
-        ended: level, by half * contexts + leader. release, released: strobe: a row's values have been read.
-        sweep, sweep_address: slots that must forget what they have.
+        context, free: the offer. take: strobe, with `free`: a row begins with it.
+        finished, finished_context, finished_regions: strobe: a row has asked for its last line.
     """
 
-    def __init__(self, params: SpgemmParams, *, first_serial: int = 1):
-        self.params, self.first_serial = params, first_serial
-        p = params
+    def __init__(self, params: SpgemmParams):
+        self.params = params
+        row = row_layout(params)
+        context, regions = row["context"].shape, row["regions"].shape
         super().__init__({
-            "set_regions": In(1), "regions": In(row_layout(p)["regions"].shape),
-            "row": Out(row_layout(p)), "free": Out(1), "take": In(1),
-            "ended": In(2 * p.contexts), "release": In(1), "released": In(row_layout(p)),
-            "sweep": Out(1), "sweep_address": Out(range(p.slots)),
-        })  # fmt: skip
+            "set_regions": In(1), "regions": In(regions), "context": Out(context), "free": Out(1), "take": In(1),
+            "finished": In(1), "finished_context": In(context), "finished_regions": In(regions),
+        })
 
     def elaborate(self, platform):
         m = Module()
-        contexts, row = self.params.contexts, self.row
-        base, regions = Signal.like(row.context), Signal.like(row.regions)
-        group, settled = Signal(contexts), Signal()
-        tags, values = Signal(contexts), [Signal(contexts, name=f"values_{half}") for half in range(2)]
-        stale = self._serial(m, ~Cat(tags, *values).any())
-        half_free = Cat(~(held & group).any() for held in values)
-        m.d.comb += [
-            row.context.eq(base), row.regions.eq(regions), row.half.eq(~half_free[0]),
-            self.free.eq(settled & ~stale & ~(tags & group).any() & half_free.any()),
-        ]  # fmt: skip
-
+        p, base = self.params, self.context
+        regions, group, held = Signal.like(self.regions), Signal(p.contexts), Signal(p.contexts)
+        skipped, before, settled = Signal(p.contexts), Signal.like(base), Signal()
+        m.d.comb += self.free.eq(settled & ~(held & (group | skipped)).any())
         m.d.sync += settled.eq(1)
         with m.If(~settled):  # a new size: first where its group begins, a cycle later the group
-            m.d.sync += group.eq(self._group(m, "next_group", base, regions))
+            m.d.sync += group.eq(group_of(m, p, "next_group", base, regions))
+            with m.If(before != base):
+                m.d.sync += skipped.eq(skipped | group_of(m, p, "group_before", before, regions))
         with m.If(self.set_regions):
-            m.d.sync += [regions.eq(self.regions), settled.eq(0)]
+            m.d.sync += [regions.eq(self.regions), before.eq(base), settled.eq(0)]
             self._by_size(m, self.regions, base, lambda size: base + (1 << size) - 1 >> size << size)
         with m.If(self.take):
+            m.d.sync += skipped.eq(0)
             self._by_size(m, regions, base, lambda size: base + (1 << size))
             self._by_size(m, regions, group, lambda size: group.rotate_left(1 << size))
-
-        freed = Signal(contexts)
-        with m.If(self.release):
-            m.d.comb += freed.eq(self._group(m, "released_group", self.released.context, self.released.regions))
-        for context in range(contexts):
-            got = self.take & group[context]
-            ended = self._ended(m, context, got, freed[context])
-            m.d.sync += tags[context].eq(got | (tags[context] & ~ended))
-            for half, held in enumerate(values):
-                kept = held[context] & ~(freed[context] & (self.released.half == half))
-                m.d.sync += held[context].eq((got & (row.half == half)) | kept)
+        gone = group_of(m, p, "finished_group", self.finished_context, self.finished_regions)
+        m.d.sync += held.eq((held & ~Mux(self.finished, gone, 0)) | Mux(self.take, group, 0))
         return m
 
     def _by_size(self, m, regions, target, function):
@@ -81,27 +73,48 @@ class Contexts(wiring.Component):
                 with m.Case(size):
                     m.d.sync += target.eq(function(size))
 
-    def _group(self, m, name, first, regions):
-        """A bit for each of 2**regions contexts from `first` on, which is a multiple of that."""
-        group = Signal(self.params.contexts, name=name)
-        with m.Switch(regions):
-            for size in range(self.params.contexts.bit_length()):
-                with m.Case(size):
-                    m.d.comb += group.eq(((1 << (1 << size)) - 1) << first)
-        return group
 
-    def _ended(self, m, context, got, freed):
-        """Whether the row that has the context's tags needs them no more."""
-        half, regions = Signal(name=f"half_{context}"), Signal.like(self.row.regions, name=f"regions_{context}")
-        with m.If(got):
-            m.d.sync += [half.eq(self.row.half), regions.eq(self.row.regions)]
-        ended = Signal(name=f"ended_{context}")
-        with m.Switch(regions):
-            for size in range(self.params.contexts.bit_length()):
-                with m.Case(size):
-                    leader = context >> size << size
-                    m.d.comb += ended.eq(Mux(half, self.ended[self.params.contexts + leader], self.ended[leader]))
-        return ended | (freed & (self.released.half == half))
+class ValueHalves(wiring.Component):
+    """Tells which half of the values a row can have: one that all of its contexts have free.
+
+    Tags need no wait: in every bank all products of the row that had the contexts before come first. Serials count from
+    1. Before 0 comes, and after reset, all values must be free; then `sweep` goes over all slots.
+
+    Args:
+        first_serial: of the first row.
+
+    Attributes:
+        context, regions: the row's contexts. row, free: the row with half and serial. take: strobe, with `free`.
+        release, released: strobe: a row's values have been read.
+        sweep, sweep_address: slots that must forget what they have.
+    """
+
+    def __init__(self, params: SpgemmParams, *, first_serial: int = 1):
+        self.params, self.first_serial = params, first_serial
+        row = row_layout(params)
+        super().__init__({
+            "context": In(row["context"].shape), "regions": In(row["regions"].shape), "row": Out(row), "free": Out(1),
+            "take": In(1), "release": In(1), "released": In(row),
+            "sweep": Out(1), "sweep_address": Out(range(params.slots)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        row, held = self.row, [Signal(self.params.contexts, name=f"held_{half}") for half in range(2)]
+        stale = self._serial(m, ~(held[0] | held[1]).any())
+        group = group_of(m, self.params, "group", self.context, self.regions)
+        free = [Signal(name=f"half_{half}_free") for half in range(2)]
+        m.d.comb += [free[half].eq(~(held[half] & group).any()) for half in range(2)]
+        m.d.comb += [
+            row.context.eq(self.context), row.regions.eq(self.regions), row.half.eq(~free[0]),
+            self.free.eq(~stale & (free[0] | free[1])),
+        ]
+        gone = group_of(m, self.params, "released_group", self.released.context, self.released.regions)
+        for half in range(2):
+            got = Mux(self.take & (row.half == half), group, 0)
+            left = Mux(self.release & (self.released.half == half), gone, 0)
+            m.d.sync += held[half].eq((held[half] & ~left) | got)
+        return m
 
     def _serial(self, m, all_free):
         """Whether serials have run out and slots may still have old ones."""

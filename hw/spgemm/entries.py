@@ -9,17 +9,20 @@ from amaranth.lib.wiring import In, Out
 from golden.spgemm.params import SpgemmParams
 from hw.fabric.ram import Ram
 
-from .layouts import order_layout, row_layout
+from .contexts import ContextRing
+from .layouts import CHUNK_ID_BITS, use_layout
 from .unpack import Kind, piece_layout, record_layout
 
 __all__ = ["EntryRing", "read_signature", "walk_layout"]
 
 
 def walk_layout(p: SpgemmParams) -> data.StructLayout:
-    """A row that walks: its number `place` among those that do, and where in the ring its next entry is or will be."""
+    """A row that walks: its `number` among those whose pieces are in the ring, where its next one is or will be, and
+    whether that is its `first`; the others as in `use_layout`."""
     return data.StructLayout({
-        "row": row_layout(p), "place": unsigned((2 * p.contexts - 1).bit_length()),
-        "next": unsigned((p.ring - 1).bit_length() + 1),
+        "number": unsigned((2 * p.contexts - 1).bit_length()), "context": use_layout(p)["context"].shape,
+        "first": unsigned(1), "opens": unsigned(1),
+        "regions": use_layout(p)["regions"].shape, "next": unsigned((p.ring - 1).bit_length() + 1),
     })
 
 
@@ -34,63 +37,69 @@ def read_signature(p: SpgemmParams) -> wiring.Signature:
 
 
 class EntryRing(wiring.Component):
-    """Begins rows and keeps their pieces, in a ring, until they have been read.
+    """Begins rows, as far as ContextRing has contexts for them, and keeps their pieces, in a ring, until they have been
+    read.
 
     A record a cycle. The space of a piece is free some cycles after it has been read, and all pieces before it, of
-    every row. As rows get contexts in a ring, fewer than `contexts` come behind one that has not been read to its end:
-    2 * contexts numbers for them are more than enough.
+    every row. A row is in the ring no longer than it has its contexts: 2 * contexts numbers are more than enough.
 
     Attributes:
-        records: from EntryUnpack. set_regions, regions, row, free, take: to Contexts.
-        order: chunks and rows as they begin; some wait here.
+        records: from EntryUnpack. chunks: their ids as they begin; some wait here.
         start, started: strobe: a row begins, whose first entry can be read in the next cycle.
+        finished, finished_walk: strobe: a row has asked for its last line.
         read: see `read_signature`. busy: some row's pieces have not all been read.
     """
+
+    CHUNKS = 16
+    """Ids that wait until the first row has come through the cache."""
 
     def __init__(self, params: SpgemmParams):
         self.params = p = params
         super().__init__({
             "records": In(stream.Signature(record_layout(p))),
-            "set_regions": Out(1), "regions": Out(row_layout(p)["regions"].shape),
-            "row": In(row_layout(p)), "free": In(1), "take": Out(1),
-            "order": Out(stream.Signature(order_layout(p))),
-            "start": Out(1), "started": Out(walk_layout(p)),
+            "chunks": Out(stream.Signature(CHUNK_ID_BITS)),
+            "start": Out(1), "started": Out(walk_layout(p)), "finished": In(1), "finished_walk": In(walk_layout(p)),
             "read": In(read_signature(p)), "busy": Out(1),
         })  # fmt: skip
 
     def elaborate(self, platform):
         m = Module()
         p, record = self.params, self.records.payload
-        order = data.View(order_layout(p), Signal(order_layout(p).size, name="order_next"))
-        m.submodules.orders = orders = SyncFIFO(width=order_layout(p).size, depth=2 * p.contexts)
-        m.d.comb += [
-            orders.w_data.eq(order), self.order.payload.eq(orders.r_data), self.order.valid.eq(orders.r_rdy),
-            orders.r_en.eq(self.order.ready),
-        ]  # fmt: skip
-
-        begins, tail = Signal(init=1), Signal.like(self.started.next)
+        m.submodules.contexts = contexts = ContextRing(p)
+        m.submodules.ids = ids = SyncFIFO(width=CHUNK_ID_BITS, depth=self.CHUNKS)
+        wiring.connect(m, ids.r_stream, wiring.flipped(self.chunks))
+        begins, opens, tail = Signal(init=1), Signal(), Signal.like(self.started.next)
+        regions = Signal.like(self.started.regions)
         room, newest = self._space(m, tail)
-        m.d.comb += [
-            order.id.eq(record.piece.value), order.row.eq(self.row), self.regions.eq(record.piece.value),
-            self.started.row.eq(self.row), self.started.place.eq(newest), self.started.next.eq(tail),
-        ]  # fmt: skip
         write = Signal()
+        m.d.comb += [
+            ids.w_data.eq(record.piece.value), self.started.number.eq(newest), self.started.first.eq(1),
+            self.started.context.eq(contexts.context), self.started.opens.eq(opens),
+            self.started.regions.eq(regions), self.started.next.eq(tail),
+            contexts.take.eq(self.start), contexts.finished.eq(self.finished),
+            contexts.finished_context.eq(self.finished_walk.context),
+            contexts.finished_regions.eq(self.finished_walk.regions),
+        ]
+        with m.If(contexts.set_regions):
+            m.d.sync += regions.eq(contexts.regions)
         with m.Switch(record.kind):
             with m.Case(Kind.CHUNK):
                 m.d.comb += [
-                    order.chunk.eq(1), orders.w_en.eq(self.records.valid), self.records.ready.eq(orders.w_rdy),
-                    self.regions.eq(0), self.set_regions.eq(self.records.valid & orders.w_rdy),
-                ]  # fmt: skip
+                    ids.w_en.eq(self.records.valid), self.records.ready.eq(ids.w_rdy),
+                    contexts.set_regions.eq(self.records.valid & ids.w_rdy),
+                ]
+                with m.If(self.records.valid & ids.w_rdy):
+                    m.d.sync += opens.eq(1)
             with m.Case(Kind.REGIONS):
-                m.d.comb += [self.records.ready.eq(1), self.set_regions.eq(self.records.valid)]
+                m.d.comb += [self.records.ready.eq(1), contexts.set_regions.eq(self.records.valid)]
+                m.d.comb += contexts.regions.eq(record.piece.value)
             with m.Case(Kind.PIECE):
-                can_begin = self.free & orders.w_rdy
                 m.d.comb += [
-                    self.records.ready.eq(room & (~begins | can_begin)),
-                    write.eq(self.records.valid & self.records.ready),
-                    self.take.eq(write & begins), orders.w_en.eq(self.take),
-                ]  # fmt: skip
-        m.d.comb += self.start.eq(self.take)
+                    self.records.ready.eq(room & (~begins | contexts.free)),
+                    write.eq(self.records.valid & self.records.ready), self.start.eq(write & begins),
+                ]
+                with m.If(self.start):
+                    m.d.sync += opens.eq(0)
         m.submodules.ring = ring = Ram(width=piece_layout(p).size, depth=p.ring)
         m.d.comb += [
             ring.write_enable.eq(write), ring.write_address.eq(tail), ring.write_data.eq(record.piece),
@@ -118,14 +127,14 @@ class EntryRing(wiring.Component):
         )
         write, read = reached.write_port(), reached.read_port(domain="comb")
         m.d.comb += [
-            write.en.eq(self.read.reached), write.addr.eq(walk.place), write.data.eq(walk.next), read.addr.eq(at),
+            write.en.eq(self.read.reached), write.addr.eq(walk.number), write.data.eq(walk.next), read.addr.eq(at),
             self.busy.eq(oldest != newest),
         ]  # fmt: skip
         with m.If(self.read.reached):
             m.d.sync += [
-                touched.bit_select(walk.place, 1).eq(1), done.bit_select(walk.place, 1).eq(self.read.piece.last),
+                touched.bit_select(walk.number, 1).eq(1), done.bit_select(walk.number, 1).eq(self.read.piece.last),
             ]  # fmt: skip
-        with m.If(self.take):
+        with m.If(self.start):
             m.d.sync += [
                 newest.eq(newest + 1), touched.bit_select(newest[:-1], 1).eq(0), done.bit_select(newest[:-1], 1).eq(0),
             ]  # fmt: skip

@@ -7,12 +7,16 @@ from golden.isa.spgemm import COUNT_BITS, FIRST_BITS
 from golden.spgemm.params import SpgemmParams
 
 __all__ = [
-    "SERIAL_BITS", "bank_line_layout", "chunk_layout", "element_layout", "entry_layout", "line_layout", "order_layout",
-    "products_layout", "request_layout", "row_layout", "stored_layout", "update_layout",
+    "CHUNK_ID_BITS", "SERIAL_BITS", "arrival_layout", "bank_line_layout", "chunk_layout", "element_layout",
+    "entry_layout", "line_layout", "order_layout", "products_layout", "request_layout", "row_layout", "stored_layout",
+    "update_layout", "use_layout",
 ]
 
 SERIAL_BITS = 16
 """Of a row's serial number. A slot belongs to the row whose serial it has, so a new one clears it; 0 is nobody's."""
+
+
+CHUNK_ID_BITS = 16
 
 
 def _bits(count: int) -> int:
@@ -30,7 +34,7 @@ def entry_layout() -> data.StructLayout:
 
 def chunk_layout() -> data.StructLayout:
     """A chunk for a row engine: `entries` entries from memory word `word` of the channel."""
-    return data.StructLayout({"id": unsigned(16), "word": unsigned(32), "entries": unsigned(32)})
+    return data.StructLayout({"id": unsigned(CHUNK_ID_BITS), "word": unsigned(32), "entries": unsigned(32)})
 
 
 def row_layout(p: SpgemmParams) -> data.StructLayout:
@@ -45,16 +49,31 @@ def row_layout(p: SpgemmParams) -> data.StructLayout:
 
 def order_layout(p: SpgemmParams) -> data.StructLayout:
     """Rows and chunks in the order in which they leave: row `row`, or (`chunk`) the beginning of chunk `id`."""
-    return data.StructLayout({"chunk": unsigned(1), "id": unsigned(16), "row": row_layout(p)})
+    return data.StructLayout({"chunk": unsigned(1), "id": unsigned(CHUNK_ID_BITS), "row": row_layout(p)})
+
+
+def use_layout(p: SpgemmParams) -> data.StructLayout:
+    """What a line of B is for: its elements `mask` times `value`, for the row that has the contexts `context` and on.
+
+    `first`, `last`: the row's first and last line. `opens`: with `first`: it is a chunk's first row.
+    """
+    return data.StructLayout({
+        "context": row_layout(p)["context"].shape, "first": unsigned(1), "last": unsigned(1), "opens": unsigned(1),
+        "regions": row_layout(p)["regions"].shape, "mask": unsigned(p.lanes), "value": unsigned(32),
+    })
 
 
 def request_layout(p: SpgemmParams) -> data.StructLayout:
-    """The elements `mask` of line `line` of B times `value`, for `row`, which ends with it if `last`. `dry`: no line;
-    the mask is empty. `hint`: the line is not asked for again soon."""
+    """Line `line` of B, or none if `dry`; the mask is empty then. `hint`: it is not asked for again soon."""
     return data.StructLayout({
-        "row": row_layout(p), "last": unsigned(1), "dry": unsigned(1), "hint": unsigned(1), "mask": unsigned(p.lanes),
-        "value": unsigned(32), "line": unsigned(FIRST_BITS - _bits(p.lanes)),
+        "use": use_layout(p), "dry": unsigned(1), "hint": unsigned(1),
+        "line": unsigned(FIRST_BITS - _bits(p.lanes)),
     })
+
+
+def arrival_layout(p: SpgemmParams) -> data.StructLayout:
+    """A requested line; the contexts of its row may still be another's if it is the first."""
+    return data.StructLayout({"use": use_layout(p), "data": data.ArrayLayout(stored_layout(), p.lanes)})
 
 
 def stored_layout() -> data.StructLayout:
@@ -63,7 +82,7 @@ def stored_layout() -> data.StructLayout:
 
 
 def line_layout(p: SpgemmParams) -> data.StructLayout:
-    """A request with its line."""
+    """A line of B for `row`, which ends with it if `last`: its elements `mask` times `value`."""
     return data.StructLayout({
         "row": row_layout(p), "last": unsigned(1), "mask": unsigned(p.lanes), "value": unsigned(32),
         "data": data.ArrayLayout(stored_layout(), p.lanes),

@@ -1,6 +1,6 @@
 """Lines of B, from the cache or from memory."""
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO, SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -10,17 +10,10 @@ from hw.fabric.axi import axi_read
 from hw.fabric.ram import Ram
 
 from .cache_tags import CacheTags, found_layout
-from .layouts import line_layout, request_layout
+from .layouts import arrival_layout, request_layout, use_layout
 from .miss_queue import MissQueue
 
 __all__ = ["LineCache"]
-
-
-def _owner_layout(p: SpgemmParams) -> data.StructLayout:
-    """What a line is for."""
-    return data.StructLayout({
-        "row": line_layout(p)["row"].shape, "last": unsigned(1), "mask": unsigned(p.lanes), "value": unsigned(32),
-    })
 
 
 class LineCache(wiring.Component):
@@ -42,7 +35,7 @@ class LineCache(wiring.Component):
     def __init__(self, params: SpgemmParams):
         self.params = p = params
         super().__init__({
-            "requests": In(stream.Signature(request_layout(p))), "lines": Out(stream.Signature(line_layout(p))),
+            "requests": In(stream.Signature(request_layout(p))), "lines": Out(stream.Signature(arrival_layout(p))),
             "axi": Out(axi_read(p.axi_bits)), "base": In(64), "invalidate": In(1), "ready": Out(1),
             "error": Out(1), "clear": In(1), "hit": Out(1), "miss": Out(1), "memory_wait": Out(1),
         })  # fmt: skip
@@ -91,12 +84,12 @@ class LineCache(wiring.Component):
             ram.read_enable.eq(move[0]), ram.read_address.eq(found.place),
             ram.write_enable.eq(go & missed), ram.write_address.eq(found.place), ram.write_data.eq(words.payload),
         ]  # fmt: skip
-        owner, fetched, word = Signal(_owner_layout(p), reset_less=True), Signal(), Signal(p.axi_bits, reset_less=True)
+        use, fetched, word = Signal(use_layout(p), reset_less=True), Signal(), Signal(p.axi_bits, reset_less=True)
         with m.If(move[0]):
             m.d.sync += [valid[0].eq(go), fetched.eq(missed), word.eq(words.payload)]
-            m.d.sync += [owner[name].eq(found.request[name]) for name in ("row", "last", "mask", "value")]
-        line = Signal(line_layout(p), reset_less=True)
+            m.d.sync += use.eq(found.request.use)
+        line = Signal(arrival_layout(p), reset_less=True)
         with m.If(move[1]):
             m.d.sync += [valid[1].eq(valid[0]), line.data.as_value().eq(Mux(fetched, word, ram.read_data))]
-            m.d.sync += [line[name].eq(owner[name]) for name in ("row", "last", "mask", "value")]
+            m.d.sync += line.use.eq(use)
         m.d.comb += [self.lines.valid.eq(valid[1]), self.lines.payload.eq(line)]

@@ -10,6 +10,7 @@ from hw.fabric.axi import ADDRESS_BITS, AxiWriter, axi_read, axi_write
 from hw.fabric.block import instantiate
 from hw.fabric.read_join import ReadJoin
 
+from .admit import Admit
 from .bank import BANK_MODULE, Bank
 from .board import EndBoard
 from .fetch import EntryFetch
@@ -58,6 +59,7 @@ class RowEngine(wiring.Component):
         m.submodules.fetch = fetch = EntryFetch(p)
         m.submodules.walk = walk = RowWalk(p)
         m.submodules.cache = cache = LineCache(p)
+        m.submodules.admit = admit = Admit(p)
         m.submodules.multiply = multiply = Multiply(p)
         m.submodules.spread = spread = Spread(p)
         m.submodules.board = board = EndBoard(p)
@@ -75,8 +77,10 @@ class RowEngine(wiring.Component):
         wiring.connect(m, fetch.walk, walk.chunks)
         wiring.connect(m, fetch.words, walk.entries)
         wiring.connect(m, walk.requests, cache.requests)
-        wiring.connect(m, walk.order, write_back.order)
-        wiring.connect(m, cache.lines, multiply.lines)
+        wiring.connect(m, walk.begun, admit.begun)
+        wiring.connect(m, cache.lines, admit.arrivals)
+        wiring.connect(m, admit.order, write_back.order)
+        wiring.connect(m, admit.lines, multiply.lines)
         wiring.connect(m, cache.axi, join.masters[0])
         wiring.connect(m, fetch.axi, join.masters[1])
         wiring.connect(m, join.port, wiring.flipped(self.read))
@@ -97,31 +101,37 @@ class RowEngine(wiring.Component):
             results.start.eq(self.told), results.base.eq(self.base), results.c.eq(self.c), results.n.eq(self.n),
             self.moving.eq(self.read.rvalid & self.read.rready),
         ]
-        self._rows(m, walk, banks, board, write_back)
-        self._ends(m, fetch, walk, cache, write_back, results, writer, banks, spread)
+        self._rows(m, admit, banks, board, write_back)
+        self._ends(m, fetch, walk, cache, admit, write_back, results, writer, banks, spread)
         self._count(m, cache, multiply, write_back, results, banks)
         return m
 
-    def _rows(self, m, walk, banks, board, write_back):
+    def _rows(self, m, admit, banks, board, write_back):
         """From allocation to release: what banks and write-back tell each other."""
         released = write_back.released
         m.d.comb += [
             board.clear.eq(write_back.release), board.cleared.eq(Cat(released.context, released.half)),
-            walk.ended.eq(board.ended), write_back.ended.eq(board.ended),
-            walk.release.eq(write_back.release), walk.released.eq(released),
+            write_back.ended.eq(board.ended),
+            admit.release.eq(write_back.release), admit.released.eq(released),
         ]
         for number, bank in enumerate(banks):
             m.d.comb += [
                 board.strobe[number].eq(bank.ended), board.index[number].eq(bank.ended_row),
-                bank.sweep.eq(walk.sweep), bank.sweep_address.eq(walk.sweep_address),
+                bank.sweep.eq(admit.sweep), bank.sweep_address.eq(admit.sweep_address),
                 bank.count_index.eq(write_back.count_index), write_back.counts[number].eq(bank.count),
                 bank.read.eq(write_back.read[number]), bank.read_address.eq(write_back.read_address),
                 write_back.read_data[number].eq(bank.read_data),
             ]
 
-    def _ends(self, m, fetch, walk, cache, write_back, results, writer, banks, spread):
+    def _ends(self, m, fetch, walk, cache, admit, write_back, results, writer, banks, spread):
         """Idle, the end of a run and what went wrong."""
-        m.d.sync += self.idle.eq(~fetch.busy & walk.idle & write_back.idle & ~self.chunks.valid)
+        requested = Signal(range(self.params.window + 16))  # and not admitted
+        asked, came = (s.valid & s.ready for s in (cache.requests, admit.arrivals))
+        m.d.sync += [
+            requested.eq(requested + asked - came),
+            self.idle.eq(~fetch.busy & walk.idle & (requested == 0) & ~admit.busy & write_back.idle
+                         & ~self.chunks.valid),
+        ]
         with m.FSM():
             with m.State("RUN"):
                 with m.If(self.flush):

@@ -32,7 +32,8 @@ class Turns(wiring.Component):
     At most one row can have nothing to read: the newest one. It waits apart.
 
     Attributes:
-        start, started: from EntryRing. read: to it. requests: registered. busy: there are pieces or a request.
+        start, started: from EntryRing. finished, finished_walk, read: to it. requests: registered.
+        busy: there are pieces or a request.
     """
 
     LATENCY = 4
@@ -40,7 +41,8 @@ class Turns(wiring.Component):
     def __init__(self, params: SpgemmParams):
         self.params = p = params
         super().__init__({
-            "start": In(1), "started": In(walk_layout(p)), "read": Out(read_signature(p)),
+            "start": In(1), "started": In(walk_layout(p)), "finished": Out(1),
+            "finished_walk": Out(walk_layout(p)), "read": Out(read_signature(p)),
             "requests": Out(stream.Signature(request_layout(p))), "busy": Out(1),
         })  # fmt: skip
 
@@ -57,6 +59,7 @@ class Turns(wiring.Component):
         with m.If(advance):
             m.d.sync += valid.eq(turns.r_rdy)
         self._request(m, turn, advance)
+        m.d.comb += [self.finished.eq(pop & turn.piece.last & ~turn.more), self.finished_walk.eq(turn.walk)]
         free = Signal()  # the last piece that was read gets into the FIFO, or there is none
         m.d.comb += free.eq(~self.read.reached | ~(pop & turn.more))
         self._fetch(m, turn, pop & turn.fetch, free)
@@ -66,7 +69,7 @@ class Turns(wiring.Component):
         m.d.comb += [
             fresh.walk.eq(self.read.walk), fresh.piece.eq(piece), fresh.more.eq(piece.further != 0),
             fresh.fetch.eq(~piece.last & (piece.further <= 1)),
-            again.eq(turn), again.piece.line.eq(behind.line + 1), again.piece.start.eq(0),
+            again.eq(turn), again.walk.first.eq(0), again.piece.line.eq(behind.line + 1), again.piece.start.eq(0),
             again.piece.further.eq(behind.further - 1), again.more.eq(behind.further != 1),
             again.fetch.eq(~behind.last & (behind.further == 2)),
             turns.w_en.eq((pop & turn.more) | self.read.reached),
@@ -82,9 +85,10 @@ class Turns(wiring.Component):
         )  # fmt: skip
         with m.If(advance):
             m.d.sync += [
-                request.row.eq(turn.walk.row), request.last.eq(piece.last & ~turn.more), request.dry.eq(piece.dry),
-                request.hint.eq(piece.hint), request.mask.eq(Mux(piece.dry, 0, inside)), request.value.eq(piece.value),
+                request.use.last.eq(piece.last & ~turn.more), request.use.mask.eq(Mux(piece.dry, 0, inside)),
+                request.use.value.eq(piece.value), request.dry.eq(piece.dry), request.hint.eq(piece.hint),
                 request.line.eq(piece.line),
+                *(request.use[name].eq(turn.walk[name]) for name in ("context", "first", "opens", "regions")),
             ]  # fmt: skip
 
     def _fetch(self, m, turn, asks, free):
@@ -96,10 +100,11 @@ class Turns(wiring.Component):
         m.submodules.wants = wants = SyncFIFO(width=size, depth=p.contexts)
         starved, waits = Signal(walk_layout(p), reset_less=True), Signal()
         ready, some, there = Signal(), Signal(), Signal()
-        chosen = Signal(walk_layout(p))
+        chosen, asking = Signal(walk_layout(p)), Signal(walk_layout(p))
         m.d.comb += [
+            asking.eq(turn.walk), asking.first.eq(0),
             starts.w_data.eq(self.started), starts.w_en.eq(self.start),
-            wants.w_data.eq(turn.walk), wants.w_en.eq(asks & ~(free & ~(ready | starts.r_rdy | wants.r_rdy))),
+            wants.w_data.eq(asking), wants.w_en.eq(asks & ~(free & ~(ready | starts.r_rdy | wants.r_rdy))),
             ready.eq(waits & (starved.next != self.read.tail)),
             starts.r_en.eq(free & ~ready), wants.r_en.eq(free & ~ready & ~starts.r_rdy),
             some.eq(ready | starts.r_rdy | wants.r_rdy | asks), there.eq(chosen.next != self.read.tail),
@@ -112,7 +117,7 @@ class Turns(wiring.Component):
         with m.Elif(wants.r_rdy):
             m.d.comb += chosen.eq(wants.r_data)
         with m.Else():
-            m.d.comb += chosen.eq(turn.walk)
+            m.d.comb += chosen.eq(asking)
         walk, reached = Signal(walk_layout(p), reset_less=True), Signal()
         m.d.comb += [self.read.walk.eq(walk), self.read.reached.eq(reached)]
         with m.If(free):

@@ -7,7 +7,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from golden.isa.spgemm import FIRST_BITS
 from golden.spgemm.params import SpgemmParams
-from hw.spgemm.layouts import line_layout, request_layout
+from hw.spgemm.layouts import arrival_layout, request_layout, use_layout
 from hw.spgemm.line_cache import LineCache
 from hw.spgemm.miss_queue import MissQueue
 from tests.hw.fabric.read_memory import ReadMemory
@@ -91,11 +91,8 @@ class Bench:
         await RisingEdge(self.dut.clk)
 
     def request(self, line, *, hint=0, dry=0):
-        row = {"context": self.rng.randrange(self.p.contexts), "half": self.rng.randrange(2), "regions": 0,
-               "serial": self.rng.randrange(1 << 16)}  # fmt: skip
-        return {"row": row, "last": self.rng.randrange(2) | dry, "dry": dry, "hint": hint,
-                "mask": 0 if dry else self.rng.randrange(1, 1 << self.p.lanes), "value": self.rng.getrandbits(32),
-                "line": line}  # fmt: skip
+        use = {name: self.rng.randrange(1 << field.width) for name, field in use_layout(self.p)}
+        return {"use": use, "dry": dry, "hint": hint, "line": line}
 
     async def refer(self, requests, *, stall=0.0, hold=0):
         """[(request, cycle of its line)], checked against the model and memory; nothing is taken for `hold` cycles."""
@@ -110,11 +107,9 @@ class Bench:
             for _ in range(hold):
                 await RisingEdge(self.dut.clk)
             for request in requests:
-                view = line_layout(self.p).from_bits((await sink.receive(1))[0])
+                view = arrival_layout(self.p).from_bits((await sink.receive(1))[0])
                 times.append(self.now)
-                for name in ("last", "mask", "value"):
-                    assert int(view[name]) == request[name], name
-                assert {name: int(view.row[name]) for name in request["row"]} == request["row"]
+                assert {name: int(view.use[name]) for name in request["use"]} == request["use"]
                 if not request["dry"]:
                     word = sum(int(view.data[i].as_bits()) << 64 * i for i in range(self.p.lanes))
                     assert word == self.word_at(self.address(request["line"])), request

@@ -1,19 +1,16 @@
-"""The rest of a row engine around a RowWalk: feeds it, ends rows and releases them, and checks what comes."""
+"""What is around a RowWalk: feeds it, and checks what comes."""
 
 import random
-from collections import defaultdict
 
 import cocotb
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from hw.spgemm.layouts import SERIAL_BITS, chunk_layout, entry_layout, order_layout, request_layout, row_layout
+from hw.spgemm.layouts import chunk_layout, entry_layout, request_layout, use_layout
 from tests.hw.harness import StreamSink, StreamSource, watchdog
 
 __all__ = ["INPUTS", "RowPlayer", "entry", "regions", "rows_of"]
 
-INPUTS = dict.fromkeys(
-    ("chunks__valid", "entries__valid", "order__ready", "requests__ready", "ended", "release", "released"), 0
-)
+INPUTS = dict.fromkeys(("chunks__valid", "entries__valid", "begun__ready", "requests__ready"), 0)
 
 
 def entry(first, count, *, value=0, hint=0, last=0):
@@ -25,22 +22,21 @@ def regions(size):
 
 
 def rows_of(chunks):
-    """[(chunk id, or None; size, entries)]: a chunk's beginning, or a row."""
-    for number, entries in chunks:
-        yield number, 0, []
-        size, row = 0, []
+    """[(opens, size, entries)]: rows; `opens`: the first of a chunk."""
+    for _, entries in chunks:
+        size, row, opens = 0, [], 1
         for e in entries:
             if not e["count"] and not e["last"]:
                 size = e["value"]
                 continue
             row.append(e)
             if e["last"]:
-                yield None, size, row
-                row = []
+                yield opens, size, row
+                row, opens = [], 0
 
 
 def requests_of(lanes, entries):
-    """(line, mask, value, hint, last, dry) of a row."""
+    """(line, mask, value, hint, last, dry) of a row's requests."""
     for e in entries:
         end = e["first"] + e["count"]
         for line in range(e["first"] // lanes, max((end - 1) // lanes, e["first"] // lanes) + 1):
@@ -51,19 +47,11 @@ def requests_of(lanes, entries):
 
 
 class RowPlayer:
-    """Plays `chunks`, [(id, entries)]. A row ends up to `ends` cycles after its last request, is released up to
-    `releases` cycles after that; in the rows' order if `in_order`. `times`: cycles of requests.
-    Nothing is taken from requests for `hold` cycles, from the order for `hold_order`.
-    `sweeps`: how many rows had begun. `overlaps`: sizes of rows with the same leader, at work at once.
-    """
+    """Plays `chunks`, [(id, entries)]. `times`: cycles of requests, of which none is taken for `hold` cycles."""
 
-    def __init__(self, dut, params, chunks, *, seed=0, stall=0.0, ends=20, releases=40, in_order=False):
-        self.dut, self.p, self.chunks, self.stall = dut, params, chunks, stall
-        self.rng, self.ends, self.releases, self.in_order = random.Random(seed), ends, releases, in_order
-        self.order, self.requests, self.times = [], defaultdict(list), []
-        self.live, self.ready, self.waiting = [], [], {}  # rows of the order; cycles at which rows end, by key
-        self.now, self.sweeps, self.overlaps = 0, [], set()
-        self.hold, self.hold_order = 0, 0
+    def __init__(self, dut, params, chunks, *, seed=0, stall=0.0, hold=0):
+        self.dut, self.p, self.chunks, self.stall, self.hold = dut, params, chunks, stall, hold
+        self.rng, self.times, self.now, self.most = random.Random(seed), [], 0, 0
         self.expected = list(rows_of(chunks))
 
     async def play(self, max_cycles=100_000):
@@ -79,16 +67,15 @@ class RowPlayer:
         tasks = [
             cocotb.start_soon(StreamSource(self.dut, "chunks", seed=1, stall=self.stall).send(heads)),
             cocotb.start_soon(StreamSource(self.dut, "entries", seed=2, stall=self.stall).send(words)),
-            cocotb.start_soon(self.take_order()), cocotb.start_soon(self.take_requests()),
+            cocotb.start_soon(StreamSink(self.dut, "begun", seed=3, stall=self.stall).receive(len(heads))),
+            cocotb.start_soon(self.take_requests()),
         ]  # fmt: skip
-        background = cocotb.start_soon(self.engine())
+        clock = cocotb.start_soon(self.count())
 
         async def everything():
-            for task in tasks:
-                await task
-            while self.live:
-                await RisingEdge(self.dut.clk)
-            for _ in range(3):
+            _, _, begun, _ = [await task for task in tasks]
+            assert begun == [number for number, _ in self.chunks]
+            for _ in range(2 * self.p.contexts + 8):
                 await FallingEdge(self.dut.clk)
             assert self.dut.idle.value == 1
             await RisingEdge(self.dut.clk)
@@ -96,95 +83,37 @@ class RowPlayer:
         try:
             await watchdog(everything(), max_cycles)
         finally:
-            background.cancel()
+            clock.cancel()
             for task in tasks:
                 task.cancel()
-        self.check()
 
-    def group(self, row):
-        return set(range(row["context"], row["context"] + (1 << row["regions"])))
-
-    async def take_order(self):
-        layout, sink = order_layout(self.p), StreamSink(self.dut, "order", seed=3, stall=self.stall / 2)
-        for _ in range(self.hold_order):
+    async def count(self):
+        while True:
             await RisingEdge(self.dut.clk)
-        for _ in self.expected:
-            view = layout.from_bits((await sink.receive(1))[0])
-            row = {name: int(view.row[name]) for name in ("context", "half", "regions", "serial")}
-            self.order.append((int(view.chunk), int(view.id), row))
-            if view.chunk:
-                continue
-            for other in self.live:
-                if row["context"] == other["context"]:
-                    self.overlaps.add((row["regions"], other["regions"]))
-                shared = self.group(row) & self.group(other)
-                assert not (shared and not other["ended"]), f"{row} begins while {other} has its tags"
-                assert not (shared and row["half"] == other["half"]), f"{row} begins while {other} has its values"
-            self.live.append(row | {"ended": False, "release_at": None})
+            self.now += 1
 
     async def take_requests(self):
         layout, sink = request_layout(self.p), StreamSink(self.dut, "requests", seed=4, stall=self.stall)
-        total = sum(len(list(requests_of(self.p.lanes, entries))) for _, _, entries in self.expected)
         for _ in range(self.hold):
             await RisingEdge(self.dut.clk)
-        for _ in range(total):
+        rows, walking, base = iter(self.expected), {}, 0
+        for _ in range(sum(len(list(requests_of(self.p.lanes, entries))) for _, _, entries in self.expected)):
             view = layout.from_bits((await sink.receive(1))[0])
-            row = {name: int(view.row[name]) for name in ("context", "half", "regions", "serial")}
-            fields = {name: int(view[name]) for name in ("line", "mask", "value", "hint", "last", "dry")}
-            self.requests[row["serial"]].append((row, tuple(fields.values())))
+            use = {name: int(view.use[name]) for name, _ in use_layout(self.p)}
             self.times.append(self.now)
-            if fields["last"]:
-                self.waiting[row["serial"]] = self.now + self.rng.randint(0, self.ends)
-
-    async def engine(self):
-        """Ends and releases rows; watches the sweeps."""
-        dut, ended, swept = self.dut, 0, 0
-        while True:
-            release = None
-            for row in self.live:
-                index = row["half"] * self.p.contexts + row["context"]
-                if not row["ended"] and self.waiting.get(row["serial"], self.now + 1) <= self.now:
-                    row["ended"], row["release_at"] = True, self.now + self.rng.randint(0, self.releases)
-                    ended |= 1 << index
-                elif release is None and row["ended"] and row["release_at"] <= self.now:
-                    release = row
-                if self.in_order:
-                    break
-            dut.ended.value = ended
-            dut.release.value = int(release is not None)
-            if release:
-                values = {name: release[name] for name in ("context", "half", "regions", "serial")}
-                dut.released.value = row_layout(self.p).const(values).as_value().value
-            await FallingEdge(dut.clk)
-            if dut.sweep.value == 1:
-                assert not self.live, "sweeps while rows are at work"
-                assert int(dut.sweep_address.value) == swept
-                swept += 1
-                if swept == self.p.slots:
-                    self.sweeps.append(sum(not chunk for chunk, _, _ in self.order))
-                    swept = 0
-            await RisingEdge(dut.clk)
-            self.now += 1
-            if release:
-                self.live.remove(release)
-                ended &= ~(1 << release["half"] * self.p.contexts + release["context"])
-
-    def check(self):
-        serial, base, size = self.first_serial, 0, 0
-        for (chunk, number, row), (begins, new_size, entries) in zip(self.order, self.expected, strict=True):
-            if begins is not None:
-                assert (chunk, number) == (1, begins)
-                continue
-            size = new_size
-            base = (base + (1 << size) - 1 >> size << size) % self.p.contexts
-            assert not chunk
-            assert (row["serial"], row["context"], row["regions"]) == (serial, base, size)
-            base, serial = base + (1 << size), serial % ((1 << SERIAL_BITS) - 1) + 1
-            got = self.requests.pop(row["serial"])
-            assert all(of == row for of, _ in got)
-            for (_, fields), want in zip(got, requests_of(self.p.lanes, entries), strict=True):
-                if want[-1]:
-                    assert (fields[1], *fields[4:]) == (0, 1, 1)
-                else:
-                    assert fields == want, (row, fields, want)
-        assert not self.requests
+            if use["first"]:
+                row = next(rows)
+                base = (base + (1 << row[1]) - 1 >> row[1] << row[1]) % self.p.contexts
+                taken = {c for at, ((_, size, _), _) in walking.items() for c in range(at, at + (1 << size))}
+                assert not taken & set(range(base, base + (1 << row[1]))), "a row gets another's contexts"
+                walking[base], base = (row, list(requests_of(self.p.lanes, row[2]))), base + (1 << row[1])
+                self.most = max(self.most, len(walking))
+            (opens, size, _), left = walking[use["context"]]
+            assert use["regions"] == size
+            assert not use["first"] or use["opens"] == opens
+            line, mask, value, hint, last, dry = left.pop(0)
+            assert (use["mask"], use["last"], int(view.dry)) == (0 if dry else mask, last, dry)
+            assert dry or (int(view.line), use["value"], int(view.hint)) == (line, value, hint)
+            if last:
+                del walking[use["context"]]
+        assert not walking

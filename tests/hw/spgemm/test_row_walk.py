@@ -6,4 +6,4 @@ from tests.hw.spgemm.spgemm_bench import SHAPES, run_unit
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_row_walk(shape):
-    run_unit(RowWalk, shape, top="row_walk", test_module="tests.hw.spgemm.cocotb_row_walk", first_serial=65500)
+    run_unit(RowWalk, shape, top="row_walk", test_module="tests.hw.spgemm.cocotb_row_walk")

@@ -1,0 +1,82 @@
+"""Lines of B get to the rows of the banks."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from golden.spgemm.params import SpgemmParams
+
+from .contexts import ValueHalves
+from .layouts import CHUNK_ID_BITS, arrival_layout, line_layout, order_layout, row_layout
+
+__all__ = ["Admit"]
+
+
+class Admit(wiring.Component):
+    """Rows begin to work in the banks: a line a cycle, LATENCY cycles.
+
+    A first line waits until one half of its contexts' values is free. So lines are looked up further ahead than there
+    are contexts. A chunk's first row takes one more cycle.
+
+    Args:
+        first_serial: see ValueHalves.
+
+    Attributes:
+        arrivals: in the order in which they were asked for. begun: chunks' ids, for the first rows that open one.
+        lines: with their rows. order: chunks and rows as they begin; some wait here.
+        release, released, sweep, sweep_address: see ValueHalves. busy: a line is here.
+    """
+
+    LATENCY = 1
+
+    def __init__(self, params: SpgemmParams, *, first_serial: int = 1):
+        self.params, self.first_serial = params, first_serial
+        p = params
+        super().__init__({
+            "arrivals": In(stream.Signature(arrival_layout(p))), "begun": In(stream.Signature(CHUNK_ID_BITS)),
+            "lines": Out(stream.Signature(line_layout(p))), "order": Out(stream.Signature(order_layout(p))),
+            "release": In(1), "released": In(row_layout(p)),
+            "sweep": Out(1), "sweep_address": Out(range(p.slots)), "busy": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        p = self.params
+        m.submodules.halves = halves = ValueHalves(p, first_serial=self.first_serial)
+        m.submodules.orders = orders = SyncFIFO(width=order_layout(p).size, depth=2 * p.contexts)
+        wiring.connect(m, orders.r_stream, wiring.flipped(self.order))
+        m.submodules.rows = rows = Memory(
+            shape=row_layout(p), depth=p.contexts, init=[], attrs={"ram_style": "distributed"}
+        )
+        write, read = rows.write_port(), rows.read_port(domain="comb")
+        use, line = self.arrivals.payload.use, Signal(line_layout(p), reset_less=True)
+        marked, first, marks, take = Signal(), Signal(), Signal(), Signal()
+        advance = ~self.lines.valid | self.lines.ready
+        next_order = data.View(order_layout(p), orders.w_data)
+        m.d.comb += [
+            halves.context.eq(use.context), halves.regions.eq(use.regions),
+            first.eq(self.arrivals.valid & use.first), marks.eq(first & use.opens & ~marked),
+            self.begun.ready.eq(marks & orders.w_rdy),
+            self.arrivals.ready.eq(advance & (~use.first | (halves.free & ~marks & orders.w_rdy))),
+            take.eq(first & self.arrivals.ready), halves.take.eq(take),
+            next_order.chunk.eq(marks), next_order.id.eq(self.begun.payload), next_order.row.eq(halves.row),
+            orders.w_en.eq(take | (marks & self.begun.valid)),
+            write.en.eq(take), write.addr.eq(use.context), write.data.eq(halves.row), read.addr.eq(use.context),
+            self.lines.payload.eq(line), self.busy.eq(self.lines.valid | self.arrivals.valid),
+            halves.release.eq(self.release), halves.released.eq(self.released),
+            self.sweep.eq(halves.sweep), self.sweep_address.eq(halves.sweep_address),
+        ]
+        with m.If(take):
+            m.d.sync += marked.eq(0)
+        with m.Elif(marks & self.begun.valid & orders.w_rdy):
+            m.d.sync += marked.eq(1)
+        with m.If(advance):
+            m.d.sync += [
+                self.lines.valid.eq(self.arrivals.valid & self.arrivals.ready),
+                line.row.eq(Mux(use.first, halves.row, read.data)),
+                *(line[name].eq(use[name]) for name in ("last", "mask", "value")),
+                line.data.eq(self.arrivals.payload.data),
+            ]
+        return m
