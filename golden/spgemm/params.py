@@ -23,12 +23,15 @@ class SpgemmParams(EngineParams):
         contexts: rows that a row engine works on at once; they share the slots of a bank.
         probe_limit: slots of its region that an element may look at.
         cache_lines: memory words that a row engine's cache of B holds.
-        cache_ways: lines among which one is replaced.
+        block_lines: of these that are read and kept together: to open DRAM rows takes as long for one as for two.
+        cache_ways: blocks among which one is replaced.
         window: lines of B that are looked up ahead of the multipliers.
         ring: entries of A that a row engine holds.
         bank_fifo: lines that wait before a bank.
         miss_queues: in which reads of B wait for their turn, by address bits from `miss_bit` on; 8 and 11 suit HBM2 on
             a U280, where the address bits 11 to 13 choose banks.
+        in_flight: of these reads that memory has at once: enough to keep it busy, and few, as there they keep their
+            order.
         burst_beats: longest AXI4 burst. outstanding: bursts in flight on a port, or lines of B.
     """
 
@@ -40,12 +43,14 @@ class SpgemmParams(EngineParams):
     contexts: int = 8
     probe_limit: int = 64
     cache_lines: int = 256
+    block_lines: int = 1
     cache_ways: int = 4
     window: int = 64
     ring: int = 256
     bank_fifo: int = 32
     miss_queues: int = 8
     miss_bit: int = 11
+    in_flight: int = 24
     burst_beats: int = 16
     outstanding: int = 32
 
@@ -54,7 +59,7 @@ class SpgemmParams(EngineParams):
         check(self.axi_bits in (128, 256, 512), "axi_bits", self.axi_bits, "must be 128, 256 or 512")
         check(self.engines <= 64, "engines", self.engines, "must be at most 64")
         check(self.float32 in (1, 2), "float32", self.float32, "must be 1 (binary32) or 2 (int32)")
-        for name in ("banks", "slots", "contexts", "cache_lines", "cache_ways", "window", "ring",
+        for name in ("banks", "slots", "contexts", "cache_lines", "block_lines", "cache_ways", "window", "ring",
                      "bank_fifo", "miss_queues", "burst_beats", "outstanding"):
             value = getattr(self, name)
             check(power_of_two(value), name, value, "must be a power of two")
@@ -65,11 +70,13 @@ class SpgemmParams(EngineParams):
         check(self.slots <= 4096, "slots", self.slots, "must be at most 4096")
         check(self.probe_limit <= self.slots, "probe_limit", self.probe_limit, f"must be at most slots = {self.slots}")
         check(2 <= self.cache_ways <= 8, "cache_ways", self.cache_ways, "must be 2..8")
-        check(self.sets >= 2, "cache_lines", self.cache_lines, f"must be at least 2 sets of {self.cache_ways} lines")
+        check(self.sets >= 2, "cache_lines", self.cache_lines, f"must be at least 2 sets of {self.cache_ways} blocks")
+        check(self.block_lines * self.beat_bytes <= 1024, "block_lines", self.block_lines, "must be 1024 bytes at most")
         check(self.window >= 4, "window", self.window, "must be at least 4")
         check(self.ring >= 16, "ring", self.ring, "must be at least 16")
         check(self.bank_fifo >= 32, "bank_fifo", self.bank_fifo, "must be at least 32")
         check(self.outstanding >= 2, "outstanding", self.outstanding, "must be at least 2")
+        check(2 <= self.in_flight <= self.outstanding, "in_flight", self.in_flight, f"must be 2..{self.outstanding}")
         check(self.beat_bytes <= 1 << self.miss_bit <= 1 << 20, "miss_bit", self.miss_bit,
               f"must be a bit of the address of {self.beat_bytes} bytes, at most 20")
         check(self.burst_beats * self.beat_bytes <= 4096, "burst_beats", self.burst_beats, "a burst must fit 4 KiB")
@@ -96,8 +103,8 @@ class SpgemmParams(EngineParams):
 
     @property
     def sets(self) -> int:
-        """Of the cache: lines with the same low address bits share `cache_ways` places."""
-        return self.cache_lines // self.cache_ways
+        """Of the cache: blocks with the same low address bits share `cache_ways` places."""
+        return self.cache_lines // self.block_lines // self.cache_ways
 
     @property
     def capacity(self) -> int:

@@ -15,9 +15,10 @@ GENERATION_BITS = 8
 
 
 def found_layout(p: SpgemmParams) -> data.StructLayout:
-    """A request, and where its line is (`hit`) or will be; neither matters if it is dry."""
+    """A request, and where its line's block is (`hit`) or will be; neither matters if it is dry."""
     return data.StructLayout({
-        "request": request_layout(p), "hit": unsigned(1), "place": unsigned((p.cache_lines - 1).bit_length()),
+        "request": request_layout(p), "hit": unsigned(1),
+        "place": unsigned((p.cache_lines // p.block_lines - 1).bit_length()),
     })
 
 
@@ -45,13 +46,14 @@ class _Ages:
 
 
 class CacheTags(wiring.Component):
-    """Looks up a request a cycle, in order; a line that is not there replaces the least recently used of its set.
+    """Looks up a request a cycle, in order; a line's block that is not there replaces the least recently used of its
+    set.
 
     LATENCY cycles from the request to what was found, which nothing can hold back: `room` must be low in time. The
     first cycle reads and compares the tags and takes in what the request before changes; the second one decides.
 
     Attributes:
-        requests: ready if `room`, but during sweeps. With `hint` a line becomes the next to be replaced.
+        requests: ready if `room`, but during sweeps. With `hint` a block becomes the next to be replaced.
         room: SLACK more requests can be taken. found, valid: what was found.
         invalidate: strobe, while no request is here: nothing is there any more. Every 2**8 - 1 times, and after
             reset, the tags are swept, one set a cycle, as only their generation tells.
@@ -118,8 +120,9 @@ class CacheTags(wiring.Component):
 
     def _split(self, line):
         """(set, tag) of a line."""
+        block = line[(self.params.block_lines - 1).bit_length():]
         bits = (self.params.sets - 1).bit_length()
-        return line[:bits], line[bits:]
+        return block[:bits], block[bits:]
 
     def _memory(self, m, name, of_set, address, enable, value, sweeping):
         """A word for each set; what the one of `of_set` has. `value` is written at `address`; 0 in sweeps."""

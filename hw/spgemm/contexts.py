@@ -8,7 +8,10 @@ from golden.spgemm.params import SpgemmParams
 
 from .layouts import SERIAL_BITS, row_layout
 
-__all__ = ["ContextRing", "ValueHalves"]
+__all__ = ["SERIALS", "ContextRing", "ValueHalves"]
+
+SERIALS = (1 << SERIAL_BITS) - 1
+"""Rows that there are serials for."""
 
 
 def group_of(m, p: SpgemmParams, name, first, regions):
@@ -26,21 +29,24 @@ class ContextRing(wiring.Component):
     no row that walks has any of them, or of those that the alignment skips. A row a cycle; two cycles without an offer
     behind `set_regions`.
 
+    Behind `serials` rows none begins until all of them have asked for their last lines: the next one `renews`.
+
     So no row gets ahead by more than a round of one that walks: rows leave in order, and what has a row's contexts
     before it never waits for lines that come behind that row.
 
     Attributes:
         set_regions, regions: the following rows take 2**regions contexts; not together with `take`.
-        context, free: the offer. take: strobe, with `free`: a row begins with it.
+        context, renews, free: the offer. take: strobe, with `free`: a row begins with it.
         finished, finished_context, finished_regions: strobe: a row has asked for its last line.
     """
 
-    def __init__(self, params: SpgemmParams):
-        self.params = params
+    def __init__(self, params: SpgemmParams, *, serials: int = SERIALS):
+        self.params, self.serials = params, serials
         row = row_layout(params)
         context, regions = row["context"].shape, row["regions"].shape
         super().__init__({
-            "set_regions": In(1), "regions": In(regions), "context": Out(context), "free": Out(1), "take": In(1),
+            "set_regions": In(1), "regions": In(regions), "context": Out(context), "renews": Out(1),
+            "free": Out(1), "take": In(1),
             "finished": In(1), "finished_context": In(context), "finished_regions": In(regions),
         })
 
@@ -49,7 +55,13 @@ class ContextRing(wiring.Component):
         p, base = self.params, self.context
         regions, group, held = Signal.like(self.regions), Signal(p.contexts), Signal(p.contexts)
         skipped, before, settled = Signal(p.contexts), Signal.like(base), Signal()
-        m.d.comb += self.free.eq(settled & ~(held & (group | skipped)).any())
+        begun = Signal(range(self.serials + 1))
+        m.d.comb += [
+            self.renews.eq(begun == self.serials),
+            self.free.eq(settled & ~(held & (group | skipped | self.renews.replicate(p.contexts))).any()),
+        ]
+        with m.If(self.take):
+            m.d.sync += begun.eq(Mux(self.renews, 1, begun + 1))
         m.d.sync += settled.eq(1)
         with m.If(~settled):  # a new size: first where its group begins, a cycle later the group
             m.d.sync += group.eq(group_of(m, p, "next_group", base, regions))
@@ -78,21 +90,19 @@ class ValueHalves(wiring.Component):
     """Tells which half of the values a row can have: one that all of its contexts have free.
 
     Tags need no wait: in every bank all products of the row that had the contexts before come first. Serials count from
-    1. Before 0 comes, and after reset, all values must be free; then `sweep` goes over all slots.
-
-    Args:
-        first_serial: of the first row.
+    1. After reset, and for a row that renews them, when all values are free, `sweep` goes over all slots.
 
     Attributes:
+        renew: level: the row wants serials anew; renewed: strobe: they are.
         context, regions: the row's contexts. row, free: the row with half and serial. take: strobe, with `free`.
         release, released: strobe: a row's values have been read.
         sweep, sweep_address: slots that must forget what they have.
     """
 
-    def __init__(self, params: SpgemmParams, *, first_serial: int = 1):
-        self.params, self.first_serial = params, first_serial
-        row = row_layout(params)
+    def __init__(self, params: SpgemmParams):
+        self.params, row = params, row_layout(params)
         super().__init__({
+            "renew": In(1), "renewed": Out(1),
             "context": In(row["context"].shape), "regions": In(row["regions"].shape), "row": Out(row), "free": Out(1),
             "take": In(1), "release": In(1), "released": In(row),
             "sweep": Out(1), "sweep_address": Out(range(params.slots)),
@@ -117,17 +127,16 @@ class ValueHalves(wiring.Component):
         return m
 
     def _serial(self, m, all_free):
-        """Whether serials have run out and slots may still have old ones."""
-        serial, stale = Signal(SERIAL_BITS, init=self.first_serial), Signal(init=1)
+        """Whether slots may still have old serials."""
+        serial, stale = Signal(SERIAL_BITS, init=1), Signal(init=1)
         m.d.comb += self.row.serial.eq(serial)
         with m.If(self.take):
-            m.d.sync += [serial.eq(serial + 1), stale.eq(serial == (1 << SERIAL_BITS) - 1)]
+            m.d.sync += serial.eq(serial + 1)
+        m.d.sync += self.renewed.eq(0)
         with m.If(self.sweep):
             m.d.sync += self.sweep_address.eq(self.sweep_address + 1)
             with m.If(self.sweep_address == self.params.slots - 1):
-                m.d.sync += [self.sweep.eq(0), stale.eq(0)]
-                with m.If(serial == 0):
-                    m.d.sync += serial.eq(1)
-        with m.Elif(stale & all_free):
-            m.d.sync += self.sweep.eq(1)
-        return stale
+                m.d.sync += [self.sweep.eq(0), stale.eq(0), serial.eq(1), self.renewed.eq(1)]
+        with m.Elif((stale | self.renew) & all_free & ~self.renewed):
+            m.d.sync += [self.sweep.eq(1), stale.eq(1)]
+        return stale | self.renew

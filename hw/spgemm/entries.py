@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from golden.spgemm.params import SpgemmParams
 from hw.fabric.ram import Ram
 
-from .contexts import ContextRing
+from .contexts import SERIALS, ContextRing
 from .layouts import CHUNK_ID_BITS, use_layout
 from .unpack import Kind, piece_layout, record_layout
 
@@ -21,7 +21,7 @@ def walk_layout(p: SpgemmParams) -> data.StructLayout:
     whether that is its `first`; the others as in `use_layout`."""
     return data.StructLayout({
         "number": unsigned((2 * p.contexts - 1).bit_length()), "context": use_layout(p)["context"].shape,
-        "first": unsigned(1), "opens": unsigned(1),
+        "first": unsigned(1), "opens": unsigned(1), "renews": unsigned(1),
         "regions": use_layout(p)["regions"].shape, "next": unsigned((p.ring - 1).bit_length() + 1),
     })
 
@@ -53,8 +53,9 @@ class EntryRing(wiring.Component):
     CHUNKS = 16
     """Ids that wait until the first row has come through the cache."""
 
-    def __init__(self, params: SpgemmParams):
-        self.params = p = params
+    def __init__(self, params: SpgemmParams, *, serials: int = SERIALS):
+        self.params, self.serials = params, serials
+        p = params
         super().__init__({
             "records": In(stream.Signature(record_layout(p))),
             "chunks": Out(stream.Signature(CHUNK_ID_BITS)),
@@ -65,7 +66,7 @@ class EntryRing(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         p, record = self.params, self.records.payload
-        m.submodules.contexts = contexts = ContextRing(p)
+        m.submodules.contexts = contexts = ContextRing(p, serials=self.serials)
         m.submodules.ids = ids = SyncFIFO(width=CHUNK_ID_BITS, depth=self.CHUNKS)
         wiring.connect(m, ids.r_stream, wiring.flipped(self.chunks))
         begins, opens, tail = Signal(init=1), Signal(), Signal.like(self.started.next)
@@ -75,6 +76,7 @@ class EntryRing(wiring.Component):
         m.d.comb += [
             ids.w_data.eq(record.piece.value), self.started.number.eq(newest), self.started.first.eq(1),
             self.started.context.eq(contexts.context), self.started.opens.eq(opens),
+            self.started.renews.eq(contexts.renews),
             self.started.regions.eq(regions), self.started.next.eq(tail),
             contexts.take.eq(self.start), contexts.finished.eq(self.finished),
             contexts.finished_context.eq(self.finished_walk.context),

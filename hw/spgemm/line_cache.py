@@ -58,38 +58,41 @@ class LineCache(wiring.Component):
         return m
 
     def _misses(self, m, line):
-        """Stream of the words that misses read. The window bounds how many wait."""
-        m.submodules.reads = reads = SyncFIFO(width=len(line), depth=self.params.window)
+        """Stream of the blocks that misses read. The window bounds how many wait."""
+        block = line[(self.params.block_lines - 1).bit_length():]
+        m.submodules.reads = reads = SyncFIFO(width=len(block), depth=self.params.window)
         m.submodules.memory = memory = MissQueue(self.params)
-        connect(m, reads.r_stream, memory.lines)
+        connect(m, reads.r_stream, memory.blocks)
         connect(m, memory.axi, flipped(self.axi))
         m.d.comb += [
-            reads.w_data.eq(line), reads.w_en.eq(self.miss), memory.base.eq(self.base),
+            reads.w_data.eq(block), reads.w_en.eq(self.miss), memory.base.eq(self.base),
             self.error.eq(memory.error), memory.clear.eq(self.clear),
         ]
-        return memory.words
+        return memory.contents
 
-    def _lines(self, m, window, words):
-        """The window's first line goes to the cache's output register, on its way through memory's or a response."""
+    def _lines(self, m, window, contents):
+        """The window's first line goes to the output register, out of the cache's memory or a block that has come."""
         p = self.params
         found = data.View(found_layout(p), window.r_data)
-        m.submodules.ram = ram = Ram(width=p.axi_bits, depth=p.cache_lines)
+        m.submodules.ram = ram = Ram(width=p.block_lines * p.axi_bits, depth=p.cache_lines // p.block_lines)
         valid, move = [Signal(name=f"valid_{stage}") for stage in range(2)], Signal(2)
         missed, go = Signal(), Signal()
         m.d.comb += [
             missed.eq(~found.hit & ~found.request.dry),
             move[1].eq(~valid[1] | self.lines.ready), move[0].eq(~valid[0] | move[1]),
-            go.eq(window.r_rdy & (~missed | words.valid) & move[0]), window.r_en.eq(go),
-            words.ready.eq(go & missed), self.memory_wait.eq(window.r_rdy & missed & ~words.valid),
+            go.eq(window.r_rdy & (~missed | contents.valid) & move[0]), window.r_en.eq(go),
+            contents.ready.eq(go & missed), self.memory_wait.eq(window.r_rdy & missed & ~contents.valid),
             ram.read_enable.eq(move[0]), ram.read_address.eq(found.place),
-            ram.write_enable.eq(go & missed), ram.write_address.eq(found.place), ram.write_data.eq(words.payload),
+            ram.write_enable.eq(go & missed), ram.write_address.eq(found.place), ram.write_data.eq(contents.payload),
         ]  # fmt: skip
-        use, fetched, word = Signal(use_layout(p), reset_less=True), Signal(), Signal(p.axi_bits, reset_less=True)
+        use, fetched, block = Signal(use_layout(p), reset_less=True), Signal(), Signal(ram.width, reset_less=True)
+        number = Signal(range(max(2, p.block_lines)), reset_less=True)
         with m.If(move[0]):
-            m.d.sync += [valid[0].eq(go), fetched.eq(missed), word.eq(words.payload)]
-            m.d.sync += use.eq(found.request.use)
+            m.d.sync += [valid[0].eq(go), fetched.eq(missed), block.eq(contents.payload)]
+            m.d.sync += [use.eq(found.request.use), number.eq(found.request.line & (p.block_lines - 1))]
         line = Signal(arrival_layout(p), reset_less=True)
+        word = Mux(fetched, block, ram.read_data).word_select(number, p.axi_bits)
         with m.If(move[1]):
-            m.d.sync += [valid[1].eq(valid[0]), line.data.as_value().eq(Mux(fetched, word, ram.read_data))]
+            m.d.sync += [valid[1].eq(valid[0]), line.data.as_value().eq(word)]
             m.d.sync += line.use.eq(use)
         m.d.comb += [self.lines.valid.eq(valid[1]), self.lines.payload.eq(line)]

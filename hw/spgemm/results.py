@@ -2,7 +2,8 @@
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.spgemm.params import SpgemmParams
 from golden.spgemm.record import RECORD_BYTES, record_words
@@ -12,13 +13,19 @@ __all__ = ["Results"]
 
 
 class Results(wiring.Component):
-    """Addresses memory words behind two cursors, lengths first where both have one; then the record. A word a cycle.
+    """Addresses memory words behind two cursors, lengths first where both have one; then the record.
+
+    A word a cycle, in runs: memory loses time whenever it turns from reading to writing and back. A run begins when
+    half of either queue is full, and ends when both are empty.
 
     Attributes:
         start: strobe: the cursors go to `c` and `n`, in memory words from byte `base`.
-        elements, numbers: memory words. beats: what the writer takes.
-        record: strobe: `counters` are written; nothing else comes then. recorded: strobe: they are on their way.
+        elements, numbers: memory words; they wait in queues of ELEMENTS and NUMBERS. beats: what the writer takes.
+        record: strobe: what is left and then `counters` are written; nothing else comes then. recorded: strobe: they
+            are on their way.
     """
+
+    ELEMENTS, NUMBERS = 32, 4
 
     def __init__(self, params: SpgemmParams):
         self.params = params
@@ -32,35 +39,43 @@ class Results(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        shift, words = self.params.beat_bytes.bit_length() - 1, record_words(self.params)
+        width, words = self.params.axi_bits, record_words(self.params)
+        m.submodules.elements = elements = SyncFIFO(width=width, depth=self.ELEMENTS)
+        m.submodules.numbers = numbers = SyncFIFO(width=width, depth=self.NUMBERS)
+        connect(m, flipped(self.elements), elements.w_stream)
+        connect(m, flipped(self.numbers), numbers.w_stream)
+        shift = self.params.beat_bytes.bit_length() - 1
         element_at, number_at = Signal(32, reset_less=True), Signal(32, reset_less=True)
-        recording, number = Signal(), Signal(range(max(2, words)))
-        address, data = Signal(ADDRESS_BITS, reset_less=True), Signal(self.params.axi_bits, reset_less=True)
+        running, ending, number = Signal(), Signal(), Signal(range(max(2, words)))
+        address, data = Signal(ADDRESS_BITS, reset_less=True), Signal(width, reset_less=True)
         valid, beat = self.beats.valid, self.beats.payload
-        free = ~valid | self.beats.ready
+        free, empty = ~valid | self.beats.ready, ~elements.r_rdy & ~numbers.r_rdy
         m.d.comb += [
             beat.address.eq(address), beat.data.eq(data), beat.strobe.eq(-1),
-            self.numbers.ready.eq(free & ~recording),
-            self.elements.ready.eq(free & ~recording & ~self.numbers.valid),
-            self.recorded.eq(recording & free & (number == words - 1)),
+            numbers.r_en.eq(free & running), elements.r_en.eq(free & running & ~numbers.r_rdy),
+            self.recorded.eq(ending & free & empty & (number == words - 1)),
         ]
+        with m.If((elements.level >= self.ELEMENTS // 2) | (numbers.level >= self.NUMBERS // 2) | ending):
+            m.d.sync += running.eq(1)
+        with m.Elif(empty):
+            m.d.sync += running.eq(0)
 
         def send(at, word):
             return [valid.eq(1), address.eq(self.base + (at << shift)), data.eq(word)]
 
         with m.If(free):
             m.d.sync += valid.eq(0)
-            with m.If(recording):
-                m.d.sync += send(self.n + number, self.counters.word_select(number, self.params.axi_bits))
+            with m.If(numbers.r_en & numbers.r_rdy):
+                m.d.sync += [*send(number_at, numbers.r_data), number_at.eq(number_at + 1)]
+            with m.Elif(elements.r_en & elements.r_rdy):
+                m.d.sync += [*send(element_at, elements.r_data), element_at.eq(element_at + 1)]
+            with m.Elif(ending & empty):
+                m.d.sync += send(self.n + number, self.counters.word_select(number, width))
                 m.d.sync += number.eq(number + 1)
-            with m.Elif(self.numbers.valid):
-                m.d.sync += [*send(number_at, self.numbers.payload), number_at.eq(number_at + 1)]
-            with m.Elif(self.elements.valid):
-                m.d.sync += [*send(element_at, self.elements.payload), element_at.eq(element_at + 1)]
         with m.If(self.start):
             m.d.sync += [element_at.eq(self.c), number_at.eq(self.n + words)]
         with m.If(self.record):
-            m.d.sync += [recording.eq(1), number.eq(0)]
+            m.d.sync += [ending.eq(1), number.eq(0)]
         with m.Elif(self.recorded):
-            m.d.sync += recording.eq(0)
+            m.d.sync += ending.eq(0)
         return m

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.spgemm.params import SpgemmParams
 
+from .contexts import SERIALS
 from .entries import EntryRing
 from .layouts import CHUNK_ID_BITS, chunk_layout, request_layout
 from .turns import Turns
@@ -19,6 +20,9 @@ class RowWalk(wiring.Component):
 
     An entry and a request a cycle. LATENCY cycles from an entry's word to its request, if nothing waits.
 
+    Args:
+        serials: see ContextRing.
+
     Attributes:
         chunks: which come next. entries: their words, in the same order.
         begun: ids of the chunks, in order. requests: of all rows at work; of each row in order; rows begin in order.
@@ -27,8 +31,8 @@ class RowWalk(wiring.Component):
 
     LATENCY = EntryUnpack.LATENCY + Turns.LATENCY + 1
 
-    def __init__(self, params: SpgemmParams):
-        self.params = params
+    def __init__(self, params: SpgemmParams, *, serials: int = SERIALS):
+        self.params, self.serials = params, serials
         super().__init__({
             "chunks": In(stream.Signature(chunk_layout())), "entries": In(stream.Signature(params.axi_bits)),
             "begun": Out(stream.Signature(CHUNK_ID_BITS)), "requests": Out(stream.Signature(request_layout(params))),
@@ -38,7 +42,7 @@ class RowWalk(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.unpack = unpack = EntryUnpack(self.params)
-        m.submodules.ring = ring = EntryRing(self.params)
+        m.submodules.ring = ring = EntryRing(self.params, serials=self.serials)
         m.submodules.turns = turns = Turns(self.params)
         connect(m, flipped(self.chunks), unpack.chunks)
         connect(m, flipped(self.entries), unpack.entries)

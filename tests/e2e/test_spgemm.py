@@ -24,11 +24,11 @@ from sim.spgemm import multiply, spgemm
 SHAPES = {
     "3 engines of 4 lanes": SpgemmParams(
         engines=3, axi_bits=256, banks=8, slots=64, contexts=4, probe_limit=32, cache_lines=32, window=16, ring=32,
-        burst_beats=4, outstanding=8),
+        burst_beats=4, outstanding=8, in_flight=4),
     "2 lanes, int32": SpgemmParams(
         axi_bits=128, float32=2, banks=2, slots=16, contexts=4, probe_limit=16, cache_lines=8, cache_ways=2, window=8,
-        ring=16, burst_beats=2, outstanding=2),
-    "8 lanes": SpgemmParams(engines=2),
+        ring=16, burst_beats=2, outstanding=2, in_flight=2),
+    "8 lanes": SpgemmParams(engines=2, block_lines=2),
 }  # fmt: skip
 DATA = Path(os.environ.get("LACUNA_DATA", Path(__file__).resolve().parents[3] / "shared" / "data")) / "matrices"
 INDEX = json.loads((DATA / "index.json").read_text()) if (DATA / "index.json").exists() else []

@@ -11,22 +11,36 @@ from tests.hw.harness import parameters
 from tests.hw.runner import run_cocotb
 
 __all__ = [
-    "SHAPES", "STALLS", "add_bits", "packed", "random_row", "random_value", "run_unit", "shape_params", "unpacked",
+    "FRONT_SHAPES", "SHAPES", "STALLS", "add_bits", "packed", "random_row", "random_value", "run_unit", "shape_params",
+    "unpacked",
 ]
 
 SHAPES = {
-    "8 lanes, 16 banks": {"axi_bits": 512, "banks": 16, "contexts": 8, "slots": 256, "engines": 3},
-    "4 lanes, 4 banks, int32": {"axi_bits": 256, "banks": 4, "contexts": 4, "slots": 32, "probe_limit": 6,
-                                "float32": 2},
-}  # fmt: skip
+    "8 lanes, 16 banks": {
+        "engines": 3, "axi_bits": 512, "banks": 16, "contexts": 8, "slots": 256, "cache_lines": 64, "window": 64,
+        "ring": 64, "burst_beats": 8, "miss_queues": 4, "miss_bit": 9, "block_lines": 2,
+    },
+    "4 lanes, 4 banks, int32": {
+        "axi_bits": 256, "banks": 4, "contexts": 4, "slots": 32, "probe_limit": 6, "float32": 2, "cache_lines": 16,
+        "cache_ways": 2, "window": 8, "ring": 32, "burst_beats": 8, "outstanding": 4, "in_flight": 4, "miss_queues": 1,
+    },
+}
+FRONT_SHAPES = SHAPES | {
+    "2 lanes, 16 contexts": {
+        "axi_bits": 128, "banks": 2, "contexts": 16, "slots": 64, "probe_limit": 8, "cache_lines": 16, "cache_ways": 8,
+        "window": 16, "ring": 16, "burst_beats": 8, "outstanding": 8, "in_flight": 8,
+    },
+}
+"""For what lies before the banks."""
 STALLS = (0.0, 0.5)
 EXTREMES = (0x00000000, 0x80000000, 0x7F800000, 0xFF800000, f32.NAN_BITS, 0x00800000, 0x80800000, 0x7F7FFFFF)
 
 
-def run_unit(unit, top, shape, stall, seed=1):
-    """All tests of the cocotb module of the unit's name."""
-    run_cocotb(unit(SpgemmParams(**SHAPES[shape])), top=top, test_module=f"tests.hw.spgemm.cocotb_{top}",
-               parameters={"params": SHAPES[shape], "stall": stall, "seed": seed}, extra_sources=[RAM])  # fmt: skip
+def run_unit(unit, top, shape, stall=0.0, **arguments):
+    """All tests of the cocotb module of the unit's name, which gets the unit's further `arguments` too."""
+    params = FRONT_SHAPES[shape]
+    run_cocotb(unit(SpgemmParams(**params), **arguments), top=top, test_module=f"tests.hw.spgemm.cocotb_{top}",
+               parameters={"params": params, "stall": stall, **arguments}, extra_sources=[RAM])  # fmt: skip
 
 
 def shape_params():

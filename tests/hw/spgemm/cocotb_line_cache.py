@@ -19,7 +19,7 @@ GENERATIONS = 255
 
 
 class Model:
-    """Hits and misses, with places: `ways[set][way]` is a line; `order[set]`: ways, the next to be replaced first."""
+    """Hits and misses, with places: `ways[set][way]` is a block; `order[set]`: ways, the next to be replaced first."""
 
     def __init__(self, p):
         self.p = p
@@ -33,10 +33,11 @@ class Model:
         self.ways = [[None] * self.p.cache_ways for _ in range(self.p.sets)]
 
     def hit(self, line, hint):
-        ways, order = self.ways[line % self.p.sets], self.order[line % self.p.sets]
-        found = line in ways
-        way = ways.index(line) if found else order[0]
-        ways[way] = line
+        block = line // self.p.block_lines
+        ways, order = self.ways[block % self.p.sets], self.order[block % self.p.sets]
+        found = block in ways
+        way = ways.index(block) if found else order[0]
+        ways[way] = block
         order.remove(way)
         order.insert(0 if hint else len(order), way)
         return found
@@ -116,9 +117,10 @@ class Bench:
 
         await watchdog(take(), 100_000)
         await source
-        misses = [self.address(r["line"]) for r, hit in zip(requests, wanted, strict=True) if not hit]
+        lines = [r["line"] for r, hit in zip(requests, wanted, strict=True) if not hit]
+        misses = [self.address(line // self.p.block_lines * self.p.block_lines) for line in lines]
         found = [address for address, _ in self.memory.asked[asked:]]
-        assert {beats for _, beats in self.memory.asked[asked:]} <= {1}
+        assert {beats for _, beats in self.memory.asked[asked:]} <= {self.p.block_lines}
         for queue in range(self.p.miss_queues):  # each in order
             assert [at for at in found if self.queue(at) == queue] == [at for at in misses if self.queue(at) == queue]
         counted = {name: value - before[name] for name, value in self.counts.items()}
@@ -134,7 +136,8 @@ def references(bench, count):
     highest = (1 << FIRST_BITS) // p.lanes
     pool = [rng.randrange(highest) for _ in range(p.cache_lines)]
     for crowded in (0, p.sets - 1):
-        pool += [rng.randrange(highest // p.sets) * p.sets + crowded for _ in range(p.cache_ways + 1)]
+        stride = p.sets * p.block_lines
+        pool += [rng.randrange(highest // stride) * stride + crowded * p.block_lines for _ in range(p.cache_ways + 1)]
     line = pool[0]
     for _ in range(count):
         if rng.random() < 0.7:
@@ -151,7 +154,7 @@ async def random_references(dut, stall, memory_stall, latency):
     rng = random.Random(5)
     bench = await Bench(dut, stall=memory_stall, latency=lambda: rng.randint(1, latency)).begin()
     await bench.refer(list(references(bench, 1500)), stall=stall)
-    assert bench.memory.most <= bench.p.outstanding
+    assert bench.memory.most <= bench.p.in_flight
     assert dut.error.value == 0
 
 
@@ -161,7 +164,7 @@ async def a_line_that_waits_is_replaced(dut):
     bench = await Bench(dut, latency=20).begin()
     p = bench.p
     for first in range(3):
-        one_set = [first + p.sets * number for number in range(p.cache_ways + 1)]
+        one_set = [(first + p.sets * number) * p.block_lines for number in range(p.cache_ways + 1)]
         lines = [line for number in one_set for line in (number, number)] + one_set + one_set[::-1]
         for at in range(0, len(lines), p.window - 4):
             some = [bench.request(line) for line in lines[at : at + p.window - 4]]
@@ -181,7 +184,7 @@ async def hints(dut):
     bench = await Bench(dut).begin()
     p = bench.p
     for _ in range(10):
-        lines = [bench.rng.randrange(2 * p.cache_ways) * p.sets for _ in range(40)]
+        lines = [bench.rng.randrange(2 * p.cache_ways) * p.sets * p.block_lines for _ in range(40)]
         await bench.refer([bench.request(line, hint=bench.rng.randrange(2)) for line in lines])
 
 
@@ -211,9 +214,9 @@ async def nothing_is_left_after_invalidate(dut):
 @cocotb.test()
 async def an_error_response(dut):
     bench = await Bench(dut, bad=[BASE]).begin()
-    await bench.refer([bench.request(line) for line in (1, 2, 3)])
+    await bench.refer([bench.request(bench.p.block_lines * block) for block in (1, 2, 3)])
     assert dut.error.value == 0
-    await bench.refer([bench.request(line) for line in (0, 1, 2)])
+    await bench.refer([bench.request(bench.p.block_lines * block) for block in (0, 1, 2)])
     assert dut.error.value == 1
     await bench.strobe("clear")
     await FallingEdge(dut.clk)
@@ -238,13 +241,13 @@ async def misses_at_one_a_cycle(dut):
     """With a memory that answers in the next cycle."""
     bench = await Bench(dut, latency=1).begin()
     times = await bench.refer([bench.request(line) for line in range(300)])
-    assert times[0] - 1 - bench.first == LineCache.LATENCY + MissQueue.LATENCY
-    if bench.p.outstanding > MissQueue.LATENCY + 1:
-        assert times[-1] - times[0] == 299
+    assert times[0] - 1 - bench.first == LineCache.LATENCY + MissQueue.LATENCY + bench.p.block_lines - 1
+    if bench.p.in_flight * bench.p.block_lines > MissQueue.LATENCY + 1:
+        assert times[-1] - times[0] <= 299
 
 
 @cocotb.test()
 async def as_many_reads_as_may_be(dut):
     bench = await Bench(dut, latency=100).begin()
-    await bench.refer([bench.request(line) for line in range(100)])
-    assert min(bench.p.outstanding, bench.p.window - 4) <= bench.memory.most <= bench.p.outstanding
+    await bench.refer([bench.request(bench.p.block_lines * block) for block in range(100)])
+    assert min(bench.p.in_flight, bench.p.window - 4) <= bench.memory.most <= bench.p.in_flight

@@ -6,7 +6,7 @@ import cocotb
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from hw.spgemm.layouts import chunk_layout, entry_layout, request_layout, use_layout
-from tests.hw.harness import StreamSink, StreamSource, watchdog
+from tests.hw.harness import StreamSink, StreamSource, parameters, watchdog
 
 __all__ = ["INPUTS", "RowPlayer", "entry", "regions", "rows_of"]
 
@@ -97,6 +97,7 @@ class RowPlayer:
         for _ in range(self.hold):
             await RisingEdge(self.dut.clk)
         rows, walking, base = iter(self.expected), {}, 0
+        serials, number = parameters()["serials"], 0
         for _ in range(sum(len(list(requests_of(self.p.lanes, entries))) for _, _, entries in self.expected)):
             view = layout.from_bits((await sink.receive(1))[0])
             use = {name: int(view.use[name]) for name, _ in use_layout(self.p)}
@@ -106,6 +107,9 @@ class RowPlayer:
                 base = (base + (1 << row[1]) - 1 >> row[1] << row[1]) % self.p.contexts
                 taken = {c for at, ((_, size, _), _) in walking.items() for c in range(at, at + (1 << size))}
                 assert not taken & set(range(base, base + (1 << row[1]))), "a row gets another's contexts"
+                assert use["renews"] == (number == serials), "a row renews the serials too early or too late"
+                assert not (use["renews"] and walking), "rows walk while serials are renewed"
+                number = 1 if use["renews"] else number + 1
                 walking[base], base = (row, list(requests_of(self.p.lanes, row[2]))), base + (1 << row[1])
                 self.most = max(self.most, len(walking))
             (opens, size, _), left = walking[use["context"]]

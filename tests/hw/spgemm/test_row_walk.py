@@ -1,9 +1,9 @@
 import pytest
 
 from hw.spgemm.row_walk import RowWalk
-from tests.hw.spgemm.spgemm_bench import SHAPES, run_unit
+from tests.hw.spgemm.bench import FRONT_SHAPES, run_unit
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", FRONT_SHAPES)
 def test_row_walk(shape):
-    run_unit(RowWalk, shape, top="row_walk", test_module="tests.hw.spgemm.cocotb_row_walk")
+    run_unit(RowWalk, "row_walk", shape, serials=37)
