@@ -14,6 +14,8 @@ from golden.spgemm.product import ARITHMETIC
 __all__ = ["add_verbs"]
 
 OPERATIONS = ("a*a", "a*at", "a*b")
+KERNEL_NAMES = ("v1", "v2", "v3", "ours")
+"""Of `compiler.spgemm.KERNELS`, whose import takes too long for a list of options."""
 
 
 def add_verbs(verbs, common: argparse.ArgumentParser) -> None:
@@ -22,6 +24,8 @@ def add_verbs(verbs, common: argparse.ArgumentParser) -> None:
     verb.add_argument("b", type=Path, nargs="?", metavar="B.mtx", help="likewise; given: C = A B")
     verb.add_argument("--op", choices=OPERATIONS, help="default a*b with B.mtx, a*a without; at: A transposed")
     verb.add_argument("--numbers", choices=tuple(ARITHMETIC), help="of the engine; default: the configuration's")
+    verb.add_argument("--kernel", choices=KERNEL_NAMES, default="ours",
+                      help="how the engine works: as one of SMASH's three kernels, or ours; default ours")
     verb.add_argument("-o", "--output", type=Path, metavar="C.mtx", help="where C goes, of the same kinds")
     verb.add_argument("--unsorted", action="store_true", help="columns of a row in the order in which they leave")
     verb.add_argument("--level", choices=("golden", "rtl"), default="golden", help="executor; default golden")
@@ -32,6 +36,7 @@ def add_verbs(verbs, common: argparse.ArgumentParser) -> None:
 
 def run_spgemm(args: argparse.Namespace, out: Output) -> int:
     from compiler.frontend.matrix import dimensions, read_matrix, write_matrix
+    from compiler.spgemm import KERNELS
     from sim.spgemm import spgemm
 
     operation = args.op or ("a*a" if args.b is None else "a*b")
@@ -47,8 +52,12 @@ def run_spgemm(args: argparse.Namespace, out: Output) -> int:
         params = replace(params, float32={"fp32": 1, "int32": 2}[args.numbers])
     log.info("multiplying")
     started = time.perf_counter()
-    c, report = spgemm(a, b, params, level=args.level, memory=args.memory, ordered=not args.unsorted, check=True)
-    record = {"engine": "spgemm", "level": args.level, "op": operation, "numbers": params.numbers} | asdict(report)
+    c, report = spgemm(a, b, params, level=args.level, memory=args.memory, kernel=KERNELS[args.kernel],
+                       ordered=not args.unsorted, check=True)
+    record = {
+        "engine": "spgemm", "level": args.level, "op": operation, "numbers": params.numbers, "kernel": args.kernel,
+        **asdict(report),
+    }
     record["wall_s"] = time.perf_counter() - started
     if args.output is not None:
         write_matrix(args.output, c)

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from compiler.spgemm import Plan, compulsory_bytes, is_scipys, plan_product, stored, to_scipy
+from compiler.spgemm import OURS, Kernel, Plan, compulsory_bytes, is_scipys, plan_product, stored, to_scipy
 from golden.engines import ENGINES
 from golden.execution import ERROR_CODES
-from golden.isa.spgemm import Hash
 from golden.spgemm.csr import Csr
 from golden.spgemm.params import SpgemmParams
 from golden.spgemm.product import multiplications
@@ -69,14 +68,14 @@ class Report:
 
 
 def spgemm(a: scipy.sparse.sparray, b: scipy.sparse.sparray, params: SpgemmParams | None = None, *,
-           level: str = "golden", memory: str = "hbm2", hash_by: Hash = Hash.MULTIPLICATIVE, fixed: bool = False,
-           ordered: bool = True, check: bool = False) -> tuple[scipy.sparse.csr_array, Report]:
+           level: str = "golden", memory: str = "hbm2", kernel: Kernel = OURS, ordered: bool = True,
+           check: bool = False) -> tuple[scipy.sparse.csr_array, Report]:
     """(A B, what it took). An element in which products cancel stays, as 0.
 
     Args:
         params: of the engine; its kind of numbers is what values are converted to.
         level: golden or rtl. memory: timing of the memories at level rtl.
-        hash_by, fixed: see `plan_product`.
+        kernel: how the engine works.
         ordered: rows in ascending columns; else in the order in which they leave the engine.
         check: compare with SciPy.
 
@@ -91,7 +90,7 @@ def spgemm(a: scipy.sparse.sparray, b: scipy.sparse.sparray, params: SpgemmParam
     if left.columns_in_all != right.rows:
         sizes = f"A is {left.rows} x {left.columns_in_all}, B {right.rows} x {right.columns_in_all}"
         raise ValueError(f"{sizes}: they cannot be multiplied")
-    c, report = multiply(left, right, p, level=level, memory=memory, hash_by=hash_by, fixed=fixed)
+    c, report = multiply(left, right, p, level=level, memory=memory, kernel=kernel)
     if check:
         report = replace(report, matches_reference=is_scipys(c, left, right))
     result = to_scipy(c)
@@ -100,12 +99,12 @@ def spgemm(a: scipy.sparse.sparray, b: scipy.sparse.sparray, params: SpgemmParam
     return result, report
 
 
-def multiply(a: Csr, b: Csr, p: SpgemmParams, *, level: str, memory: str, hash_by: Hash = Hash.MULTIPLICATIVE,
-             fixed: bool = False) -> tuple[Csr, Report]:
+def multiply(a: Csr, b: Csr, p: SpgemmParams, *, level: str, memory: str,
+             kernel: Kernel = OURS) -> tuple[Csr, Report]:
     """As `spgemm`, for matrices as the engine has them; the columns of a row of C in the order in which they leave."""
     seconds = np.zeros(2)
     for careful in range(CAREFUL):
-        plan = plan_product(a, b, p, hash_by=hash_by, fixed=fixed, careful=careful)
+        plan = plan_product(a, b, p, kernel=kernel, careful=careful)
         seconds += plan.plan_s, plan.layout_s
         device = open_device(level, memory)
         device.load(plan.program)

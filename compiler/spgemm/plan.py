@@ -8,13 +8,14 @@ import numpy as np
 
 from compiler.capacity import require
 from compiler.program import Program
-from golden.isa.spgemm import FIRST_BITS, ISA, Hash
+from golden.isa.spgemm import FIRST_BITS, ISA
 from golden.spgemm.csr import Csr
 from golden.spgemm.params import ELEMENT_BYTES, SpgemmParams
 from golden.spgemm.product import ARITHMETIC
 from golden.spgemm.record import COUNTERS, RECORD_BYTES
 
 from .entries import Chunks, cut_chunks, encode_entries
+from .kernel import OURS, Kernel
 from .layout import place_rows, window_pieces
 from .windows import Windows, plan_windows
 
@@ -84,13 +85,11 @@ class Plan:
         return Csr(self.columns, starts, elements[:, 0].astype(np.int32), values), totals
 
 
-def plan_product(a: Csr, b: Csr, params: SpgemmParams, *, hash_by: Hash = Hash.MULTIPLICATIVE, fixed: bool = False,
-                 careful: int = 0) -> Plan:
+def plan_product(a: Csr, b: Csr, params: SpgemmParams, *, kernel: Kernel = OURS, careful: int = 0) -> Plan:
     """Plan C = A B.
 
     Args:
         a, b: columns of a row ascending, values of the engine's kind.
-        hash_by: how slots are chosen. fixed: every row engine gets one chunk of as many rows.
         careful: see `windows.capacities`.
 
     Raises:
@@ -98,7 +97,7 @@ def plan_product(a: Csr, b: Csr, params: SpgemmParams, *, hash_by: Hash = Hash.M
     """
     started = time.perf_counter()
     windows = plan_windows(a, b, params, careful)
-    if fixed:
+    if kernel.fixed:
         begins = np.unique(np.linspace(0, len(windows.of_row), params.engines + 1).astype(np.int64))
     else:
         begins = cut_chunks(np.maximum(windows.work, 1), params.engines)
@@ -122,9 +121,10 @@ def plan_product(a: Csr, b: Csr, params: SpgemmParams, *, hash_by: Hash = Hash.M
     word = params.beat_bytes
     bits = max(1, (b.columns_in_all - 1).bit_length())
     places = {"b": 0, "c": c_at // word, "n": numbers_at // word}
-    words = [ISA.encode("SET", {"hash": hash_by, "shift": 32 - bits, **places})]
+    modes = {"scan": kernel.scan, "apart": kernel.apart, "uncached": kernel.uncached}
+    words = [ISA.encode("SET", {"hash": kernel.hash_by, "shift": 32 - bits, **modes, **places})]
     words += [
-        ISA.encode("CHUNK", {"fixed": fixed, "engine": number if fixed else 0, "id": number,
+        ISA.encode("CHUNK", {"fixed": kernel.fixed, "engine": number if kernel.fixed else 0, "id": number,
                              "a": a_at // word + at * ELEMENT_BYTES // word, "n": count})
         for number, (at, count) in enumerate(zip(chunks.at.tolist(), chunks.entries.tolist(), strict=True))
     ]

@@ -35,6 +35,10 @@ ISA = InstructionSet(
                "the first CHUNK.", (
                    Field("hash", 8, 2, "slot of a column: 0 multiplicative, 1 low bits, 2 high bits"),
                    Field("shift", 10, 5, "for high bits: zeros above a column's bits in 32"),
+                   Field("scan", 15, 1, "a row leaves slot by slot of its tables, not in the order in which elements "
+                         "came; only with `apart`"),
+                   Field("apart", 16, 1, "rows are hashed until no context is left, then written, then the next ones"),
+                   Field("uncached", 17, 1, "every line of B is read from memory"),
                    _word("b", 32, "first word of B"),
                    _word("c", 64, "where C's elements go"),
                    _word("n", 96, "where the counters go, and behind them the rows' lengths"),

@@ -100,6 +100,8 @@ class _RowEngine:
     def __init__(self, params: SpgemmParams, places: dict[str, int]) -> None:
         self.params, self.places = params, places
         self.hash_by, self.arithmetic = Hash(places["hash"]), ARITHMETIC[params.numbers]
+        if places["scan"] and not places["apart"]:
+            raise ValueError("scan without apart")
         self.numbers: list[np.ndarray] = []
         self.elements: list[np.ndarray] = []
         self.counters = dict.fromkeys(COUNTERS[:5], 0)
@@ -167,7 +169,8 @@ class _RowEngine:
                 f"bank {bank[lost[0]]} overflows: no slot within {p.probe_limit} for an element of column "
                 f"{elements.columns[lost[0]]}"
             )
-        order = np.lexsort((bank, depth, elements.rows))
+        # one after the other in the order of the depths, or each where its tag lies
+        order = np.lexsort((bank, (home + away) % of_row if self.places["scan"] else depth, elements.rows))
         self.elements.append(np.stack([
             elements.columns[order].astype(np.uint32), elements.values[order].view(np.uint32)], axis=1).reshape(-1))
         self.numbers.append(np.bincount(elements.rows, minlength=len(size)).astype(np.uint32))

@@ -24,6 +24,7 @@ class Admit(wiring.Component):
         arrivals: in the order in which they were asked for. begun: chunks' ids, for the first rows that open one.
         lines: with their rows. order: chunks and rows as they begin; some wait here.
         release, released, sweep, sweep_address: see ValueHalves. busy: a line is here.
+        begins: strobe: a row begins, with the half and context that `began` has.
     """
 
     LATENCY = 1
@@ -34,7 +35,8 @@ class Admit(wiring.Component):
             "arrivals": In(stream.Signature(arrival_layout(p))), "begun": In(stream.Signature(CHUNK_ID_BITS)),
             "lines": Out(stream.Signature(line_layout(p))), "order": Out(stream.Signature(order_layout(p))),
             "release": In(1), "released": In(row_layout(p)),
-            "sweep": Out(1), "sweep_address": Out(range(p.slots)), "busy": Out(1),
+            "sweep": Out(1), "sweep_address": Out(range(p.slots)), "busy": Out(1), "begins": Out(1),
+            "began": Out(row_layout(p)),
         })
 
     def elaborate(self, platform):
@@ -62,6 +64,7 @@ class Admit(wiring.Component):
             orders.w_en.eq(take | (marks & self.begun.valid)),
             write.en.eq(take), write.addr.eq(use.context), write.data.eq(halves.row), read.addr.eq(use.context),
             self.lines.payload.eq(line), self.busy.eq(self.lines.valid | self.arrivals.valid),
+            self.begins.eq(take), self.began.eq(halves.row),
             halves.release.eq(self.release), halves.released.eq(self.released),
             self.sweep.eq(halves.sweep), self.sweep_address.eq(halves.sweep_address),
         ]

@@ -25,7 +25,7 @@ class Bank(wiring.Component):
     Attributes:
         lines: as in `bank_line_layout`. room: MARGIN lines fit; who sends without looking at `ready` stops when it is
             low, with MARGIN - 1 lines on their way at most.
-        sweep, sweep_address, overflow, probing: see TagTable.
+        scan, sweep, sweep_address: see TagTable and Values, for both. overflow, probing: see TagTable.
         read .. count, waiting, yielding: see Values.
     """
 

@@ -53,6 +53,7 @@ class CacheTags(wiring.Component):
     first cycle reads and compares the tags and takes in what the request before changes; the second one decides.
 
     Attributes:
+        uncached: nothing is found.
         requests: ready if `room`, but during sweeps. With `hint` a block becomes the next to be replaced.
         room: SLACK more requests can be taken. found, valid: what was found.
         invalidate: strobe, while no request is here: nothing is there any more. Every 2**8 - 1 times, and after
@@ -67,8 +68,8 @@ class CacheTags(wiring.Component):
     def __init__(self, params: SpgemmParams):
         self.params = p = params
         super().__init__({
-            "requests": In(stream.Signature(request_layout(p))), "room": In(1), "invalidate": In(1), "ready": Out(1),
-            "valid": Out(1), "found": Out(found_layout(p)),
+            "requests": In(stream.Signature(request_layout(p))), "uncached": In(1), "room": In(1),
+            "invalidate": In(1), "ready": Out(1), "valid": Out(1), "found": Out(found_layout(p)),
         })  # fmt: skip
 
     def elaborate(self, platform):
@@ -96,7 +97,9 @@ class CacheTags(wiring.Component):
         m.d.sync += ages.eq(
             Mux(same_set, next_ages, self._memory(m, "ages", of_set, address, changes, next_ages, sweeping))
         )  # fmt: skip
-        m.d.comb += [self.valid.eq(decides), self.found.request.eq(decided), self.found.hit.eq(hits.any())]
+        m.d.comb += [
+            self.valid.eq(decides), self.found.request.eq(decided), self.found.hit.eq(hits.any() & ~self.uncached),
+        ]  # fmt: skip
         self._place(m, decided_set, way)
         return m
 

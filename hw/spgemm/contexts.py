@@ -8,10 +8,7 @@ from golden.spgemm.params import SpgemmParams
 
 from .layouts import SERIAL_BITS, row_layout
 
-__all__ = ["SERIALS", "ContextRing", "ValueHalves"]
-
-SERIALS = (1 << SERIAL_BITS) - 1
-"""Rows that there are serials for."""
+__all__ = ["ContextRing", "ValueHalves"]
 
 
 def group_of(m, p: SpgemmParams, name, first, regions):
@@ -29,25 +26,34 @@ class ContextRing(wiring.Component):
     no row that walks has any of them, or of those that the alignment skips. A row a cycle; two cycles without an offer
     behind `set_regions`.
 
-    Behind `serials` rows none begins until all of them have asked for their last lines: the next one `renews`.
-
     So no row gets ahead by more than a round of one that walks: rows leave in order, and what has a row's contexts
     before it never waits for lines that come behind that row.
 
+    With `apart` rows come in windows. A window has the rows up to the first one whose contexts another one of it has,
+    or up to the last one that comes. It is over when nothing of its rows is left; then the next one begins. Without
+    `apart` a window ends with the last serial, see ValueHalves: as lines come in order, rows must not wait there for
+    others that walk.
+
+    Args:
+        first_serial: see ValueHalves.
+
     Attributes:
+        apart: not to change while rows are at work. last: no row comes before the window is over, with `apart`.
+        closed: the window has all of its rows, and they have asked for their last lines. over: nothing is left of rows
+            that have.
         set_regions, regions: the following rows take 2**regions contexts; not together with `take`.
-        context, renews, free: the offer. take: strobe, with `free`: a row begins with it.
+        context, free: the offer. take: strobe, with `free`: a row begins with it.
         finished, finished_context, finished_regions: strobe: a row has asked for its last line.
     """
 
-    def __init__(self, params: SpgemmParams, *, serials: int = SERIALS):
-        self.params, self.serials = params, serials
+    def __init__(self, params: SpgemmParams, *, first_serial: int = 1):
+        self.params, self.first_serial = params, first_serial
         row = row_layout(params)
         context, regions = row["context"].shape, row["regions"].shape
         super().__init__({
-            "set_regions": In(1), "regions": In(regions), "context": Out(context), "renews": Out(1),
-            "free": Out(1), "take": In(1),
+            "set_regions": In(1), "regions": In(regions), "context": Out(context), "free": Out(1), "take": In(1),
             "finished": In(1), "finished_context": In(context), "finished_regions": In(regions),
+            "apart": In(1), "last": In(1), "closed": Out(1), "over": In(1),
         })
 
     def elaborate(self, platform):
@@ -55,13 +61,8 @@ class ContextRing(wiring.Component):
         p, base = self.params, self.context
         regions, group, held = Signal.like(self.regions), Signal(p.contexts), Signal(p.contexts)
         skipped, before, settled = Signal(p.contexts), Signal.like(base), Signal()
-        begun = Signal(range(self.serials + 1))
-        m.d.comb += [
-            self.renews.eq(begun == self.serials),
-            self.free.eq(settled & ~(held & (group | skipped | self.renews.replicate(p.contexts))).any()),
-        ]
-        with m.If(self.take):
-            m.d.sync += begun.eq(Mux(self.renews, 1, begun + 1))
+        window, full = self._window(m, held, settled, group | skipped)
+        m.d.comb += self.free.eq(settled & ~((held | window) & (group | skipped)).any() & ~full)
         m.d.sync += settled.eq(1)
         with m.If(~settled):  # a new size: first where its group begins, a cycle later the group
             m.d.sync += group.eq(group_of(m, p, "next_group", base, regions))
@@ -76,7 +77,24 @@ class ContextRing(wiring.Component):
             self._by_size(m, regions, group, lambda size: group.rotate_left(1 << size))
         gone = group_of(m, p, "finished_group", self.finished_context, self.finished_regions)
         m.d.sync += held.eq((held & ~Mux(self.finished, gone, 0)) | Mux(self.take, group, 0))
+        with m.If(self.take & self.apart):
+            m.d.sync += window.eq(window | group)
         return m
+
+    def _window(self, m, held, settled, wanted):
+        """(contexts that rows of the window have had, if it has to end there; whether it has all of its rows)."""
+        window, full = Signal(self.params.contexts), Signal()
+        serial, spent = Signal(SERIAL_BITS, init=self.first_serial), Signal()
+        m.d.comb += self.closed.eq(full & ~held.any())
+        with m.If(self.take):
+            m.d.sync += [serial.eq(serial + 1), spent.eq(serial == (1 << SERIAL_BITS) - 1)]
+        with m.If(self.closed & self.over):
+            m.d.sync += [full.eq(0), window.eq(0), spent.eq(0)]
+            with m.If(spent):
+                m.d.sync += serial.eq(1)
+        with m.Elif(spent | (window.any() & (self.last | (settled & (window & wanted).any())))):
+            m.d.sync += full.eq(1)
+        return window, full | spent
 
     def _by_size(self, m, regions, target, function):
         """`target` gets `function` of the size that `regions` says."""
@@ -90,19 +108,21 @@ class ValueHalves(wiring.Component):
     """Tells which half of the values a row can have: one that all of its contexts have free.
 
     Tags need no wait: in every bank all products of the row that had the contexts before come first. Serials count from
-    1. After reset, and for a row that renews them, when all values are free, `sweep` goes over all slots.
+    1. Before 0 comes, and after reset, all values must be free; then `sweep` goes over all slots.
+
+    Args:
+        first_serial: of the first row.
 
     Attributes:
-        renew: level: the row wants serials anew; renewed: strobe: they are.
         context, regions: the row's contexts. row, free: the row with half and serial. take: strobe, with `free`.
         release, released: strobe: a row's values have been read.
         sweep, sweep_address: slots that must forget what they have.
     """
 
-    def __init__(self, params: SpgemmParams):
-        self.params, row = params, row_layout(params)
+    def __init__(self, params: SpgemmParams, *, first_serial: int = 1):
+        self.params, self.first_serial = params, first_serial
+        row = row_layout(params)
         super().__init__({
-            "renew": In(1), "renewed": Out(1),
             "context": In(row["context"].shape), "regions": In(row["regions"].shape), "row": Out(row), "free": Out(1),
             "take": In(1), "release": In(1), "released": In(row),
             "sweep": Out(1), "sweep_address": Out(range(params.slots)),
@@ -127,16 +147,17 @@ class ValueHalves(wiring.Component):
         return m
 
     def _serial(self, m, all_free):
-        """Whether slots may still have old serials."""
-        serial, stale = Signal(SERIAL_BITS, init=1), Signal(init=1)
+        """Whether serials have run out and slots may still have old ones."""
+        serial, stale = Signal(SERIAL_BITS, init=self.first_serial), Signal(init=1)
         m.d.comb += self.row.serial.eq(serial)
         with m.If(self.take):
-            m.d.sync += serial.eq(serial + 1)
-        m.d.sync += self.renewed.eq(0)
+            m.d.sync += [serial.eq(serial + 1), stale.eq(serial == (1 << SERIAL_BITS) - 1)]
         with m.If(self.sweep):
             m.d.sync += self.sweep_address.eq(self.sweep_address + 1)
             with m.If(self.sweep_address == self.params.slots - 1):
-                m.d.sync += [self.sweep.eq(0), stale.eq(0), serial.eq(1), self.renewed.eq(1)]
-        with m.Elif((stale | self.renew) & all_free & ~self.renewed):
-            m.d.sync += [self.sweep.eq(1), stale.eq(1)]
-        return stale | self.renew
+                m.d.sync += [self.sweep.eq(0), stale.eq(0)]
+                with m.If(serial == 0):
+                    m.d.sync += serial.eq(1)
+        with m.Elif(stale & all_free):
+            m.d.sync += self.sweep.eq(1)
+        return stale

@@ -19,7 +19,7 @@ class Dispatcher(wiring.Component):
     Attributes:
         start, words: strobe, length of the program in instructions. program: its memory words.
         chunks: a stream a row engine. A chunk that is not fixed goes to the lowest that is ready.
-        hash_by, shift, b, c, n: of the last SET; told: strobe: they are new.
+        hash_by, shift, scan, apart, uncached, b, c, n: of the last SET; told: strobe: they are new.
         idle: of the row engines. flush: strobe: they write what is left; flushed: they have, until the next start.
         dispatched: strobe. pc: instructions read. halted: with code. illegal, too_long: the program is wrong, sticky
             until start: an instruction; its end without HALT.
@@ -30,8 +30,9 @@ class Dispatcher(wiring.Component):
         super().__init__({
             "start": In(1), "words": In(32), "program": In(stream.Signature(params.axi_bits)),
             "chunks": Out(stream.Signature(chunk_layout())).array(params.engines),
-            "hash_by": Out(2), "shift": Out(5), "b": Out(32), "c": Out(32), "n": Out(32), "told": Out(1),
-            "idle": In(params.engines), "flush": Out(1), "flushed": In(params.engines), "dispatched": Out(1),
+            "hash_by": Out(2), "shift": Out(5), "scan": Out(1), "apart": Out(1), "uncached": Out(1), "b": Out(32),
+            "c": Out(32), "n": Out(32), "told": Out(1), "idle": In(params.engines), "flush": Out(1),
+            "flushed": In(params.engines), "dispatched": Out(1),
             "pc": Out(32), "halted": Out(1), "code": Out(8), "illegal": Out(1), "too_long": Out(1),
         })
 
@@ -79,10 +80,15 @@ class Dispatcher(wiring.Component):
                 m.d.sync += target.eq(Mux(chunk.fixed, 1 << chunk.engine, lowest))
                 with m.Switch(chunk.opcode):
                     with m.Case(ISA.by_name("SET").opcode):
-                        m.d.sync += [known.eq(1), self.told.eq(1)]
-                        m.d.sync += [self.hash_by.eq(put.hash), self.shift.eq(put.shift)]
-                        m.d.sync += [getattr(self, name).eq(getattr(put, name)) for name in ("b", "c", "n")]
-                        m.next = "NEXT"
+                        m.d.sync += self.hash_by.eq(put.hash)
+                        m.d.sync += [getattr(self, name).eq(getattr(put, name))
+                                     for name in ("shift", "scan", "apart", "uncached", "b", "c", "n")]
+                        with m.If(put.scan & ~put.apart):
+                            m.d.sync += self.illegal.eq(1)
+                            m.next = "IDLE"
+                        with m.Else():
+                            m.d.sync += [known.eq(1), self.told.eq(1)]
+                            m.next = "NEXT"
                     with m.Case(ISA.by_name("CHUNK").opcode):
                         with m.If(~fits):
                             m.d.sync += self.illegal.eq(1)

@@ -72,8 +72,8 @@ class SpgemmEngine(EngineCore):
             engine.chunks.valid.eq(dispatcher.chunks[number].valid),
             engine.chunks.payload.eq(dispatcher.chunks[number].payload),
             dispatcher.chunks[number].ready.eq(engine.chunks.ready),
-            *(getattr(engine, name).eq(getattr(dispatcher, name)) for name in ("told", "hash_by", "shift", "b", "c",
-                                                                               "n")),
+            *(getattr(engine, name).eq(getattr(dispatcher, name))
+              for name in ("told", "hash_by", "shift", "scan", "apart", "uncached", "b", "c", "n")),
         ]
         return engine
 

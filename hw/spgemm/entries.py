@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from golden.spgemm.params import SpgemmParams
 from hw.fabric.ram import Ram
 
-from .contexts import SERIALS, ContextRing
+from .contexts import ContextRing
 from .layouts import CHUNK_ID_BITS, use_layout
 from .unpack import Kind, piece_layout, record_layout
 
@@ -21,7 +21,7 @@ def walk_layout(p: SpgemmParams) -> data.StructLayout:
     whether that is its `first`; the others as in `use_layout`."""
     return data.StructLayout({
         "number": unsigned((2 * p.contexts - 1).bit_length()), "context": use_layout(p)["context"].shape,
-        "first": unsigned(1), "opens": unsigned(1), "renews": unsigned(1),
+        "first": unsigned(1), "opens": unsigned(1),
         "regions": use_layout(p)["regions"].shape, "next": unsigned((p.ring - 1).bit_length() + 1),
     })
 
@@ -43,7 +43,11 @@ class EntryRing(wiring.Component):
     A record a cycle. The space of a piece is free some cycles after it has been read, and all pieces before it, of
     every row. A row is in the ring no longer than it has its contexts: 2 * contexts numbers are more than enough.
 
+    Args:
+        first_serial: see ContextRing.
+
     Attributes:
+        apart, last, closed, over: see ContextRing.
         records: from EntryUnpack. chunks: their ids as they begin; some wait here.
         start, started: strobe: a row begins, whose first entry can be read in the next cycle.
         finished, finished_walk: strobe: a row has asked for its last line.
@@ -53,20 +57,21 @@ class EntryRing(wiring.Component):
     CHUNKS = 16
     """Ids that wait until the first row has come through the cache."""
 
-    def __init__(self, params: SpgemmParams, *, serials: int = SERIALS):
-        self.params, self.serials = params, serials
+    def __init__(self, params: SpgemmParams, *, first_serial: int = 1):
+        self.params, self.first_serial = params, first_serial
         p = params
         super().__init__({
             "records": In(stream.Signature(record_layout(p))),
             "chunks": Out(stream.Signature(CHUNK_ID_BITS)),
             "start": Out(1), "started": Out(walk_layout(p)), "finished": In(1), "finished_walk": In(walk_layout(p)),
             "read": In(read_signature(p)), "busy": Out(1),
+            "apart": In(1), "last": In(1), "closed": Out(1), "over": In(1),
         })  # fmt: skip
 
     def elaborate(self, platform):
         m = Module()
         p, record = self.params, self.records.payload
-        m.submodules.contexts = contexts = ContextRing(p, serials=self.serials)
+        m.submodules.contexts = contexts = ContextRing(p, first_serial=self.first_serial)
         m.submodules.ids = ids = SyncFIFO(width=CHUNK_ID_BITS, depth=self.CHUNKS)
         wiring.connect(m, ids.r_stream, wiring.flipped(self.chunks))
         begins, opens, tail = Signal(init=1), Signal(), Signal.like(self.started.next)
@@ -76,11 +81,12 @@ class EntryRing(wiring.Component):
         m.d.comb += [
             ids.w_data.eq(record.piece.value), self.started.number.eq(newest), self.started.first.eq(1),
             self.started.context.eq(contexts.context), self.started.opens.eq(opens),
-            self.started.renews.eq(contexts.renews),
             self.started.regions.eq(regions), self.started.next.eq(tail),
             contexts.take.eq(self.start), contexts.finished.eq(self.finished),
             contexts.finished_context.eq(self.finished_walk.context),
             contexts.finished_regions.eq(self.finished_walk.regions),
+            contexts.apart.eq(self.apart), contexts.last.eq(self.last), contexts.over.eq(self.over),
+            self.closed.eq(contexts.closed),
         ]
         with m.If(contexts.set_regions):
             m.d.sync += regions.eq(contexts.regions)

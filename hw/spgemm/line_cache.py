@@ -25,6 +25,7 @@ class LineCache(wiring.Component):
     Attributes:
         requests, lines: a line for each, also for dry ones, whose data mean nothing.
         axi: reads of a line each, see MissQueue. base: byte address of line 0, a multiple of a line.
+        uncached: every line is read, not to change while a request is here.
         invalidate: strobe, before a run: nothing is here. ready: low while tags are swept, and so requests.ready.
         error: sticky: a response that is not OKAY; `clear` resets it.
         hit, miss: strobe: a line was looked up. memory_wait: the next line waits for its response.
@@ -36,7 +37,7 @@ class LineCache(wiring.Component):
         self.params = p = params
         super().__init__({
             "requests": In(stream.Signature(request_layout(p))), "lines": Out(stream.Signature(arrival_layout(p))),
-            "axi": Out(axi_read(p.axi_bits)), "base": In(64), "invalidate": In(1), "ready": Out(1),
+            "axi": Out(axi_read(p.axi_bits)), "base": In(64), "uncached": In(1), "invalidate": In(1), "ready": Out(1),
             "error": Out(1), "clear": In(1), "hit": Out(1), "miss": Out(1), "memory_wait": Out(1),
         })  # fmt: skip
 
@@ -50,8 +51,8 @@ class LineCache(wiring.Component):
         m.d.sync += room.eq(window.level <= p.window - CacheTags.SLACK)
         looked_up = tags.valid & ~tags.found.request.dry
         m.d.comb += [
-            tags.room.eq(room), tags.invalidate.eq(self.invalidate), self.ready.eq(tags.ready),
-            window.w_data.eq(tags.found), window.w_en.eq(tags.valid),
+            tags.room.eq(room), tags.uncached.eq(self.uncached), tags.invalidate.eq(self.invalidate),
+            self.ready.eq(tags.ready), window.w_data.eq(tags.found), window.w_en.eq(tags.valid),
             self.hit.eq(looked_up & tags.found.hit), self.miss.eq(looked_up & ~tags.found.hit),
         ]  # fmt: skip
         self._lines(m, window, self._misses(m, tags.found.request.line))

@@ -17,6 +17,7 @@ from .fetch import EntryFetch
 from .layouts import chunk_layout
 from .line_cache import LineCache
 from .multiply import Multiply
+from .phases import Phases
 from .results import Results
 from .row_walk import RowWalk
 from .spread import Spread
@@ -33,7 +34,7 @@ class RowEngine(wiring.Component):
 
     Attributes:
         start: strobe: a run begins; its SET comes with `told`: the cursors are set and the cache forgets everything.
-        base: byte address of the channel. hash_by, shift, b, c, n: of the SET.
+        base: byte address of the channel. hash_by .. n: of the SET.
         chunks: chunks. idle: none is here and their rows are with the writer.
         flush: strobe: what is left and the counters are written. flushed: they are, until the next start.
         axi_read_error, axi_write_error, overflow: sticky until start. moving: strobe: data comes from memory.
@@ -47,10 +48,11 @@ class RowEngine(wiring.Component):
     @staticmethod
     def ports(params: SpgemmParams) -> wiring.Signature:
         return wiring.Signature({
-            "start": In(1), "told": In(1), "base": In(ADDRESS_BITS), "hash_by": In(2), "shift": In(5), "b": In(32),
-            "c": In(32), "n": In(32), "chunks": In(stream.Signature(chunk_layout())), "idle": Out(1), "flush": In(1),
-            "flushed": Out(1), "axi_read_error": Out(1), "axi_write_error": Out(1), "overflow": Out(1),
-            "moving": Out(1), "read": Out(axi_read(params.axi_bits)), "write": Out(axi_write(params.axi_bits)),
+            "start": In(1), "told": In(1), "base": In(ADDRESS_BITS), "hash_by": In(2), "shift": In(5), "scan": In(1),
+            "apart": In(1), "uncached": In(1), "b": In(32), "c": In(32), "n": In(32),
+            "chunks": In(stream.Signature(chunk_layout())), "idle": Out(1), "flush": In(1), "flushed": Out(1),
+            "axi_read_error": Out(1), "axi_write_error": Out(1), "overflow": Out(1), "moving": Out(1),
+            "read": Out(axi_read(params.axi_bits)), "write": Out(axi_write(params.axi_bits)),
         })
 
     def elaborate(self, platform):
@@ -60,6 +62,7 @@ class RowEngine(wiring.Component):
         m.submodules.walk = walk = RowWalk(p)
         m.submodules.cache = cache = LineCache(p)
         m.submodules.admit = admit = Admit(p)
+        m.submodules.phases = phases = Phases(p)
         m.submodules.multiply = multiply = Multiply(p)
         m.submodules.spread = spread = Spread(p)
         m.submodules.board = board = EndBoard(p)
@@ -95,43 +98,45 @@ class RowEngine(wiring.Component):
         m.d.comb += [
             fetch.base.eq(self.base), fetch.clear.eq(self.start), cache.base.eq(self.base + (self.b << word_shift)),
             cache.clear.eq(self.start), cache.invalidate.eq(self.told),
-            multiply.room.eq(room), multiply.hash_by.eq(self.hash_by), multiply.shift.eq(self.shift),
+            walk.apart.eq(self.apart), phases.apart.eq(self.apart), write_back.scan.eq(self.scan),
+            cache.uncached.eq(self.uncached), multiply.room.eq(room), multiply.hash_by.eq(self.hash_by),
+            multiply.shift.eq(self.shift),
             spread.products.eq(multiply.products), spread.valid.eq(multiply.valid),
             writer.clear.eq(self.start),
             results.start.eq(self.told), results.base.eq(self.base), results.c.eq(self.c), results.n.eq(self.n),
             self.moving.eq(self.read.rvalid & self.read.rready),
         ]
-        self._rows(m, admit, banks, board, write_back)
-        self._ends(m, fetch, walk, cache, admit, write_back, results, writer, banks, spread)
+        self._rows(m, walk, cache, admit, phases, banks, board, write_back)
+        self._ends(m, fetch, walk, cache, admit, phases, write_back, results, writer, banks, spread)
         self._count(m, cache, multiply, write_back, results, banks)
         return m
 
-    def _rows(self, m, admit, banks, board, write_back):
+    def _rows(self, m, walk, cache, admit, phases, banks, board, write_back):
         """From allocation to release: what banks and write-back tell each other."""
         released = write_back.released
         m.d.comb += [
             board.clear.eq(write_back.release), board.cleared.eq(Cat(released.context, released.half)),
-            write_back.ended.eq(board.ended),
+            write_back.ended.eq(board.ended), write_back.leaving.eq(phases.leaving),
+            phases.closed.eq(walk.closed), walk.over.eq(phases.over), phases.ended.eq(board.ended),
+            phases.asked.eq(cache.requests.valid & cache.requests.ready),
+            phases.came.eq(admit.arrivals.valid & admit.arrivals.ready),
+            phases.begins.eq(admit.begins), phases.began.eq(admit.began),
+            phases.release.eq(write_back.release), phases.released.eq(released),
             admit.release.eq(write_back.release), admit.released.eq(released),
         ]
         for number, bank in enumerate(banks):
             m.d.comb += [
                 board.strobe[number].eq(bank.ended), board.index[number].eq(bank.ended_row),
-                bank.sweep.eq(admit.sweep), bank.sweep_address.eq(admit.sweep_address),
+                bank.scan.eq(self.scan), bank.sweep.eq(admit.sweep), bank.sweep_address.eq(admit.sweep_address),
                 bank.count_index.eq(write_back.count_index), write_back.counts[number].eq(bank.count),
                 bank.read.eq(write_back.read[number]), bank.read_address.eq(write_back.read_address),
-                write_back.read_data[number].eq(bank.read_data),
+                write_back.read_data[number].eq(bank.read_data), write_back.read_live[number].eq(bank.read_live),
             ]
 
-    def _ends(self, m, fetch, walk, cache, admit, write_back, results, writer, banks, spread):
+    def _ends(self, m, fetch, walk, cache, admit, phases, write_back, results, writer, banks, spread):
         """Idle, the end of a run and what went wrong."""
-        requested = Signal(range(self.params.window + 16))  # and not admitted
-        asked, came = (s.valid & s.ready for s in (cache.requests, admit.arrivals))
-        m.d.sync += [
-            requested.eq(requested + asked - came),
-            self.idle.eq(~fetch.busy & walk.idle & (requested == 0) & ~admit.busy & write_back.idle
-                         & ~self.chunks.valid),
-        ]
+        m.d.sync += self.idle.eq(~fetch.busy & walk.idle & phases.nothing_comes & ~admit.busy & write_back.idle
+                                 & ~self.chunks.valid)
         with m.FSM():
             with m.State("RUN"):
                 with m.If(self.flush):
@@ -167,7 +172,7 @@ class RowEngine(wiring.Component):
             "no_request": ~lines.valid & ~cache.memory_wait & ~self.idle,
             "idle": ~lines.valid & ~cache.memory_wait & self.idle,
             "hits": cache.hit, "misses": cache.miss, "starved": write_back.starved,
-            "numbers": write_back.order.valid & write_back.order.ready, "elements": write_back.read,
+            "numbers": write_back.order.valid & write_back.order.ready, "elements": write_back.sent,
             "products": Mux(lines.valid & lines.ready, lines.payload.mask, 0),
             "probing": Cat(bank.probing for bank in banks), "same_element": Cat(bank.waiting for bank in banks),
             "yielding": Cat(bank.yielding for bank in banks),

@@ -14,7 +14,8 @@ __all__ = ["RowFetch", "counted_layout"]
 
 
 def counted_layout(p: SpgemmParams) -> data.StructLayout:
-    """A row with its elements in each bank. `first`, `second`: groups that have more than 0, 1; `third`: banks, 2."""
+    """A row with the places that are read in each bank. `first`, `second`: groups that have more than 0, 1; `third`:
+    banks, 2."""
     return data.StructLayout({
         "row": row_layout(p), "counts": data.ArrayLayout(p.slots.bit_length(), p.banks),
         "first": p.banks // p.lanes, "second": p.banks // p.lanes, "third": p.banks,
@@ -25,7 +26,8 @@ class RowFetch(wiring.Component):
     """Waits until all banks have ended a row, fetches its counts and adds them up; a row or chunk mark a cycle.
 
     Attributes:
-        order: as in `order_layout`. ended: level of a row half * contexts + context: all banks have ended it.
+        order: as in `order_layout`. leaving: rows may leave. scan: all places of a row are read, not just as many as it
+            has elements. ended: level of a row half * contexts + context: all banks have ended it.
         count_index, counts: the banks' counts of a row, one cycle later.
         rows: as in `counted_layout`, of rows only.
         number_valid, number: length of a row or number of a chunk, in order, LATENCY cycles after it was taken.
@@ -44,7 +46,7 @@ class RowFetch(wiring.Component):
         self.LATENCY = 2 + self.levels
         super().__init__({
             "order": In(stream.Signature(order_layout(p))),
-            "ended": In(2 * p.contexts),
+            "ended": In(2 * p.contexts), "leaving": In(1), "scan": In(1),
             "count_index": Out(range(2 * p.contexts)),
             "counts": In(data.ArrayLayout(p.slots.bit_length(), p.banks)),
             "rows": Out(stream.Signature(counted_layout(p))),
@@ -62,7 +64,7 @@ class RowFetch(wiring.Component):
         has_ended, room = Signal(), Signal()
         m.d.comb += [
             self.count_index.eq(Cat(head.row.context, head.row.half)), self.order.ready.eq(~valid | go),
-            has_ended.eq(head.chunk | self.ended.bit_select(self.count_index, 1)),
+            has_ended.eq(head.chunk | (self.leaving & self.ended.bit_select(self.count_index, 1))),
             may.eq(room & self.number_room), go.eq(valid & has_ended & may),
         ]  # fmt: skip
         with m.If(self.order.ready):
@@ -87,15 +89,20 @@ class RowFetch(wiring.Component):
 
     def _counted(self, m, row, counts):
         p = self.params
-        counted = Signal(counted_layout(p))
-        m.d.comb += [counted.row.eq(row), counted.counts.eq(counts)]
+        counted, size = Signal(counted_layout(p)), Signal(p.slots.bit_length())
+        with m.Switch(counted.row.regions):
+            for regions in range(p.contexts.bit_length()):
+                with m.Case(regions):
+                    m.d.comb += size.eq(p.region << regions)  # at least 4
+        m.d.comb += counted.row.eq(row)
+        m.d.comb += [out.eq(Mux(self.scan, size, count)) for out, count in zip(counted.counts, counts, strict=True)]
         for group in range(p.banks // p.lanes):
             members = [counts[bank] for bank in range(group * p.lanes, (group + 1) * p.lanes)]
             m.d.comb += [
-                counted.first[group].eq(Cat(*members).any()),
-                counted.second[group].eq(Cat(*(count[1:] for count in members)).any()),
+                counted.first[group].eq(Cat(self.scan, *members).any()),
+                counted.second[group].eq(Cat(self.scan, *(count[1:] for count in members)).any()),
             ]  # fmt: skip
-        m.d.comb += [third.eq(count > 2) for third, count in zip(counted.third, counts, strict=True)]
+        m.d.comb += [third.eq(self.scan | (count > 2)) for third, count in zip(counted.third, counts, strict=True)]
         return counted
 
     def _total(self, m, counts):

@@ -29,6 +29,7 @@ class TagTable(wiring.Component):
 
     Attributes:
         elements, updates: as in `element_layout` and `update_layout`.
+        scan: an element's place is its slot; else it is behind the elements that its row has.
         sweep, sweep_address: empties that slot. No elements meanwhile, and all slots before the first one.
         overflow: strobe: no slot within the limit; the product is dropped.
         probing: strobe: a cycle that takes no element because of a further probe.
@@ -54,7 +55,9 @@ class TagTable(wiring.Component):
     @staticmethod
     def side_ports(p: SpgemmParams) -> dict[str, wiring.Member]:
         """All but the streams."""
-        return {"sweep": In(1), "sweep_address": In(range(p.slots)), "overflow": Out(1), "probing": Out(1)}
+        return {
+            "scan": In(1), "sweep": In(1), "sweep_address": In(range(p.slots)), "overflow": Out(1), "probing": Out(1),
+        }
 
     def elaborate(self, platform):
         m = Module()
@@ -203,8 +206,8 @@ class TagTable(wiring.Component):
         return count
 
     def _place(self, m, place, count, taken):
-        """S3's place: a new element is behind those that the row has."""
+        """S3's place: a new element is behind those that the row has, or in its slot."""
         row = self.s[2].element.row
         base = row.context << self.region_bits
         with m.If(self.enable):
-            m.d.sync += self.places[0].eq(Mux(taken, place, base | count))
+            m.d.sync += self.places[0].eq(Mux(taken, place, Mux(self.scan, self.s[2].slot, base | count)))

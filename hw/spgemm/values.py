@@ -24,6 +24,10 @@ class Values(wiring.Component):
     Attributes:
         updates: as in `update_layout`.
         read, read_address, read_data: an element, READ_LATENCY cycles later. Updates wait for that cycle.
+        scan: places of a row may have no element: `read_live` comes with `read_data` and says whether the place has
+            one, which is then taken away. No updates within READ_LATENCY cycles after a read.
+        sweep, sweep_address: this place of half 0 has no element; no updates meanwhile, and all places before the first
+            update with `scan`. Without `scan` nothing else is needed.
         ended, ended_row: strobe: all elements of the row half * contexts + context can be read.
         count_index, count: elements of a row that has ended, one cycle later.
         waiting: strobe: a cycle in which an update waits for the same element.
@@ -41,6 +45,7 @@ class Values(wiring.Component):
         """All but the stream."""
         return {
             "read": In(1), "read_address": In(range(2 * p.slots)), "read_data": Out(stored_layout()),
+            "read_live": Out(1), "scan": In(1), "sweep": In(1), "sweep_address": In(range(p.slots)),
             "ended": Out(1), "ended_row": Out(range(2 * p.contexts)),
             "count_index": In(range(2 * p.contexts)), "count": Out(p.slots.bit_length()),
             "waiting": Out(1), "yielding": Out(1),
@@ -61,15 +66,19 @@ class Values(wiring.Component):
         with m.If(self.updates.ready):
             m.d.sync += [head.eq(self.updates.payload), valid.eq(self.updates.valid)]
 
-        m.submodules.ram = ram = Ram(width=stored_layout().size, depth=2 * p.slots)
-        read_data = delay(m, ram.read_data, 1, "read_data")
-        m.d.comb += self.read_data.as_value().eq(read_data)
+        m.submodules.ram = ram = Ram(width=stored_layout().size + 1, depth=2 * p.slots)
+        m.d.comb += Cat(self.read_data, self.read_live).eq(delay(m, ram.read_data, 1, "read_data"))
+        clears, cleared = Signal(), Signal(range(2 * p.slots), reset_less=True)
+        m.d.sync += [
+            clears.eq((self.read & self.scan) | self.sweep),
+            cleared.eq(Mux(self.sweep, self.sweep_address, self.read_address)),
+        ]
         m.d.comb += [
             ram.read_address.eq(Mux(self.read, self.read_address, head.address)),
             add.a.eq(self._operand(m, head, same, add, self.read_data.value)),
             add.b.eq(delay(m, head.value, self.READ_LATENCY, "product")),
-            ram.write_enable.eq(some[-1]), ram.write_address.eq(address[-1]),
-            ram.write_data.eq(Cat(delay(m, head.column, len(some) - 1, "column"), add.o)),
+            ram.write_enable.eq(some[-1] | clears), ram.write_address.eq(Mux(clears, cleared, address[-1])),
+            ram.write_data.eq(Cat(delay(m, head.column, len(some) - 1, "column"), add.o, self.scan & ~clears)),
         ]  # fmt: skip
         self._end(m, head, issue, len(some) - 1)
         return m

@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse
 
 from compiler.frontend.matrix import read_matrix
-from compiler.spgemm import is_scipys, plan_product, stored
+from compiler.spgemm import Kernel, is_scipys, plan_product, stored
 from golden.execution import ERROR_CODES
 from golden.isa.spgemm import ISA, Hash
 from golden.spgemm.csr import Csr
@@ -73,7 +73,7 @@ def test_products(shape, memory):
 def test_other_hashes_and_fixed_chunks(hash_by):
     params, rng = SHAPES["3 engines of 4 lanes"], np.random.default_rng(8)
     a = random_csr(rng, 60, 60, 0.2, params)
-    assert_equal_to_golden(a, a, params, "ideal", hash_by=hash_by, fixed=True)
+    assert_equal_to_golden(a, a, params, "ideal", kernel=Kernel(hash_by=hash_by, fixed=True))
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -11,8 +11,8 @@ from hw.spgemm.layouts import bank_line_layout, stored_layout
 from tests.hw.harness import StreamSource, start, watchdog
 from tests.hw.spgemm.bench import add_bits, packed, random_value, shape_params, unpacked
 
-INPUTS = {"lines__valid": 0, "lines__payload": 0, "read": 0, "read_address": 0, "count_index": 0, "sweep": 0,
-          "sweep_address": 0}  # fmt: skip
+INPUTS = {"lines__valid": 0, "lines__payload": 0, "read": 0, "read_address": 0, "count_index": 0, "scan": 0,
+          "sweep": 0, "sweep_address": 0}  # fmt: skip
 FULL = 2  # of five: so many columns a row has of its slots
 
 

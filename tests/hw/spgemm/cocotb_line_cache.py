@@ -13,7 +13,7 @@ from hw.spgemm.miss_queue import MissQueue
 from tests.hw.fabric.read_memory import ReadMemory
 from tests.hw.harness import StreamSink, StreamSource, parameters, start, watchdog
 
-INPUTS = dict.fromkeys(("requests__valid", "lines__ready", "invalidate", "clear"), 0)
+INPUTS = dict.fromkeys(("requests__valid", "lines__ready", "uncached", "invalidate", "clear"), 0)
 BASE = 0x5_1234_0000
 GENERATIONS = 255
 

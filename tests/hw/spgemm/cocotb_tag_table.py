@@ -9,7 +9,8 @@ from hw.spgemm.layouts import element_layout, update_layout
 from tests.hw.harness import StreamSink, StreamSource, start, watchdog
 from tests.hw.spgemm.bench import packed, random_row, shape_params, unpacked
 
-INPUTS = {"elements__valid": 0, "elements__payload": 0, "updates__ready": 0, "sweep": 0, "sweep_address": 0}
+INPUTS = {"elements__valid": 0, "elements__payload": 0, "updates__ready": 0, "scan": 0, "sweep": 0,
+          "sweep_address": 0}  # fmt: skip
 PROBE_CYCLES = 4
 
 

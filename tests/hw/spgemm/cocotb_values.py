@@ -12,7 +12,8 @@ from hw.spgemm.values import Values
 from tests.hw.harness import StreamSource, start, watchdog
 from tests.hw.spgemm.bench import add_bits, packed, random_value, shape_params, unpacked
 
-INPUTS = {"updates__valid": 0, "updates__payload": 0, "read": 0, "read_address": 0, "count_index": 0}
+INPUTS = {"updates__valid": 0, "updates__payload": 0, "read": 0, "read_address": 0, "count_index": 0, "scan": 0,
+          "sweep": 0, "sweep_address": 0}  # fmt: skip
 
 
 class Model:

@@ -13,8 +13,8 @@ from hw.spgemm.values import Values
 from tests.hw.harness import StreamSink, start, watchdog
 from tests.hw.spgemm.bench import packed, shape_params, unpacked
 
-INPUTS = {"order__valid": 0, "order__payload": 0, "ended": 0, "counts": 0, "read_data": 0, "elements__ready": 0,
-          "length_words__ready": 0, "flush": 0}  # fmt: skip
+INPUTS = {"order__valid": 0, "order__payload": 0, "ended": 0, "counts": 0, "read_data": 0, "read_live": 0, "leaving": 1,
+          "scan": 0, "elements__ready": 0, "length_words__ready": 0, "flush": 0}  # fmt: skip
 ELEMENT, NUMBER = stored_layout().size, 32
 INVERSE = pow(MULTIPLIER, -1, 1 << 32)
 
