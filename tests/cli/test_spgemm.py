@@ -9,6 +9,8 @@ import scipy.io
 import scipy.sparse
 
 from cli.main import main
+from cli.spgemm import KERNEL_NAMES
+from compiler.spgemm import KERNELS
 
 A = np.array([[1.0, 2, 0], [0, 0, 3]])
 B = np.array([[1.0, 0], [0, -1], [4, 4]])
@@ -34,6 +36,18 @@ def test_from_file_to_file(files, capsys, monkeypatch, arguments, expected, name
     assert record["nnz_c"] == np.count_nonzero(expected)
     c = scipy.sparse.load_npz(name) if name.endswith("npz") else scipy.io.mmread(name, spmatrix=False)
     np.testing.assert_array_equal(c.toarray(), expected)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_kernels(files, capsys, monkeypatch, kernel):
+    monkeypatch.chdir(files)
+    assert main(["spgemm", "a.mtx", "b.mtx", "--kernel", kernel, "-o", "c.mtx", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["kernel"] == kernel
+    np.testing.assert_array_equal(scipy.io.mmread("c.mtx", spmatrix=False).toarray(), A @ B)
+
+
+def test_the_names_of_kernels():
+    assert tuple(KERNELS) == KERNEL_NAMES
 
 
 @pytest.mark.parametrize(("arguments", "reason"), [

@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse
 
 from compiler.frontend.matrix import read_matrix
-from compiler.spgemm import Kernel, is_scipys, plan_product, stored
+from compiler.spgemm import KERNELS, Kernel, is_scipys, plan_product, stored
 from golden.execution import ERROR_CODES
 from golden.isa.spgemm import ISA, Hash
 from golden.spgemm.csr import Csr
@@ -76,6 +76,31 @@ def test_other_hashes_and_fixed_chunks(hash_by):
     assert_equal_to_golden(a, a, params, "ideal", kernel=Kernel(hash_by=hash_by, fixed=True))
 
 
+@pytest.mark.parametrize("memory", ["ideal", "random", "hbm2"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_kernels(shape, memory):
+    params, rng = SHAPES[shape], np.random.default_rng(10)
+    for rows, inner, columns, density in (
+        (60, 40, 70, 0.15), (1, 60, 300, 0.5), (200, 3, 5, 0.3), (50, 50, 2000, 0.02), (5, 1, 1, 1.0),
+        (100, 100, 100, 0.005),
+    ):  # fmt: skip
+        a, b = random_csr(rng, rows, inner, density, params), random_csr(rng, inner, columns, density, params)
+        reports = {name: assert_equal_to_golden(a, b, params, memory, kernel=kernel)
+                   for name, kernel in KERNELS.items()}  # fmt: skip
+        for name in ("v1", "v2", "v3"):
+            lookups = reports[name].counters["hits"], reports[name].counters["misses"]
+            assert lookups == (0, sum(reports["ours"].counters[key] for key in ("hits", "misses"))), name
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_apart_alone(shape):
+    """Dense rows in windows, cached, with every hash."""
+    params, rng = SHAPES[shape], np.random.default_rng(11)
+    a = random_csr(rng, 70, 70, 0.1, params)
+    for hash_by in Hash:
+        assert_equal_to_golden(a, a, params, "random", kernel=Kernel(hash_by=hash_by, apart=True))
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_edges(shape):
     params = SHAPES[shape]
@@ -121,6 +146,28 @@ def test_a_device_runs_again():
         assert is_scipys(c, a, a)
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_modes_change_from_run_to_run(shape):
+    """Without a reset, with tables as the run before left them."""
+    params, rng, device = SHAPES[shape], np.random.default_rng(12), RtlDevice("random")
+    for turn, name in enumerate(("ours", "v1", "v1", "v3", "v2", "ours", "v2", "v3", "v3", "v1")):
+        a = random_csr(rng, 40, 40, rng.choice([0.05, 0.3]), params)
+        plan = plan_product(a, a, params, kernel=KERNELS[name], careful=1)
+        if turn == 0:
+            device.load(plan.program)
+        for port, image in plan.program.images.items():
+            device.write(port, 0, image.tobytes())
+        device.replace(plan.program.instructions)
+        device.run(())
+        c, _ = plan.collect(device.read)
+        golden = GoldenDevice()
+        golden.load(plan.program)
+        golden.run(())
+        expected, _ = plan.collect(golden.read)
+        assert is_scipys(c, a, a), (turn, name)
+        assert (c.columns.tobytes(), c.values.tobytes()) == (expected.columns.tobytes(), expected.values.tobytes())
+
+
 def run_changed(plan, words, level=RtlDevice):
     device = level()
     device.load(replace(plan.program, instructions=words, images=plan.program.images | {
@@ -138,6 +185,8 @@ def test_programs_that_are_refused(level):
     assert run_changed(plan, words[:-1], level) == ERROR_CODES["program_size"]
     assert run_changed(plan, [words[0], 0x77, words[-1]], level) == ERROR_CODES["illegal"]
     assert run_changed(plan, [words[1], words[-1]], level) == ERROR_CODES["illegal"]
+    scan_alone = ISA.encode("SET", ISA.decode(words[0])[1] | {"scan": 1})
+    assert run_changed(plan, [scan_alone, *words[1:]], level) == ERROR_CODES["illegal"]
 
 
 def test_an_error_response_ends_the_run():

@@ -42,6 +42,20 @@ def test_what_a_run_leaves():
     assert dict(zip(c[:, 0].tolist(), values.tolist(), strict=True)) == {5: 2, 0: 4, 9: 6, 7: 8}
 
 
+def test_a_scan_leaves_slot_by_slot():
+    """Low bits, four slots a row: columns 8 and 4 belong into slot 0, but bank 1 has the first come in its slot 1."""
+    columns = np.arange(400)
+    bank = bank_of(columns, 4)
+    one, other = columns[(bank == 1) & (columns % 4 == 0)][:2].tolist(), columns[(bank == 0) & (columns % 4 == 1)][0]
+    late = columns[(bank == 3) & (columns % 4 == 0)][0]
+    came = [int(other), one[0], one[1], int(late)]
+    put = ("SET", {**SET[1], "hash": Hash.LOW, "scan": 1, "apart": 1})
+    for places, expected in ((put, [one[0], late, other, one[1]]), (SET, [other, one[0], late, one[1]])):
+        _, executor, images = run([places, CHUNK, HALT], columns=came)
+        assert images["c0"].view("<u4")[16 * 8 : 16 * 8 + 8 : 2].tolist() == expected
+        assert executor.counters["elements"] == 4
+
+
 def test_chunks_go_to_the_engines_in_turn_or_where_they_say():
     params = SpgemmParams(axi_bits=256, banks=4, slots=16, contexts=4, probe_limit=4, engines=3)
     fixed = ("CHUNK", {**CHUNK[1], "fixed": 1, "engine": 2, "id": 9})
@@ -57,6 +71,7 @@ def test_chunks_go_to_the_engines_in_turn_or_where_they_say():
     ([SET, ("CHUNK", {"a": 100, "n": 1}), HALT], [LAST], "beyond the memory", "illegal"),
     ([SET, ("CHUNK", {**CHUNK[1], "fixed": 1, "engine": 1}), HALT], [LAST], "index out of range", "illegal"),
     ([SET, CHUNK, HALT], [("MORE", LAST[1])], "ends inside a row", "illegal"),
+    ([("SET", {**SET[1], "scan": 1}), CHUNK, HALT], [LAST], "scan without apart", "illegal"),
     ([SET, ("CHUNK", {**CHUNK[1], "n": 2}), HALT], [("MORE", {"value": 3}), LAST], "more than the 4", "illegal"),
 ])
 def test_what_is_refused(program, entries, reason, status):

@@ -11,7 +11,8 @@ from hw.spgemm.layouts import chunk_layout
 from tests.hw.harness import StreamSource, start, watchdog
 from tests.hw.spgemm.bench import shape_params, unpacked
 
-SET = ("SET", {"hash": 2, "shift": 21, "b": 3, "c": 1 << 31, "n": 77})
+SET = ("SET", {"hash": 2, "shift": 21, "scan": 1, "apart": 1, "uncached": 1, "b": 3, "c": 1 << 31, "n": 77})
+MODES = ("scan", "apart", "uncached")
 HALT = ("HALT", {"code": 5})
 
 
@@ -94,11 +95,24 @@ async def every_chunk_once(dut):
         assert (int(dut.code.value), int(dut.pc.value)) == (5, count + 2)
         expected = [{"id": v["id"], "word": v["a"], "entries": v["n"]} for _, v in program]
         assert [chunk for _, chunk in bench.taken] == expected
-        for name in ("shift", "b", "c", "n"):
+        for name in ("shift", *MODES, "b", "c", "n"):
             assert int(getattr(dut, name).value) == SET[1][name]
         assert int(dut.hash_by.value) == SET[1]["hash"]
     assert bench.flushes == 3
     assert {engine for engine, _ in bench.taken} == set(range(p.engines))
+
+
+@cocotb.test()
+async def modes(dut):
+    """Each bit goes where it belongs."""
+    p, stall = shape_params()
+    bench = Bench(dut, p, random.Random(6), stall)
+    await bench.begin()
+    for wanted in (set(), {"apart"}, {"uncached"}, {"scan", "apart"}, {"apart", "uncached"}):
+        put = ("SET", {name: int(name in wanted) for name in MODES})
+        await watchdog(bench.run([put, HALT]), 2000)
+        assert int(dut.halted.value)
+        assert {name for name in MODES if int(getattr(dut, name).value)} == wanted
 
 
 @cocotb.test()
@@ -115,14 +129,15 @@ async def fixed_chunks_wait_for_their_engine(dut):
 
 
 @cocotb.test()
-@cocotb.parametrize(case=["opcode", "no SET", "no entries", "no such engine", "no HALT", "nothing"])
+@cocotb.parametrize(case=["opcode", "no SET", "scan alone", "no entries", "no such engine", "no HALT", "nothing"])
 async def what_is_refused(dut, case):
     p, stall = shape_params()
     bench = Bench(dut, p, random.Random(4), stall)
     await bench.begin()
     chunk = ("CHUNK", {"n": 1})
     program = {
-        "opcode": [SET, 0x77], "no SET": [chunk], "no entries": [SET, ("CHUNK", {})],
+        "opcode": [SET, 0x77], "no SET": [chunk], "scan alone": [("SET", {"scan": 1, "uncached": 1}), chunk, HALT],
+        "no entries": [SET, ("CHUNK", {})],
         "no such engine": [SET, ("CHUNK", {"n": 1, "fixed": 1, "engine": p.engines})], "no HALT": [SET, chunk],
         "nothing": [HALT],
     }[case]

@@ -22,7 +22,7 @@ class Model:
     """Hits and misses, with places: `ways[set][way]` is a block; `order[set]`: ways, the next to be replaced first."""
 
     def __init__(self, p):
-        self.p = p
+        self.p, self.uncached = p, False
         self.sweep()
 
     def sweep(self):
@@ -40,7 +40,7 @@ class Model:
         ways[way] = block
         order.remove(way)
         order.insert(0 if hint else len(order), way)
-        return found
+        return found and not self.uncached
 
 
 class Bench:
@@ -209,6 +209,16 @@ async def nothing_is_left_after_invalidate(dut):
             bench.model.sweep()
     await bench.refer(old)
     await bench.refer(list(references(bench, 300)))
+
+
+@cocotb.test()
+async def uncached(dut):
+    """Every line is read, also one right behind itself; then hits again, of what is there."""
+    bench = await Bench(dut).begin()
+    for turn in range(4):
+        bench.model.uncached = bool(turn % 2)
+        dut.uncached.value = turn % 2
+        await bench.refer([*references(bench, 200), *(bench.request(3) for _ in range(9))], stall=0.2 * (turn // 2))
 
 
 @cocotb.test()

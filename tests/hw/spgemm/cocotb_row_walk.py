@@ -81,6 +81,26 @@ async def random_rows(dut, stall):
 
 @cocotb.test()
 @cocotb.parametrize(stall=[0.0, 0.5])
+async def windows(dut, stall):
+    """No row begins before all of the window are over, which end with the contexts or with the last chunk."""
+    p, rng = params(), random.Random(f"windows {stall}")
+    player = await played(dut, random_chunks(rng, p, 150), stall=stall, apart=True)
+    assert 150 / p.contexts <= player.windows < 140
+    assert player.most > 1
+    await played(dut, random_chunks(rng, p, 30), stall=stall)
+
+
+@cocotb.test()
+async def windows_over_chunks(dut):
+    """Of a row each."""
+    p, rng = params(), random.Random(6)
+    chunks = [(number, random_row(rng, 1, counts=(1, 3))) for number in range(4 * p.contexts)]
+    player = await played(dut, chunks, apart=True)
+    assert player.windows == 4
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=[0.0, 0.5])
 async def every_alignment(dut, stall):
     await played(dut, [(5, [e for row in alignments(params()) for e in row])], stall=stall)
 

@@ -15,10 +15,10 @@ PROBE_CYCLES = 4
 
 
 class Table:
-    """What the unit should answer. `slots`: (serial, column) of each."""
+    """What the unit should answer. `slots`: (serial, column) of each; `scan`: an element's place is its slot."""
 
-    def __init__(self, params):
-        self.p = params
+    def __init__(self, params, scan=0):
+        self.p, self.scan = params, scan
         self.slots = [None] * params.slots
         self.rows, self.overflows, self.probes = {}, 0, 0
 
@@ -28,15 +28,15 @@ class Table:
         base, size = row["context"] * p.region, p.region << row["regions"]
         some, first = element["some"], 0
         if some:
-            some = self._look(row, product, base, size)
-            first = some and product["column"] not in places
+            slot = self._look(row, product, base, size)
+            some, first = slot is not None, slot is not None and product["column"] not in places
             if first:
-                places[product["column"]] = len(places)
+                places[product["column"]] = slot if self.scan else base + len(places)
         update = {"some": int(some), "end": element["end"], "half": row["half"], "context": row["context"],
                   "count": len(places)}  # fmt: skip
         if some:
             update |= {"first": int(first), "column": product["column"], "value": product["value"],
-                       "address": row["half"] * p.slots + base + places[product["column"]]}  # fmt: skip
+                       "address": row["half"] * p.slots + places[product["column"]]}  # fmt: skip
         if element["end"]:
             del self.rows[row["context"], row["serial"]]
         return update
@@ -47,11 +47,11 @@ class Table:
             if self.slots[at] is None or self.slots[at][0] != row["serial"]:
                 self.slots[at] = row["serial"], product["column"]
             if self.slots[at] == (row["serial"], product["column"]):
-                return True
+                return at
             self.probes += 1
         self.overflows += 1
         self.probes -= 1  # the last look decides
-        return False
+        return None
 
 
 def element(row, column, slot, end=0, some=1):
@@ -109,11 +109,11 @@ async def sweep(dut, table):
     table.slots = [None] * table.p.slots
 
 
-async def begin(dut):
+async def begin(dut, scan=0):
     p, stall = shape_params()
     random.seed(5)
-    await start(dut, inputs=INPUTS)
-    table = Table(p)
+    await start(dut, inputs=INPUTS | {"scan": scan})
+    table = Table(p, scan)
     await sweep(dut, table)
     return p, table, stall
 
@@ -173,9 +173,10 @@ async def full_speed(dut):
 
 
 @cocotb.test()
-async def many_rows(dut):
+@cocotb.parametrize(scan=[0, 1])
+async def many_rows(dut, scan):
     """Random rows of one, two, .. contexts in turn, contexts reused with new serials, wrap inside the region."""
-    p, table, stall = await begin(dut)
+    p, table, stall = await begin(dut, scan)
     serial, elements = serials(), []
     for _ in range(12):
         rows, context = [], 0
@@ -205,9 +206,10 @@ async def many_rows(dut):
 
 
 @cocotb.test()
-async def overflows(dut):
+@cocotb.parametrize(scan=[0, 1])
+async def overflows(dut, scan):
     """To the probe limit and beyond, wrapping; a full region; what ends a row passes though its product is dropped."""
-    p, table, stall = await begin(dut)
+    p, table, stall = await begin(dut, scan)
     serial, elements = serials(), []
     for regions in range(p.contexts.bit_length()):
         size = p.region << regions

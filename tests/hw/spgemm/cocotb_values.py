@@ -221,6 +221,82 @@ async def random_rows(dut):
     assert reader.strobes["yielding"]
 
 
+async def swept(dut, p):
+    dut.sweep.value = 1
+    for address in range(p.slots):
+        dut.sweep_address.value = address
+        await RisingEdge(dut.clk)
+    dut.sweep.value = 0
+
+
+async def places_of(dut, p, addresses):
+    """[(column, value), or None if nothing lives there], read a cycle each, now and then with a gap."""
+    pipe, found = [None] * Values.READ_LATENCY, []
+    queue = list(addresses)
+    while queue or any(place is not None for place in pipe):
+        reads = bool(queue) and random.random() < 0.9
+        dut.read.value = int(reads)
+        dut.read_address.value = pipe_in = queue.pop(0) if reads else random.randrange(2 * p.slots)
+        await FallingEdge(dut.clk)
+        if pipe[-1] is not None:
+            element = unpacked(stored_layout(), int(dut.read_data.value))
+            found.append((element["column"], element["value"]) if int(dut.read_live.value) else None)
+        pipe = [pipe_in if reads else None, *pipe[:-1]]
+        await RisingEdge(dut.clk)
+    dut.read.value = 0
+    return found
+
+
+def scattered(p, rows, context, addresses):
+    """Updates of a row whose elements lie at any of `addresses`; each element comes several times."""
+    columns = {address: random.getrandbits(32) for address in addresses}
+    turns, seen, updates = random.choices(addresses, k=2 * len(addresses)) + addresses if addresses else [], set(), []
+    for address in random.sample(turns, len(turns)):
+        first, _ = address not in seen, seen.add(address)
+        updates.append({"some": 1, "end": 0, "first": int(first), "half": address // p.slots, "context": context,
+                        "address": address, "column": columns[address], "value": random_value(p, random),
+                        "count": len(seen)})  # fmt: skip
+    return [*updates, rows.end(0, context) | {"count": len(addresses)}]
+
+
+@cocotb.test()
+async def scanned(dut):
+    """Of all places of a row those live that have an element, until they are read; after the sweep none does."""
+    p, stall = shape_params()
+    random.seed(4)
+    np.seterr(all="ignore")
+    await start(dut, inputs=INPUTS)
+    model, rows = Model(p), Rows(p)
+    await swept(dut, p)
+    for turn in range(12):
+        dense, regions, updates, live = turn % 4 == 2, [], [], set()
+        for context in range(p.contexts):
+            base = context * p.region
+            if dense:  # as many as its elements, one behind the other, in both halves
+                regions += [half * p.slots + base + place for half in (0, 1) for place in range(p.region)]
+                used = [half * p.slots + base + place for half in (0, 1) for place in range(p.region // 2)]
+            else:
+                regions += range(base, base + p.region)
+                used = random.sample(range(base, base + p.region), random.choice([0, 1, p.region // 2, p.region]))
+                live |= set(used)
+            updates += scattered(p, rows, context, used)
+        for update in updates:
+            model.update(update)
+        dut.scan.value = int(not dense)
+        source = StreamSource(dut, "updates", seed=turn, stall=stall)
+        await watchdog(source.send([packed(update_layout(p), u) for u in updates]), 100 * len(updates) + 1000)
+        for _ in range(40):
+            await RisingEdge(dut.clk)
+        if turn == 7:  # as after a run that failed
+            await swept(dut, p)
+            await RisingEdge(dut.clk)
+            live.clear()
+        found = await places_of(dut, p, regions)
+        if not dense:
+            assert found == [tuple(model.elements[at]) if at in live else None for at in regions]
+            assert await places_of(dut, p, regions) == [None] * len(regions)
+
+
 @cocotb.test()
 async def full_speed(dut):
     """One update a cycle on distinct elements, and on the same ones as far apart as the adder takes."""

@@ -20,20 +20,27 @@ INVERSE = pow(MULTIPLIER, -1, 1 << 32)
 
 
 class Row:
-    """`counts` elements of each bank, whose columns hash there; `bits`: them, in the order in which they leave."""
+    """`counts` elements of each bank, whose columns hash there; `bits`: them, in the order in which they leave.
+    `banks`: what lies in a bank's places, one behind the other, or with `scan` anywhere, with None between them.
+    """
 
-    def __init__(self, p, counts, regions, place=None):
+    def __init__(self, p, counts, regions, place=None, scan=False):
         self.p, self.regions, self.place = p, regions, place
+        size = p.region << regions
         banks = [bank for bank in range(p.banks) for _ in range(counts[bank])]
         random.shuffle(banks)
         columns = np.array([self.column(bank) for bank in banks], np.int64)
         values = np.array([random.getrandbits(32) for _ in banks], np.uint32)
         assert bank_of(columns, p.banks).tolist() == banks
-        order = hash_order(Elements(np.zeros(len(banks), np.int64), columns, values, np.arange(len(banks)), len(banks)),
-                           p.banks)  # fmt: skip
+        order = hash_order(Elements(np.zeros(len(banks), np.int64), columns, values, np.arange(len(banks)),
+                                    np.ones(len(banks), np.int64), len(banks)), p.banks)  # fmt: skip
         bits = [int(value) << 32 | int(column) for column, value in zip(columns, values, strict=True)]
         self.bits = [bits[number] for number in order]
         self.banks = [[b for b, of in zip(bits, banks, strict=True) if of == bank] for bank in range(p.banks)]
+        if scan:
+            self.banks = [random.sample(bank + [None] * (size - len(bank)), size) for bank in self.banks]
+            self.bits = [bits for place in zip(*self.banks, strict=True) for bits in place if bits is not None]
+        self.counts = [sum(bits is not None for bits in bank) for bank in self.banks]
 
     def column(self, bank):
         hashed = random.getrandbits(32) & ~((self.p.banks - 1) << 12) | bank << 12
@@ -54,12 +61,14 @@ class Row:
 class Banks:
     """Answers reads, says which rows have ended, and takes them away when they are released."""
 
-    def __init__(self, dut, p, lasting=False):
+    def __init__(self, dut, p, lasting=False, scan=False):
         self.dut, self.p, self.lasting = dut, p, lasting
         self.rows, self.ended, self.taken = {}, {}, []  # by index: rows, cycle of their end
         self.cycle = self.reads = self.under_way = 0
         self.starved = self.idle = 0
-        self.pipe = [0] * (Values.READ_LATENCY - 1)
+        self.pipe = [(0, 0)] * (Values.READ_LATENCY - 1)
+        self.elements = 0
+        dut.scan.value = int(scan)
         cocotb.start_soon(self.run())
 
     async def run(self):
@@ -71,10 +80,11 @@ class Banks:
             index, counts = int(dut.count_index.value), random.getrandbits(len(dut.counts))
             if index in ended:
                 width = p.slots.bit_length()
-                counts = sum(len(bank) << width * i for i, bank in enumerate(self.rows[index].banks))
+                counts = sum(count << width * i for i, count in enumerate(self.rows[index].counts))
             self.pipe.insert(0, self.read(ended))
             self.starved += int(dut.starved.value)
             self.idle = int(dut.idle.value)
+            self.elements += int(dut.sent.value).bit_count()
             assert not self.idle or not self.under_way
             if dut.release.value == 1:
                 self.release(unpacked(row_layout(p), int(dut.released.value)))
@@ -82,11 +92,13 @@ class Banks:
                 self.under_way += not unpacked(order_layout(p), int(dut.order__payload.value))["chunk"]
             await RisingEdge(dut.clk)
             self.cycle += 1
-            dut.counts.value, dut.read_data.value = counts, self.pipe.pop()
+            dut.counts.value = counts
+            dut.read_data.value, dut.read_live.value = self.pipe.pop()
 
     def read(self, ended):
+        """Data and which of it lives: anything where it does not matter."""
         mask, address = int(self.dut.read.value), int(self.dut.read_address.value)
-        data = random.getrandbits(ELEMENT * self.p.banks)
+        data, live = random.getrandbits(ELEMENT * self.p.banks), random.getrandbits(self.p.banks)
         if mask:
             self.reads += 1
             row = next(row for index, row in self.rows.items()
@@ -96,8 +108,12 @@ class Banks:
             for bank in range(self.p.banks):
                 if mask >> bank & 1:
                     element = row.banks[bank][address - row.base]
+                    if element is None:
+                        live &= ~(1 << bank)
+                        continue
+                    live |= int(self.dut.scan.value) << bank
                     data = data & ~((1 << ELEMENT) - 1 << ELEMENT * bank) | element << ELEMENT * bank
-        return data
+        return data, live
 
     def release(self, released):
         index = released["half"] * self.p.contexts + released["context"]
@@ -192,7 +208,7 @@ def spread(p, total, banks, most):
     return counts
 
 
-def some_rows(p, number):
+def some_rows(p, number, scan=False):
     for _ in range(number):
         around = p.lanes * random.choice([0, 0, 1, 1, 2, 3, 6]) + random.choice([-1, 0, 1])
         banks = random.sample(range(p.banks), random.choice([1, 2, p.lanes, p.banks, p.banks]))
@@ -200,7 +216,7 @@ def some_rows(p, number):
         size = p.region << regions
         if random.random() < 0.1:
             around = size * random.randrange(1, 3)
-        yield Row(p, spread(p, max(0, around), banks, size), regions)
+        yield Row(p, spread(p, max(0, around), banks, size), regions, scan=scan)
 
 
 async def begin(dut, **options):
@@ -219,6 +235,36 @@ async def rows_and_marks(dut):
             items += [random.getrandbits(16)] * random.choice([0, 0, 0, 1, 2]) + [row]
         await play(dut, banks, items, delay=delay, stall=stall, feed=feed)
     assert banks.starved
+
+
+@cocotb.test()
+async def scanned_rows(dut):
+    """All places of a row are read, and what lives there leaves; a row without elements takes as long as a full one."""
+    p, banks, stall = await begin(dut, scan=True)
+    for delay, feed in ((0, 0), (30, 0.3)):
+        rows = list(some_rows(p, 60, scan=True))
+        items = [item for row in rows for item in (random.getrandbits(16), row)]
+        before, reads = banks.elements, banks.reads
+        await play(dut, banks, items, delay=delay, stall=stall, feed=feed)
+        assert banks.elements - before == sum(len(row.bits) for row in rows)
+        assert banks.reads - reads == sum(p.region << row.regions for row in rows) * p.banks // p.lanes
+
+
+@cocotb.test()
+async def rows_leave_when_they_may(dut):
+    """Not before, though they have ended; numbers of chunks do."""
+    p, banks, stall = await begin(dut)
+    dut.leaving.value = 0
+    items = [3, *some_rows(p, 10)]
+    playing = cocotb.start_soon(play(dut, banks, items, stall=stall))
+    for _ in range(200):
+        await FallingEdge(dut.clk)
+        assert not dut.read.value
+        assert not dut.release.value
+        await RisingEdge(dut.clk)
+    assert int(dut.starved.value)
+    dut.leaving.value = 1
+    await playing
 
 
 @cocotb.test()

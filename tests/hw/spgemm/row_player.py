@@ -6,11 +6,11 @@ import cocotb
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from hw.spgemm.layouts import chunk_layout, entry_layout, request_layout, use_layout
-from tests.hw.harness import StreamSink, StreamSource, parameters, watchdog
+from tests.hw.harness import StreamSink, StreamSource, watchdog
 
 __all__ = ["INPUTS", "RowPlayer", "entry", "regions", "rows_of"]
 
-INPUTS = dict.fromkeys(("chunks__valid", "entries__valid", "begun__ready", "requests__ready"), 0)
+INPUTS = dict.fromkeys(("chunks__valid", "entries__valid", "begun__ready", "requests__ready", "apart", "over"), 0)
 
 
 def entry(first, count, *, value=0, hint=0, last=0):
@@ -47,12 +47,17 @@ def requests_of(lanes, entries):
 
 
 class RowPlayer:
-    """Plays `chunks`, [(id, entries)]. `times`: cycles of requests, of which none is taken for `hold` cycles."""
+    """Plays `chunks`, [(id, entries)]. `times`: cycles of requests, of which none is taken for `hold` cycles.
 
-    def __init__(self, dut, params, chunks, *, seed=0, stall=0.0, hold=0):
+    With `apart` windows are over some time after they have closed; `windows`: how many.
+    """
+
+    def __init__(self, dut, params, chunks, *, seed=0, stall=0.0, hold=0, apart=False):
         self.dut, self.p, self.chunks, self.stall, self.hold = dut, params, chunks, stall, hold
         self.rng, self.times, self.now, self.most = random.Random(seed), [], 0, 0
         self.expected = list(rows_of(chunks))
+        self.apart, self.windows, self.walking, self.of_window = apart, 0, {}, set()
+        dut.apart.value = int(apart)
 
     async def play(self, max_cycles=100_000):
         lanes = self.p.lanes
@@ -70,11 +75,13 @@ class RowPlayer:
             cocotb.start_soon(StreamSink(self.dut, "begun", seed=3, stall=self.stall).receive(len(heads))),
             cocotb.start_soon(self.take_requests()),
         ]  # fmt: skip
-        clock = cocotb.start_soon(self.count())
+        clock = cocotb.start_soon(self.end_windows() if self.apart else self.count())
 
         async def everything():
             _, _, begun, _ = [await task for task in tasks]
             assert begun == [number for number, _ in self.chunks]
+            while self.of_window:
+                await RisingEdge(self.dut.clk)
             for _ in range(2 * self.p.contexts + 8):
                 await FallingEdge(self.dut.clk)
             assert self.dut.idle.value == 1
@@ -92,12 +99,26 @@ class RowPlayer:
             await RisingEdge(self.dut.clk)
             self.now += 1
 
+    async def end_windows(self):
+        dut, left = self.dut, None
+        while True:
+            dut.over.value = int(left == 0)
+            await FallingEdge(dut.clk)
+            if dut.closed.value == 1:
+                assert not self.walking, "closed before all lines have been asked for"
+                assert dut.requests__valid.value == 0, "a line of the next window"
+                left = self.rng.randrange(60) if left is None else max(0, left - 1)
+            await RisingEdge(dut.clk)
+            self.now += 1
+            if dut.over.value == 1:
+                self.windows, left = self.windows + 1, None
+                self.of_window.clear()
+
     async def take_requests(self):
         layout, sink = request_layout(self.p), StreamSink(self.dut, "requests", seed=4, stall=self.stall)
         for _ in range(self.hold):
             await RisingEdge(self.dut.clk)
-        rows, walking, base = iter(self.expected), {}, 0
-        serials, number = parameters()["serials"], 0
+        rows, walking, base = iter(self.expected), self.walking, 0
         for _ in range(sum(len(list(requests_of(self.p.lanes, entries))) for _, _, entries in self.expected)):
             view = layout.from_bits((await sink.receive(1))[0])
             use = {name: int(view.use[name]) for name, _ in use_layout(self.p)}
@@ -107,9 +128,8 @@ class RowPlayer:
                 base = (base + (1 << row[1]) - 1 >> row[1] << row[1]) % self.p.contexts
                 taken = {c for at, ((_, size, _), _) in walking.items() for c in range(at, at + (1 << size))}
                 assert not taken & set(range(base, base + (1 << row[1]))), "a row gets another's contexts"
-                assert use["renews"] == (number == serials), "a row renews the serials too early or too late"
-                assert not (use["renews"] and walking), "rows walk while serials are renewed"
-                number = 1 if use["renews"] else number + 1
+                assert not self.of_window & set(range(base, base + (1 << row[1]))), "a window has a context twice"
+                self.of_window |= set(range(base, base + (1 << row[1]))) if self.apart else set()
                 walking[base], base = (row, list(requests_of(self.p.lanes, row[2]))), base + (1 << row[1])
                 self.most = max(self.most, len(walking))
             (opens, size, _), left = walking[use["context"]]
