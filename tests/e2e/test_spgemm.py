@@ -18,6 +18,7 @@ from golden.spgemm.order import bank_of
 from golden.spgemm.params import SpgemmParams
 from golden.spgemm.product import ARITHMETIC
 from golden.spgemm.record import COUNTERS
+from hw.spgemm.layouts import SERIAL_BITS
 from sim.device import DeviceError, GoldenDevice, RtlDevice
 from sim.spgemm import multiply, spgemm
 
@@ -166,6 +167,14 @@ def test_modes_change_from_run_to_run(shape):
         expected, _ = plan.collect(golden.read)
         assert is_scipys(c, a, a), (turn, name)
         assert (c.columns.tobytes(), c.values.tobytes()) == (expected.columns.tobytes(), expected.values.tobytes())
+
+
+@pytest.mark.parametrize("kernel", ["ours", "v2"])
+def test_more_rows_than_serials(kernel):
+    """Some walk while the last serial is given."""
+    params, rng = SHAPES["2 lanes, int32"], np.random.default_rng(13)
+    a, b = random_csr(rng, (1 << SERIAL_BITS) + 500, 30, 0.1, params), random_csr(rng, 30, 2, 0.9, params)
+    assert_equal_to_golden(a, b, params, "ideal", kernel=KERNELS[kernel])
 
 
 def run_changed(plan, words, level=RtlDevice):
