@@ -38,6 +38,7 @@ def add_engine(engines, common: argparse.ArgumentParser) -> None:
     verb.add_argument("--max-macs", type=positive, metavar="N", help="leave out what takes more multiplications")
     verb.add_argument("--level", choices=("golden", "rtl"), default="rtl")
     verb.add_argument("--check", action="store_true", help="compare with golden and SciPy")
+    verb.add_argument("-o", "--output", type=Path, metavar="FILE", help="keep the results there as they come")
     verb.add_argument("--seed", type=int, default=1, metavar="S", help="of the values; default 1")
     add_memory_option(verb, "hbm2")
     add_config_option(verb)
@@ -48,18 +49,20 @@ def run(args: argparse.Namespace, out: Output) -> int:
     if args.board and args.config:
         raise UsageError("--board and --config: one of them")
     params = load_config(Path(BOARDS[args.board]) if args.board else args.config, "spgemm")
-    gpu, results = json.loads(GPU.read_text()), []
+    gpu, results, record = json.loads(GPU.read_text()), [], {}
     for entry in chosen(args.matrices, args.names, args.max_macs):
         result = measure(entry, args, params)
         gpu_us = gpu["us"].get(entry["name"])
         result |= {"gpu_us": gpu_us, "vs_gpu": gpu_us / result["us"] if gpu_us and result["us"] else None}
         results.append(result)
+        record = {
+            "engine": "spgemm", "level": args.level, "memory": args.memory, "board": args.board,
+            "params": params.to_dict(), "gpu": gpu["device"], "results": results, **summary(results),
+        }
+        if args.output is not None:
+            args.output.write_text(out.dumps(out.record(record)) + "\n", encoding="utf-8")
         log.info("%s: %s multiplications, %s us, %s x GPU", entry["name"], result["macs"], number(result["us"]),
                  number(result["vs_gpu"]))
-    record = {
-        "engine": "spgemm", "level": args.level, "memory": args.memory, "board": args.board, "params": params.to_dict(),
-        "gpu": gpu["device"], "results": results, **summary(results),
-    }
     lines = [f"{result['name']:36}{number(result['us']):>12} us {number(result['gflops']):>10} GFLOP/s "
              f"{number(result['vs_gpu']):>8} x GPU" for result in results]
     out.result(record, [*lines, *(f"{key}: {value}" for key, value in summary(results).items())])

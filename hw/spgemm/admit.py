@@ -20,6 +20,9 @@ class Admit(wiring.Component):
     A first line waits until one half of its contexts' values is free. So lines are looked up further ahead than there
     are contexts. A chunk's first row takes one more cycle.
 
+    Args:
+        first_serial: see ValueHalves.
+
     Attributes:
         arrivals: in the order in which they were asked for. begun: chunks' ids, for the first rows that open one.
         lines: with their rows. order: chunks and rows as they begin; some wait here.
@@ -29,8 +32,9 @@ class Admit(wiring.Component):
 
     LATENCY = 1
 
-    def __init__(self, params: SpgemmParams):
-        self.params = p = params
+    def __init__(self, params: SpgemmParams, *, first_serial: int = 1):
+        self.params, self.first_serial = params, first_serial
+        p = params
         super().__init__({
             "arrivals": In(stream.Signature(arrival_layout(p))), "begun": In(stream.Signature(CHUNK_ID_BITS)),
             "lines": Out(stream.Signature(line_layout(p))), "order": Out(stream.Signature(order_layout(p))),
@@ -42,7 +46,7 @@ class Admit(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         p = self.params
-        m.submodules.halves = halves = ValueHalves(p)
+        m.submodules.halves = halves = ValueHalves(p, first_serial=self.first_serial)
         m.submodules.orders = orders = SyncFIFO(width=order_layout(p).size, depth=2 * p.contexts)
         wiring.connect(m, orders.r_stream, wiring.flipped(self.order))
         m.submodules.rows = rows = Memory(
@@ -50,12 +54,11 @@ class Admit(wiring.Component):
         )
         write, read = rows.write_port(), rows.read_port(domain="comb")
         use, line = self.arrivals.payload.use, Signal(line_layout(p), reset_less=True)
-        marked, first, marks, take, renewed = Signal(), Signal(), Signal(), Signal(), Signal()
+        marked, first, marks, take = Signal(), Signal(), Signal(), Signal()
         advance = ~self.lines.valid | self.lines.ready
         next_order = data.View(order_layout(p), orders.w_data)
         m.d.comb += [
             halves.context.eq(use.context), halves.regions.eq(use.regions),
-            halves.renew.eq(first & use.renews & ~renewed),
             first.eq(self.arrivals.valid & use.first), marks.eq(first & use.opens & ~marked),
             self.begun.ready.eq(marks & orders.w_rdy),
             self.arrivals.ready.eq(advance & (~use.first | (halves.free & ~marks & orders.w_rdy))),
@@ -68,10 +71,6 @@ class Admit(wiring.Component):
             halves.release.eq(self.release), halves.released.eq(self.released),
             self.sweep.eq(halves.sweep), self.sweep_address.eq(halves.sweep_address),
         ]
-        with m.If(take):
-            m.d.sync += renewed.eq(0)
-        with m.Elif(halves.renew & halves.renewed):
-            m.d.sync += renewed.eq(1)
         with m.If(take):
             m.d.sync += marked.eq(0)
         with m.Elif(marks & self.begun.valid & orders.w_rdy):

@@ -55,12 +55,10 @@ def order_layout(p: SpgemmParams) -> data.StructLayout:
 def use_layout(p: SpgemmParams) -> data.StructLayout:
     """What a line of B is for: its elements `mask` times `value`, for the row that has the contexts `context` and on.
 
-    `first`, `last`: the row's first and last line. With `first`: `opens`: it is a chunk's first row; `renews`: serials
-    begin anew with it, and no row before it has lines to come.
+    `first`, `last`: the row's first and last line. `opens`: with `first`: it is a chunk's first row.
     """
     return data.StructLayout({
         "context": row_layout(p)["context"].shape, "first": unsigned(1), "last": unsigned(1), "opens": unsigned(1),
-        "renews": unsigned(1),
         "regions": row_layout(p)["regions"].shape, "mask": unsigned(p.lanes), "value": unsigned(32),
     })
 

@@ -88,7 +88,7 @@ class Turns(wiring.Component):
                 request.use.last.eq(piece.last & ~turn.more), request.use.mask.eq(Mux(piece.dry, 0, inside)),
                 request.use.value.eq(piece.value), request.dry.eq(piece.dry), request.hint.eq(piece.hint),
                 request.line.eq(piece.line),
-                *(request.use[name].eq(turn.walk[name]) for name in ("context", "first", "opens", "renews", "regions")),
+                *(request.use[name].eq(turn.walk[name]) for name in ("context", "first", "opens", "regions")),
             ]  # fmt: skip
 
     def _fetch(self, m, turn, asks, free):

@@ -6,20 +6,28 @@ from collections import deque
 import cocotb
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from hw.spgemm.layouts import arrival_layout, line_layout, order_layout, row_layout
-from tests.hw.harness import StreamSink, StreamSource, start, watchdog
+from hw.spgemm.layouts import SERIAL_BITS, arrival_layout, line_layout, order_layout, row_layout
+from tests.hw.harness import StreamSink, StreamSource, parameters, start, watchdog
 from tests.hw.spgemm.bench import packed, shape_params
 
-ROWS, PERIOD = 200, 60
+ROWS = 200
+MOST_SERIAL = (1 << SERIAL_BITS) - 1
+
+
+def rows_before_the_wrap():
+    return MOST_SERIAL + 1 - parameters()["first_serial"]
+
+
+def serial_of(row):
+    return (parameters()["first_serial"] + row - 1) % MOST_SERIAL + 1
 
 
 def arrivals(p, rng):
     """[(row number, use, data)]: rows of 1 to 9 lines, which begin in order, some at once, in a ring of contexts;
-    chunks' ids. The serials are renewed every PERIOD rows."""
-    walking, base, held, uses, ids, number = {}, 0, set(), [], [], 0
+    chunks' ids. No row begins behind the last serial while others walk."""
+    walking, base, held, uses, ids, number, wrap = {}, 0, set(), [], [], 0, rows_before_the_wrap()
     while number < ROWS or walking:
-        renews = int(number > 0 and number % PERIOD == 0)
-        if number < ROWS and rng.random() < 0.5 and not (renews and walking):
+        if number < ROWS and rng.random() < 0.5 and not (number == wrap and walking):
             size = rng.choice([0, 0, 0, rng.randrange(p.contexts.bit_length())])
             first = (base + (1 << size) - 1 >> size << size) % p.contexts
             group = set(range(first, first + (1 << size)))
@@ -28,14 +36,14 @@ def arrivals(p, rng):
                 opens = int(number == 0 or rng.random() < 0.2)
                 ids += [rng.getrandbits(16)] * opens
                 walking[number] = {"context": first, "regions": size, "opens": opens, "left": rng.randrange(1, 10),
-                                   "group": group, "first": 1, "renews": renews}
+                                   "group": group, "first": 1}
                 held |= group
                 base, number = (first + (1 << size)) % p.contexts, number + 1
         if walking:
             row = next((row for row in walking if walking[row]["first"]), rng.choice(list(walking)))
             state = walking[row]
             state["left"] -= 1
-            use = {name: state[name] for name in ("context", "regions", "opens", "renews", "first")}
+            use = {name: state[name] for name in ("context", "regions", "opens", "first")}
             use |= {"last": int(not state["left"]), "mask": rng.randrange(1 << p.lanes), "value": rng.getrandbits(32)}
             state["first"] = 0
             if not state["left"]:
@@ -78,7 +86,7 @@ class Player:
             view = order_layout(self.p).from_bits((await sink.receive(1))[0])
             row = {name: int(view.row[name]) for name, _ in row_layout(self.p)}
             assert not int(view.chunk)
-            assert row["serial"] == number % PERIOD + 1
+            assert row["serial"] == serial_of(number)
             group = set(range(row["context"], row["context"] + (1 << row["regions"])))
             for other in self.leaving:
                 shared = group & set(range(other["context"], other["context"] + (1 << other["regions"])))
@@ -90,7 +98,7 @@ class Player:
         sink, number = StreamSink(self.dut, "lines", seed=4, stall=self.stall), {}
         for row, use, data in self.uses:
             view = line_layout(self.p).from_bits((await sink.receive(1))[0])
-            number.setdefault(row, row % PERIOD + 1)
+            number.setdefault(row, serial_of(row))
             expected = {name: use[name] for name in ("last", "mask", "value")} | {"data": data}
             found = {name: int(view.row[name]) for name, _ in row_layout(self.p)}
             assert (found["context"], found["regions"]) == (use["context"], use["regions"])
@@ -127,7 +135,7 @@ async def rows(dut, delay):
     p, stall = shape_params()
     player = Player(dut, p, stall, delay)
     await watchdog(player.play(), 200_000)
-    assert player.sweeps == [0, *range(PERIOD, ROWS, PERIOD)]
+    assert player.sweeps == [0, rows_before_the_wrap()]
     assert len(player.rows) == ROWS
 
 
@@ -139,7 +147,7 @@ async def a_line_a_cycle(dut):
                              "release": 0, "released": 0})
     for _ in range(p.slots + 4):
         await RisingEdge(dut.clk)
-    uses = [{"context": row % p.contexts, "regions": 0, "opens": 0, "renews": 0, "first": int(line == 0),
+    uses = [{"context": row % p.contexts, "regions": 0, "opens": 0, "first": int(line == 0),
              "last": int(line == 3), "mask": 1, "value": 0} for row in range(20) for line in range(4)]
     data = [{"column": 0, "value": 0}] * p.lanes
     values = [packed(arrival_layout(p), {"use": use, "data": data}) for use in uses]
