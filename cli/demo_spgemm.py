@@ -35,7 +35,7 @@ def add_engine(engines, common: argparse.ArgumentParser) -> None:
 
 def run_spgemm(args: argparse.Namespace, out: Output) -> int:
     from compiler.frontend.gallery import gallery_matrix
-    from compiler.frontend.matrix import write_matrix
+    from compiler.frontend.matrix import dimensions, write_matrix
     from golden.engines import ENGINES
     from sim.device import build_rtl
     from sim.spgemm import spgemm
@@ -44,7 +44,7 @@ def run_spgemm(args: argparse.Namespace, out: Output) -> int:
     params, a = load_config(args.config, "spgemm"), gallery_matrix(args.matrix)
     log.info("building the RTL")
     build_rtl("spgemm", params)
-    log.info("%s: %d x %d with %d entries", args.matrix, *a.shape, a.nnz)
+    log.info("%s: %d x %d with %d entries", args.matrix, *dimensions(a), a.nnz)
     golden, _ = spgemm(a, a, params, ordered=False)
     c, report = spgemm(a, a, params, level="rtl", memory=args.memory, ordered=False, check=True)
     same = all(x.tobytes() == y.tobytes() for x, y in (

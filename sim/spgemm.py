@@ -4,7 +4,6 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import scipy.sparse
 
 from compiler.spgemm import OURS, Kernel, Plan, compulsory_bytes, is_scipys, plan_product, stored, to_scipy
@@ -102,10 +101,10 @@ def spgemm(a: scipy.sparse.sparray, b: scipy.sparse.sparray, params: SpgemmParam
 def multiply(a: Csr, b: Csr, p: SpgemmParams, *, level: str, memory: str,
              kernel: Kernel = OURS) -> tuple[Csr, Report]:
     """As `spgemm`, for matrices as the engine has them; the columns of a row of C in the order in which they leave."""
-    seconds = np.zeros(2)
+    plan_s = layout_s = 0.0
     for careful in range(CAREFUL):
         plan = plan_product(a, b, p, kernel=kernel, careful=careful)
-        seconds += plan.plan_s, plan.layout_s
+        plan_s, layout_s = plan_s + plan.plan_s, layout_s + plan.layout_s
         device = open_device(level, memory)
         device.load(plan.program)
         began = time.perf_counter()
@@ -117,7 +116,7 @@ def multiply(a: Csr, b: Csr, p: SpgemmParams, *, level: str, memory: str,
             continue
         ran = time.perf_counter() - began
         c, counters = plan.collect(device.read)
-        return c, _report(a, b, c, plan, outcome, counters, memory, careful + 1, (*seconds, ran))
+        return c, _report(a, b, c, plan, outcome, counters, memory, careful + 1, (plan_s, layout_s, ran))
     raise AssertionError("no plan was tried")
 
 

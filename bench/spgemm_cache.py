@@ -1,0 +1,50 @@
+"""Memory traffic over compulsory traffic at three sizes of the cache of B: `python -m bench.spgemm_cache DIR`.
+
+One row engine, blocks of one line, C = A A with random values, on the RTL with ideal memory (what is read does not
+depend on time). DIR: folder of the matrices NAME.mtx.gz. Beside it the published LRU store of whole rows, 12 bytes an
+entry.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from compiler.frontend.matrix import read_matrix
+from compiler.spgemm import stored
+from golden.spgemm.params import SpgemmParams
+from sim.spgemm import multiply
+
+__all__ = ["PUBLISHED", "SIZES", "main"]
+
+SIZES = {"256 KB": 1 << 18, "1 MB": 1 << 20, "4 MB": 1 << 22}
+PUBLISHED = {
+    "wiki-Vote": (1.50, 1.00, 1.00), "p2p-Gnutella31": (1.24, 1.02, 1.00), "ca-CondMat": (2.01, 1.36, 1.00),
+    "ego-facebook": (4.32, 1.03, 1.00), "email-Enron": (1.79, 1.28, 1.00),
+}
+"""Of those matrices, at SIZES (section 5.3 of the survey of SpGEMM hardware that the project started from)."""
+
+
+def params_of(size: int) -> SpgemmParams:
+    return SpgemmParams(
+        engines=1, slots=1024, contexts=16, probe_limit=1024, cache_lines=size // 64, window=256, ring=1024,
+        outstanding=64,
+    )
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    print("| matrix | " + " | ".join(f"{size} (published LRU)" for size in SIZES) + " |\n|---|" + "---|" * len(SIZES))
+    for name, published in PUBLISHED.items():
+        matrix = read_matrix(folder / f"{name}.mtx.gz")
+        matrix.data = np.random.default_rng(1).standard_normal(matrix.nnz)
+        a, ratios = stored(matrix, "fp32", "A"), []
+        for size in SIZES.values():
+            _, report = multiply(a, a, params_of(size), level="rtl", memory="ideal")
+            ratios.append(report.traffic_ratio)
+        cells = (f"{ratio:.3f} ({other:.2f})" for ratio, other in zip(ratios, published, strict=True))
+        print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
