@@ -6,6 +6,8 @@ import scipy.sparse
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compiler.spgemm import is_scipys, stored
+from golden.spgemm.csr import Csr
 from golden.spgemm.order import bank_of
 from golden.spgemm.params import SpgemmParams
 from golden.spgemm.product import merge
@@ -117,3 +119,13 @@ def test_values_that_the_engine_cannot_hold(values, params, reason):
 def test_shapes_that_do_not_match():
     with pytest.raises(ValueError, match="A is 2 x 3, B 2 x 3: they cannot be multiplied"):
         spgemm(scipy.sparse.csr_array(np.ones((2, 3))), scipy.sparse.csr_array(np.ones((2, 3))))
+
+
+def test_subnormal_numbers_are_zero():
+    a = scipy.sparse.csr_array(np.array([[2.0**-70, 2.0**-60], [1.0, 0.0]]))
+    b = scipy.sparse.csr_array(np.array([[2.0**-60, 1.0], [2.0**-60, 2.0**-30]]))
+    c, report = spgemm(a, b, check=True)
+    assert report.matches_reference
+    assert c.toarray()[0, 0] == 2.0**-120
+    wrong = Csr(2, np.array([0, 2, 4]), np.array([0, 1, 0, 1], np.int32), np.array([2.0**-101, 1, 1, 1], np.float32))
+    assert not is_scipys(wrong, *(stored(matrix, "fp32", "A") for matrix in (a, b)))
