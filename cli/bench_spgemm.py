@@ -37,6 +37,7 @@ def add_engine(engines, common: argparse.ArgumentParser) -> None:
     verb.add_argument("--board", choices=tuple(BOARDS), help="the card's configuration")
     verb.add_argument("--max-macs", type=positive, metavar="N", help="leave out what takes more multiplications")
     verb.add_argument("--level", choices=("golden", "rtl"), default="rtl")
+    verb.add_argument("--hints", action="store_true", help="plan which rows of B the cache need not keep")
     verb.add_argument("--check", action="store_true", help="compare with golden and SciPy")
     verb.add_argument("-o", "--output", type=Path, metavar="FILE", help="keep the results there as they come")
     verb.add_argument("--seed", type=int, default=1, metavar="S", help="of the values; default 1")
@@ -93,7 +94,7 @@ def measure(entry: dict[str, Any], args: argparse.Namespace, params: "SpgemmPara
     matrix.data = rng.standard_normal(matrix.nnz) if params.numbers == "fp32" else rng.integers(-99, 100, matrix.nnz)
     a = stored(matrix, params.numbers, "A")
     b = stored(matrix.T, params.numbers, "B") if entry["op"] == "A*A^T" else a
-    c, report = multiply(a, b, params, level=args.level, memory=args.memory)
+    c, report = multiply(a, b, params, level=args.level, memory=args.memory, hints=args.hints)
     same = None
     if args.check and args.level == "rtl":
         expected, _ = multiply(a, b, params, level="golden", memory=args.memory)

@@ -24,6 +24,7 @@ def add_verbs(verbs, common: argparse.ArgumentParser) -> None:
     verb.add_argument("b", type=Path, nargs="?", metavar="B.mtx", help="likewise; given: C = A B")
     verb.add_argument("--op", choices=OPERATIONS, help="default a*b with B.mtx, a*a without; at: A transposed")
     verb.add_argument("--numbers", choices=tuple(ARITHMETIC), help="of the engine; default: the configuration's")
+    verb.add_argument("--hints", action="store_true", help="plan which rows of B the cache need not keep")
     verb.add_argument("--kernel", choices=KERNEL_NAMES, default="ours",
                       help="how the engine works: as one of SMASH's three kernels, or ours; default ours")
     verb.add_argument("-o", "--output", type=Path, metavar="C.mtx", help="where C goes, of the same kinds")
@@ -53,7 +54,7 @@ def run_spgemm(args: argparse.Namespace, out: Output) -> int:
     log.info("multiplying")
     started = time.perf_counter()
     c, report = spgemm(a, b, params, level=args.level, memory=args.memory, kernel=KERNELS[args.kernel],
-                       ordered=not args.unsorted, check=True)
+                       hints=args.hints, ordered=not args.unsorted, check=True)
     record = {
         "engine": "spgemm", "level": args.level, "op": operation, "numbers": params.numbers, "kernel": args.kernel,
         **asdict(report),

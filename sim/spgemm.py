@@ -67,14 +67,14 @@ class Report:
 
 
 def spgemm(a: scipy.sparse.sparray, b: scipy.sparse.sparray, params: SpgemmParams | None = None, *,
-           level: str = "golden", memory: str = "hbm2", kernel: Kernel = OURS, ordered: bool = True,
-           check: bool = False) -> tuple[scipy.sparse.csr_array, Report]:
+           level: str = "golden", memory: str = "hbm2", kernel: Kernel = OURS, hints: bool = False,
+           ordered: bool = True, check: bool = False) -> tuple[scipy.sparse.csr_array, Report]:
     """(A B, what it took). An element in which products cancel stays, as 0.
 
     Args:
         params: of the engine; its kind of numbers is what values are converted to.
         level: golden or rtl. memory: timing of the memories at level rtl.
-        kernel: how the engine works.
+        kernel: how the engine works. hints: see `plan_product`.
         ordered: rows in ascending columns; else in the order in which they leave the engine.
         check: compare with SciPy.
 
@@ -89,7 +89,7 @@ def spgemm(a: scipy.sparse.sparray, b: scipy.sparse.sparray, params: SpgemmParam
     if left.columns_in_all != right.rows:
         sizes = f"A is {left.rows} x {left.columns_in_all}, B {right.rows} x {right.columns_in_all}"
         raise ValueError(f"{sizes}: they cannot be multiplied")
-    c, report = multiply(left, right, p, level=level, memory=memory, kernel=kernel)
+    c, report = multiply(left, right, p, level=level, memory=memory, kernel=kernel, hints=hints)
     if check:
         report = replace(report, matches_reference=is_scipys(c, left, right))
     result = to_scipy(c)
@@ -99,11 +99,11 @@ def spgemm(a: scipy.sparse.sparray, b: scipy.sparse.sparray, params: SpgemmParam
 
 
 def multiply(a: Csr, b: Csr, p: SpgemmParams, *, level: str, memory: str,
-             kernel: Kernel = OURS) -> tuple[Csr, Report]:
+             kernel: Kernel = OURS, hints: bool = False) -> tuple[Csr, Report]:
     """As `spgemm`, for matrices as the engine has them; the columns of a row of C in the order in which they leave."""
     plan_s = layout_s = 0.0
     for careful in range(CAREFUL):
-        plan = plan_product(a, b, p, kernel=kernel, careful=careful)
+        plan = plan_product(a, b, p, kernel=kernel, hints=hints, careful=careful)
         plan_s, layout_s = plan_s + plan.plan_s, layout_s + plan.layout_s
         device = open_device(level, memory)
         device.load(plan.program)

@@ -20,13 +20,14 @@ class Pieces:
     """What the engine reads of A: for every entry whose row of B has elements, that row's pieces in order.
 
     Attributes:
-        values: of the entry. first, count: int64, elements of B, from the start of its image. per_row: int64, pieces
-            of each row.
+        values: of the entry. first, count: int64, elements of B, from the start of its image. hint: bool, see
+            `hints.not_soon`. per_row: int64, pieces of each row.
     """
 
     values: np.ndarray
     first: np.ndarray
     count: np.ndarray
+    hint: np.ndarray
     per_row: np.ndarray
 
     def lines(self, line: int) -> np.ndarray:
@@ -65,11 +66,12 @@ def _power_of_two(lengths: np.ndarray) -> np.ndarray:
     return np.where(lengths > 0, 1 << np.frexp(np.maximum(lengths, 1) - 0.5)[1], 0)
 
 
-def refer(row: np.ndarray, rows: int, values: np.ndarray, first: np.ndarray, length: np.ndarray, line: int) -> Pieces:
+def refer(row: np.ndarray, rows: int, values: np.ndarray, first: np.ndarray, length: np.ndarray, hint: np.ndarray,
+          line: int) -> Pieces:
     """Pieces for stretches of B: `length` elements from `first` on, times `values`, for `row`, which never falls."""
     longest = longest_piece(line)
     if not len(length) or (length.min() > 0 and length.max() <= longest):
-        return Pieces(values, first, length, np.bincount(row, minlength=rows))
+        return Pieces(values, first, length, hint, np.bincount(row, minlength=rows))
     pieces = -(-length // longest)
     source = np.repeat(np.arange(len(length)), pieces)
     skipped = (np.arange(len(source)) - np.repeat(np.cumsum(pieces) - pieces, pieces)) * longest
@@ -77,15 +79,16 @@ def refer(row: np.ndarray, rows: int, values: np.ndarray, first: np.ndarray, len
         values=values[source],
         first=first[source] + skipped,
         count=np.minimum(length[source] - skipped, longest),
+        hint=hint[source],
         per_row=np.bincount(row[source], minlength=rows),
     )
 
 
-def window_pieces(a: Csr, b: Csr, windows: Windows, first: np.ndarray, line: int) -> Pieces:
+def window_pieces(a: Csr, b: Csr, windows: Windows, first: np.ndarray, hint: np.ndarray, line: int) -> Pieces:
     """Pieces of all windows; a heavy row's entries come for each of its windows, with the part that lies in it."""
     cuts = windows.cuts
     if cuts is None:
-        return refer(a.entry_rows, a.rows, a.values, first[a.columns], b.lengths[a.columns], line)
+        return refer(a.entry_rows, a.rows, a.values, first[a.columns], b.lengths[a.columns], hint, line)
     repeats = windows.parts[a.entry_rows]
     window = (np.cumsum(windows.parts) - windows.parts)[a.entry_rows]
     per_window = a.lengths[windows.of_row]
@@ -109,7 +112,7 @@ def window_pieces(a: Csr, b: Csr, windows: Windows, first: np.ndarray, line: int
     order = np.empty_like(place)
     order[place] = np.arange(len(place))
     return refer(np.repeat(np.arange(len(per_window)), per_window), len(per_window), a.values[source[order]], at[order],
-                 length[order], line)
+                 length[order], hint[source[order]], line)
 
 
 def _counted(repeats: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from golden.spgemm.product import ARITHMETIC
 from golden.spgemm.record import COUNTERS, RECORD_BYTES
 
 from .entries import Chunks, cut_chunks, encode_entries
+from .hints import not_soon
 from .kernel import OURS, Kernel
 from .layout import place_rows, window_pieces
 from .windows import Windows, plan_windows
@@ -85,11 +86,13 @@ class Plan:
         return Csr(self.columns, starts, elements[:, 0].astype(np.int32), values), totals
 
 
-def plan_product(a: Csr, b: Csr, params: SpgemmParams, *, kernel: Kernel = OURS, careful: int = 0) -> Plan:
+def plan_product(a: Csr, b: Csr, params: SpgemmParams, *, kernel: Kernel = OURS, hints: bool = False,
+                 careful: int = 0) -> Plan:
     """Plan C = A B.
 
     Args:
         a, b: columns of a row ascending, values of the engine's kind.
+        hints: tell the cache which rows of B will not be asked for again soon.
         careful: see `windows.capacities`.
 
     Raises:
@@ -101,10 +104,12 @@ def plan_product(a: Csr, b: Csr, params: SpgemmParams, *, kernel: Kernel = OURS,
         begins = np.unique(np.linspace(0, len(windows.of_row), params.engines + 1).astype(np.int64))
     else:
         begins = cut_chunks(np.maximum(windows.work, 1), params.engines)
+    no_hint = np.zeros(len(a.columns), bool)
+    hint = not_soon(a, b, params.lanes, params.cache_lines) if hints else no_hint
     planned = time.perf_counter()
     first, total = place_rows(b.lengths, params.lanes)
     require("elements of B in a channel", total, 1 << FIRST_BITS, "multiply by fewer columns at a time")
-    pieces = window_pieces(a, b, windows, first, params.lanes)
+    pieces = window_pieces(a, b, windows, first, hint, params.lanes)
     entries, chunks = encode_entries(pieces, windows.regions, begins, params)
 
     a_at = _up(total * ELEMENT_BYTES)

@@ -41,7 +41,7 @@ def test_pieces_cover_every_stretch_in_order(stretches, line):
         np.zeros(0, np.int64), np.zeros(0, np.int64))
     first = 1000 * np.arange(len(row))
     values = np.arange(len(row), dtype=np.float32)
-    pieces = refer(row, 6, values, first, length, line)
+    pieces = refer(row, 6, values, first, length, values % 2 == 1, line)
     assert pieces.per_row.sum() == len(pieces.first)
     assert pieces.count.min(initial=1) >= 1
     assert pieces.count.max(initial=1) <= longest_piece(line) <= 63
@@ -50,5 +50,6 @@ def test_pieces_cover_every_stretch_in_order(stretches, line):
         begin, end = pieces.starts[i : i + 2]
         found = [(pieces.values[e], pieces.first[e] + k) for e in range(begin, end) for k in range(pieces.count[e])]
         assert found == expected
+    np.testing.assert_array_equal(pieces.hint, pieces.values % 2 == 1)
     touched = [len({at // line for at in range(f, f + c)}) for f, c in zip(pieces.first, pieces.count, strict=True)]
     np.testing.assert_array_equal(pieces.lines(line), touched)

@@ -38,7 +38,7 @@ def test_windows_make_every_product_once_and_fit(seed, rows, inner, columns):
     a, b = random_csr(rng, rows, inner), random_csr(rng, inner, columns)
     first, total = place_rows(b.lengths, SMALL.lanes)
     windows, limits = plan_windows(a, b, SMALL), capacities(SMALL, 0)
-    pieces = window_pieces(a, b, windows, first, SMALL.lanes)
+    pieces = window_pieces(a, b, windows, first, np.zeros(len(a.columns), bool), SMALL.lanes)
     column_at, row_at = np.full(total, -1), np.full(total, -1)
     for k in range(b.rows):
         column_at[first[k] : first[k] + b.lengths[k]] = b.columns[b.starts[k] : b.starts[k + 1]]
@@ -87,7 +87,8 @@ def test_entries_say_what_the_windows_are(seed, rows, inner, columns):
     rng = np.random.default_rng(seed)
     a, b = random_csr(rng, rows, inner), random_csr(rng, inner, columns)
     windows = plan_windows(a, b, SMALL)
-    pieces = window_pieces(a, b, windows, place_rows(b.lengths, SMALL.lanes)[0], SMALL.lanes)
+    first, hint = place_rows(b.lengths, SMALL.lanes)[0], rng.random(len(a.columns)) < 0.5
+    pieces = window_pieces(a, b, windows, first, hint, SMALL.lanes)
     count = len(windows.of_row)
     begins = np.unique(np.concatenate(([0, count], rng.integers(0, count + 1, 3)))) if count else np.zeros(1, np.int64)
     encoded, chunks = encode_entries(pieces, windows.regions, begins, SMALL)
@@ -104,6 +105,7 @@ def test_entries_say_what_the_windows_are(seed, rows, inner, columns):
             if v["count"]:
                 value = np.float32(pieces.values[piece]).view(np.uint32)
                 assert (v["value"], v["first"], v["count"]) == (value, pieces.first[piece], pieces.count[piece])
+                assert v["hint"] == pieces.hint[piece]
                 piece += 1
             if fmt.name == "LAST":
                 window += 1

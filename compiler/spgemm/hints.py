@@ -1,0 +1,29 @@
+"""Which lines of B are not asked for again soon: what the cache need not keep."""
+
+import numpy as np
+import scipy.sparse
+
+from golden.spgemm.csr import Csr
+
+__all__ = ["REACH", "not_soon"]
+
+REACH = 1.0
+"""Lines asked for until the next use, over those that the cache holds, beyond which a line is not kept."""
+
+
+def not_soon(a: Csr, b: Csr, line: int, cache_lines: int) -> np.ndarray:
+    """bool [entries of A]: the row of B is asked for again only behind more lines than the cache keeps, or never.
+
+    Rows are taken in their order; engines that share them see less between two uses, so it is a hint.
+    """
+    entries = len(a.columns)
+    numbers = scipy.sparse.csr_array((np.arange(entries), a.columns, a.starts), shape=(a.rows, b.rows)).tocsc()
+    by_column, starts = numbers.data, numbers.indptr
+    behind = np.full(entries, np.iinfo(np.int64).max)
+    same = np.ones(max(entries - 1, 0), bool)
+    inside = starts[1:-1]
+    same[inside[(inside > 0) & (inside < entries)] - 1] = False
+    before = np.cumsum(-(-b.lengths // line)[a.columns])
+    distance = before[by_column[1:]] - before[by_column[:-1]]
+    behind[by_column[:-1][same]] = distance[same]
+    return behind > REACH * cache_lines
