@@ -102,6 +102,13 @@ def test_apart_alone(shape):
         assert_equal_to_golden(a, a, params, "random", kernel=Kernel(hash_by=hash_by, apart=True))
 
 
+def test_hints_change_what_is_read_alone():
+    params, rng = SHAPES["2 lanes, int32"], np.random.default_rng(11)
+    a = random_csr(rng, 150, 150, 0.05, params)
+    plain, hinted = (assert_equal_to_golden(a, a, params, "ideal", hints=hints) for hints in (False, True))
+    assert hinted.counters["misses"] < plain.counters["misses"]
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_edges(shape):
     params = SHAPES[shape]

@@ -1,9 +1,9 @@
 import pytest
 
 from hw.spgemm.miss_queue import MissQueue
-from tests.hw.spgemm.bench import FRONT_SHAPES, run_unit
+from tests.hw.spgemm.bench import SHAPES, run_unit
 
 
-@pytest.mark.parametrize("shape", FRONT_SHAPES)
+@pytest.mark.parametrize("shape", SHAPES)
 def test_miss_queue(shape):
     run_unit(MissQueue, "miss_queue", shape)
