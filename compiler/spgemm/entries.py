@@ -39,13 +39,13 @@ def cut_chunks(work: np.ndarray, engines: int) -> np.ndarray:
     few stretches of rows, and all end together.
     """
     done = np.concatenate(([0], np.cumsum(work)))
-    total, begins = int(done[-1]), [0]
+    total, at, ends = int(done[-1]), 0, []
     shortest = max(SHORTEST, total // (PARTS * engines))
-    while begins[-1] < len(work):
-        left = total - int(done[begins[-1]])
-        wanted = done[begins[-1]] + (left if engines == 1 else max(left // (2 * engines), shortest))
-        begins.append(max(begins[-1] + 1, int(np.searchsorted(done, wanted, side="right")) - 1))
-    return np.array(begins, np.int64)
+    while at < total:
+        left = total - at
+        at += left if engines == 1 else min(left, max(left // (2 * engines), shortest))
+        ends.append(at)
+    return np.unique(np.concatenate(([0], np.searchsorted(done, ends)))).astype(np.int64)
 
 
 def encode_entries(pieces: Pieces, regions: np.ndarray, begins: np.ndarray,
