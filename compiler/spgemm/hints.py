@@ -8,9 +8,9 @@ from golden.spgemm.csr import Csr
 __all__ = ["REACH", "not_soon"]
 
 REACH = 3.0
-"""Lines asked for until the next use, over those that the cache holds, beyond which a line is not kept. Many of them hit,
-so more than 1; misses of a model of the 256 KB cache on wiki-Vote, ca-CondMat, p2p-Gnutella31 in thousands: 98, 411, 73
-without hints; 97, 385, 69 with 1; 78, 333, 59 with 2; 82, 323, 58 with 4; 90, 364, 63 with 8."""
+"""Lines asked for until the next use, over those that the cache holds, beyond which a line is not kept. Many of them
+hit, so more than 1: misses of a model of the 256 KB cache on wiki-Vote, ca-CondMat, p2p-Gnutella31 are, in thousands,
+98, 411, 73 without hints; 97, 385, 69 with 1; 78, 333, 59 with 2; 82, 323, 58 with 4; 90, 364, 63 with 8."""
 
 
 def not_soon(a: Csr, b: Csr, line: int, cache_lines: int) -> np.ndarray:
