@@ -8,7 +8,7 @@ from cli.assembly import assemble, disassemble
 from compiler.models import TINY
 from golden.isa.formats import IsaError
 from golden.isa.llm import ISA
-from tests.golden.test_isa import instructions
+from tests.golden.test_isa import TABLES, instructions
 
 SOURCE = """\
 # loads a tile and stops
@@ -19,10 +19,11 @@ HALT
 """
 
 
-@given(st.lists(instructions(), max_size=8))
+@given(st.sampled_from(TABLES).flatmap(lambda isa: st.lists(instructions((isa,)), max_size=8)))
 def test_words_survive_text(program):
-    words = [ISA.encode(*instruction) for instruction in program]
-    assert assemble(ISA, "\n".join(disassemble(ISA, words))) == words
+    for isa in {isa.name: isa for isa, _, _ in program}.values():
+        words = [isa.encode(name, values) for _, name, values in program]
+        assert assemble(isa, "\n".join(disassemble(isa, words))) == words
 
 
 def test_asm_then_disasm(lacuna, lacuna_json, tmp_path):
