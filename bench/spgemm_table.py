@@ -14,19 +14,18 @@ REUSE = 3
 
 def speed_table(record: dict[str, Any]) -> list[str]:
     lines = [
-        "| matrix | multiplications | us | GFLOP/s | GPU us | x GPU | of the roof | traffic | of peak | probes |",
-        "|---" * 10 + "|",
+        "| matrix | multiplications | us | GFLOP/s | GPU us | x GPU | of the roof | traffic | of peak |",
+        "|---" * 9 + "|",
     ]
     for r in record["results"]:
         gpu = ("-", "-") if r["gpu_us"] is None else (f"{r['gpu_us']:.1f}", f"{r['vs_gpu']:.2f}")
         lines.append(
             f"| {r['name']} | {r['macs']:,} | {r['us']:.1f} | {r['gflops']:.2f} | {gpu[0]} | {gpu[1]} "
-            f"| {r['roof_share']:.0%} | {r['traffic_ratio']:.2f} | {r['bandwidth_share']:.0%} "
-            f"| {r['probes_per_mac']:.3f} |"
+            f"| {r['roof_share']:.0%} | {r['traffic_ratio']:.2f} | {r['bandwidth_share']:.0%} |"
         )
     for name in ("geomean_vs_gpu_large", "lowest_vs_gpu_large", "geomean_vs_gpu_all"):
         if record[name] is not None:
-            lines.append(f"| **{name}** | | | | | **{record[name]:.2f}** | | | | |")
+            lines.append(f"| **{name}** | | | | | **{record[name]:.2f}** | | | |")
     return lines
 
 

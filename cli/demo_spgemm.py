@@ -45,21 +45,17 @@ def run_spgemm(args: argparse.Namespace, out: Output) -> int:
     log.info("building the RTL")
     build_rtl("spgemm", params)
     log.info("%s: %d x %d with %d entries", args.matrix, *dimensions(a), a.nnz)
-    golden, _ = spgemm(a, a, params, ordered=False)
-    c, report = spgemm(a, a, params, level="rtl", memory=args.memory, ordered=False, check=True)
-    same = all(x.tobytes() == y.tobytes() for x, y in (
-        (c.indptr, golden.indptr), (c.indices, golden.indices), (c.data, golden.data)))
-    c.sort_indices()
+    c, report = spgemm(a, a, params, level="rtl", memory=args.memory, check=True)
     args.output.mkdir(parents=True, exist_ok=True)
     write_matrix(args.output / "C.mtx", c)
     record = asdict(report) | {
-        "matrix": args.matrix, "memory": args.memory, "matches_golden": same,
+        "matrix": args.matrix, "memory": args.memory,
         "assumed_clock_mhz": ENGINES["spgemm"].clock_mhz, "wall_s": time.perf_counter() - started,
         "c": args.output / "C.mtx", "report": args.output / "report.json",
     }
     record["report"].write_text(out.dumps(out.record(record)) + "\n", encoding="utf-8")
     out.result(record, summary(record))
-    return 0 if same and report.matches_reference else 1
+    return 0 if report.matches_golden and report.matches_reference else 1
 
 
 def summary(record: dict[str, Any]) -> list[str]:

@@ -16,7 +16,7 @@ from golden.spgemm.product import multiplications
 from .device import DeviceError, Outcome, open_device
 from .timing import TimingModel
 
-__all__ = ["Report", "multiply", "spgemm"]
+__all__ = ["Report", "compared", "multiply", "spgemm"]
 
 TIMED = ("cycles", "macs_per_cycle", "gflops", "bytes_read", "bytes_written", "traffic_ratio", "bandwidth_share",
          "bank_stall_cycles")
@@ -31,9 +31,10 @@ class Report:
     Attributes:
         macs: products that were made. cycles: from start to done; the clock is an assumption.
         traffic_ratio: bytes_read and bytes_written over compulsory_bytes. bandwidth_share: of the channels' peak.
-        probes_per_mac: slots that a product looked at. bank_stall_cycles: no line entered the multipliers as a bank had
-            no room; of all row engines.
-        matches_reference: C is SciPy's bit for bit, without the zeros that SciPy leaves out. None: not compared.
+        probes_per_mac: slots that a product looked at, which golden counts. bank_stall_cycles: no line entered the
+            multipliers as a bank had no room; of all row engines.
+        matches_reference: see `is_scipys`. matches_golden: the RTL's C is golden's bit for bit and in order. None: not
+            compared.
         counters: see `golden.spgemm.record`, summed over the row engines.
         parted_rows: heavy rows that were cut at columns. plans: that were tried until no bank overflowed.
         plan_s: seconds that planning took, of all plans. layout_s: that writing A and B as the engine reads them took.
@@ -57,6 +58,7 @@ class Report:
     probes_per_mac: float | None
     bank_stall_cycles: int | None
     matches_reference: bool | None
+    matches_golden: bool | None
     counters: dict[str, int]
     parted_rows: int
     plans: int
@@ -76,7 +78,7 @@ def spgemm(a: scipy.sparse.sparray, b: scipy.sparse.sparray, params: SpgemmParam
         level: golden or rtl. memory: timing of the memories at level rtl.
         kernel: how the engine works. hints: see `plan_product`.
         ordered: rows in ascending columns; else in the order in which they leave the engine.
-        check: compare with SciPy.
+        check: compare with SciPy, and at level rtl with golden.
 
     Raises:
         UnsuitableValuesError: values beyond the range of the numbers, or not whole.
@@ -92,6 +94,8 @@ def spgemm(a: scipy.sparse.sparray, b: scipy.sparse.sparray, params: SpgemmParam
     c, report = multiply(left, right, p, level=level, memory=memory, kernel=kernel, hints=hints)
     if check:
         report = replace(report, matches_reference=is_scipys(c, left, right))
+    if check and level == "rtl":
+        report = compared(c, report, left, right, p, kernel, hints)
     result = to_scipy(c)
     if ordered:
         result.sort_indices()
@@ -120,6 +124,15 @@ def multiply(a: Csr, b: Csr, p: SpgemmParams, *, level: str, memory: str,
     raise AssertionError("no plan was tried")
 
 
+def compared(c: Csr, report: Report, a: Csr, b: Csr, p: SpgemmParams, kernel: Kernel = OURS,
+             hints: bool = False) -> Report:
+    """The RTL's report with what golden has found: whether it is the same, and the probes."""
+    expected, golden = multiply(a, b, p, level="golden", memory="ideal", kernel=kernel, hints=hints)
+    same = all(x.tobytes() == y.tobytes() for x, y in (
+        (c.starts, expected.starts), (c.columns, expected.columns), (c.values, expected.values)))
+    return replace(report, matches_golden=same, probes_per_mac=golden.probes_per_mac)
+
+
 def _report(a: Csr, b: Csr, c: Csr, plan: Plan, outcome: Outcome, counters: dict[str, int], memory: str, plans: int,
             seconds: tuple[float, float, float]) -> Report:
     p, cycles = plan.params, outcome.cycles
@@ -137,7 +150,8 @@ def _report(a: Csr, b: Csr, c: Csr, plan: Plan, outcome: Outcome, counters: dict
         }
     return Report(
         rows=c.rows, cols=c.columns_in_all, nnz_a=len(a.columns), nnz_b=len(b.columns), nnz_c=len(c.columns), macs=macs,
-        compulsory_bytes=least, probes_per_mac=1 + counters["probing"] / macs if macs else None, counters=counters,
-        matches_reference=None, parted_rows=plan.windows.parted, plans=plans, plan_s=seconds[0], layout_s=seconds[1],
-        run_s=seconds[2], config=p.to_dict(), **timed,
+        compulsory_bytes=least, counters=counters,
+        probes_per_mac=1 + counters["probing"] / macs if macs and cycles is None else None,
+        matches_reference=None, matches_golden=None, parted_rows=plan.windows.parted, plans=plans,
+        plan_s=seconds[0], layout_s=seconds[1], run_s=seconds[2], config=p.to_dict(), **timed,
     )

@@ -20,7 +20,7 @@ def not_soon(a: Csr, b: Csr, line: int, cache_lines: int) -> np.ndarray:
     """
     entries = len(a.columns)
     numbers = scipy.sparse.csr_array((np.arange(entries), a.columns, a.starts), shape=(a.rows, b.rows)).tocsc()
-    by_column, starts = numbers.data, numbers.indptr
+    by_column, starts = np.asarray(numbers.data, np.int64), np.asarray(numbers.indptr)
     behind = np.full(entries, np.iinfo(np.int64).max)
     same = np.ones(max(entries - 1, 0), bool)
     inside = starts[1:-1]
