@@ -13,10 +13,11 @@ hit, so more than 1: misses of a model of the 256 KB cache on wiki-Vote, ca-Cond
 98, 411, 73 without hints; 97, 385, 69 with 1; 78, 333, 59 with 2; 82, 323, 58 with 4; 90, 364, 63 with 8."""
 
 
-def not_soon(a: Csr, b: Csr, line: int, cache_lines: int) -> np.ndarray:
+def not_soon(a: Csr, b: Csr, chunk: np.ndarray, line: int, cache_lines: int) -> np.ndarray:
     """bool [entries of A]: the row of B is asked for again only behind more lines than the cache keeps, or never.
 
-    Rows are taken in their order; engines that share them see less between two uses, so it is a hint.
+    Args:
+        chunk: of each row; rows of another one, which perhaps another engine works on, do not count.
     """
     entries = len(a.columns)
     numbers = scipy.sparse.csr_array((np.arange(entries), a.columns, a.starts), shape=(a.rows, b.rows)).tocsc()
@@ -27,5 +28,7 @@ def not_soon(a: Csr, b: Csr, line: int, cache_lines: int) -> np.ndarray:
     same[inside[(inside > 0) & (inside < entries)] - 1] = False
     before = np.cumsum(-(-b.lengths // line)[a.columns])
     distance = before[by_column[1:]] - before[by_column[:-1]]
+    of_entry = chunk[a.entry_rows][by_column]
+    same &= of_entry[1:] == of_entry[:-1]
     behind[by_column[:-1][same]] = distance[same]
     return behind > REACH * cache_lines

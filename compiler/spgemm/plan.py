@@ -104,8 +104,11 @@ def plan_product(a: Csr, b: Csr, params: SpgemmParams, *, kernel: Kernel = OURS,
         begins = np.unique(np.linspace(0, len(windows.of_row), params.engines + 1).astype(np.int64))
     else:
         begins = cut_chunks(np.maximum(windows.work, 1), params.engines)
-    no_hint = np.zeros(len(a.columns), bool)
-    hint = not_soon(a, b, params.lanes, params.cache_lines) if hints else no_hint
+    hint = np.zeros(len(a.columns), bool)
+    if hints:
+        first_window = np.cumsum(windows.parts) - windows.parts
+        chunk = np.searchsorted(begins, first_window, side="right")
+        hint = not_soon(a, b, chunk, params.lanes, params.cache_lines)
     planned = time.perf_counter()
     first, total = place_rows(b.lengths, params.lanes)
     require("elements of B in a channel", total, 1 << FIRST_BITS, "multiply by fewer columns at a time")

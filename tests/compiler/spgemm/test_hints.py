@@ -12,9 +12,10 @@ from tests.compiler.spgemm.test_windows import random_csr
 def test_as_the_definition_says(seed, rows, inner, columns, cache_lines):
     rng = np.random.default_rng(seed)
     a, b = random_csr(rng, rows, inner), random_csr(rng, inner, columns)
-    lines = -(-b.lengths // 4)
-    found = not_soon(a, b, 4, cache_lines)
+    lines, chunk = -(-b.lengths // 4), np.sort(rng.integers(0, 3, rows))
+    found, of = not_soon(a, b, chunk, 4, cache_lines), chunk[a.entry_rows]
     for entry, k in enumerate(a.columns):
         again = [later for later in range(entry + 1, len(a.columns)) if a.columns[later] == k]
+        again = [later for later in again[:1] if of[later] == of[entry]]
         between = lines[a.columns[entry + 1 : again[0] + 1]].sum() if again else np.inf
         assert found[entry] == (between > REACH * cache_lines)
