@@ -109,6 +109,7 @@ def plan_product(a: Csr, b: Csr, params: SpgemmParams, *, kernel: Kernel = OURS,
         first_window = np.cumsum(windows.parts) - windows.parts
         chunk = np.searchsorted(begins, first_window, side="right")
         hint = not_soon(a, b, chunk, params.lanes, params.cache_lines)
+        hint &= b.lengths[a.columns] >= (params.block_lines - 1) * params.lanes  # else others share the row's block
     planned = time.perf_counter()
     first, total = place_rows(b.lengths, params.lanes)
     require("elements of B in a channel", total, 1 << FIRST_BITS, "multiply by fewer columns at a time")
