@@ -20,7 +20,7 @@ from compiler.frontend.matrix import read_matrix
 from compiler.spgemm import KERNELS, stored
 from golden.spgemm.csr import Csr
 from golden.spgemm.params import SpgemmParams
-from sim.spgemm import multiply
+from sim.spgemm import compared, multiply
 
 __all__ = ["main", "measure", "rmat"]
 
@@ -55,18 +55,14 @@ def measure(a: Csr, b: Csr, level: str, memory: str, names: list[str], params: S
     """A record a kernel, compared with golden, to which `probes_per_mac` belongs at both levels."""
     results: list[dict[str, Any]] = []
     for name in names:
-        expected, golden = multiply(a, b, params, level="golden", memory=memory, kernel=KERNELS[name])
-        result = {"kernel": name, "probes_per_mac": golden.probes_per_mac, "matches_golden": None}
+        c, report = multiply(a, b, params, level=level, memory=memory, kernel=KERNELS[name])
         if level == "rtl":
-            c, report = multiply(a, b, params, level=level, memory=memory, kernel=KERNELS[name])
-            result["matches_golden"] = all(x.tobytes() == y.tobytes() for x, y in (
-                (c.starts, expected.starts), (c.columns, expected.columns), (c.values, expected.values)))
-        else:
-            report = golden
+            report = compared(c, report, a, b, params, KERNELS[name])
         of_report = asdict(report)
-        result |= {key: of_report[key] for key in (
-            "cycles", "macs_per_cycle", "gflops", "traffic_ratio", "bandwidth_share", "bytes_read", "bytes_written",
-            "compulsory_bytes", "nnz_a", "nnz_b", "nnz_c", "macs", "plans", "run_s", "counters")}
+        result: dict[str, Any] = {"kernel": name} | {key: of_report[key] for key in (
+            "probes_per_mac", "matches_golden", "cycles", "macs_per_cycle", "gflops", "traffic_ratio",
+            "bandwidth_share", "bytes_read", "bytes_written", "compulsory_bytes", "nnz_a", "nnz_b", "nnz_c", "macs",
+            "plans", "run_s", "counters")}
         first = results[0]["cycles"] if results else result["cycles"]
         result["speedup_over_first"] = first / result["cycles"] if first else None
         results.append(result)
