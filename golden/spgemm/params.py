@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 from golden.params import EngineParams, check, power_of_two
 
-__all__ = ["ELEMENT_BYTES", "SpgemmParams"]
+__all__ = ["ELEMENT_BYTES", "FLOAT32", "SpgemmParams"]
 
 ELEMENT_BYTES = 8
 """Of an element of B or C, {column, value}, and of an entry of A."""
+FLOAT32 = {"fp32": 1, "int32": 2}
+"""`SpgemmParams.float32` by key of `golden.spgemm.product.ARITHMETIC`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +96,7 @@ class SpgemmParams(EngineParams):
     @property
     def numbers(self) -> str:
         """Key of `golden.spgemm.product.ARITHMETIC`."""
-        return {1: "fp32", 2: "int32"}[self.float32]
+        return next(numbers for numbers, value in FLOAT32.items() if value == self.float32)
 
     @property
     def region(self) -> int:
