@@ -9,7 +9,7 @@ from cli.config import add_config_option, load_config
 from cli.errors import UsageError
 from cli.output import Output, log
 from cli.simulate import add_memory_option
-from golden.spgemm.params import FLOAT32
+from golden.spgemm.params import NUMBER_FORMATS
 from golden.spgemm.product import ARITHMETIC
 
 __all__ = ["add_verbs"]
@@ -51,7 +51,7 @@ def run_spgemm(args: argparse.Namespace, out: Output) -> int:
         raise UsageError(f"--op {operation}: {rows} x {inner} times {others} x {columns}: the shapes do not match")
     params = load_config(args.config, "spgemm")
     if args.numbers is not None:
-        params = replace(params, float32=FLOAT32[args.numbers])
+        params = replace(params, number_format=NUMBER_FORMATS[args.numbers])
     log.info("multiplying")
     started = time.perf_counter()
     c, report = spgemm(a, b, params, level=args.level, memory=args.memory, kernel=KERNELS[args.kernel],

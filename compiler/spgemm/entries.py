@@ -6,6 +6,7 @@ import numpy as np
 
 from golden.isa.spgemm import COUNT_BITS, FIRST_BITS
 from golden.spgemm.params import SpgemmParams
+from golden.spgemm.piece import encode_piece
 
 from .layout import Pieces
 
@@ -67,7 +68,8 @@ def encode_entries(pieces: Pieces, regions: np.ndarray, begins: np.ndarray,
 
     result = np.zeros(int(room.sum()), np.uint64)
     result[start[says]] = regions[says].astype(np.uint64)
-    place = pieces.first | pieces.count << FIRST_BITS | pieces.hint.astype(np.int64) << (FIRST_BITS + COUNT_BITS)
+    first, count = encode_piece(pieces.first, pieces.count, p.lanes)
+    place = first | count << FIRST_BITS | pieces.hint.astype(np.int64) << (FIRST_BITS + COUNT_BITS)
     encoded = pieces.values.view(np.uint32).astype(np.uint64) | place.astype(np.uint64) << np.uint64(32)
     skipped = start + says - pieces.starts[:-1]
     result[np.repeat(skipped, pieces.per_row) + np.arange(len(encoded))] = encoded

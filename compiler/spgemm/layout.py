@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden.isa.spgemm import COUNT_BITS
 from golden.spgemm.csr import Csr
+from golden.spgemm.piece import longest_piece
 
 from .windows import Windows
 
-__all__ = ["Pieces", "longest_piece", "place_rows", "refer", "window_pieces"]
+__all__ = ["Pieces", "place_rows", "refer", "window_pieces"]
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,6 @@ class Pieces:
         return np.concatenate(([0], np.cumsum(self.per_row)))
 
 
-def longest_piece(line: int) -> int:
-    """Elements of the longest piece of a row: whole lines of `line` elements that an entry of A can count."""
-    return ((1 << COUNT_BITS) - 1) // line * line
-
-
 def place_rows(lengths: np.ndarray, line: int) -> tuple[np.ndarray, int]:
     """(int64 first element of each row, elements in all) of an image in lines of `line` elements, a power of two.
 
@@ -68,17 +63,25 @@ def _power_of_two(lengths: np.ndarray) -> np.ndarray:
 
 def refer(row: np.ndarray, rows: int, values: np.ndarray, first: np.ndarray, length: np.ndarray, hint: np.ndarray,
           line: int) -> Pieces:
-    """Pieces for stretches of B: `length` elements from `first` on, times `values`, for `row`, which never falls."""
-    longest = longest_piece(line)
-    if not len(length) or (length.min() > 0 and length.max() <= longest):
+    """Pieces for stretches of B: `length` elements from `first` on, times `values`, for `row`, which never falls.
+
+    Where a stretch of a line or more begins inside a line, that line's part is a piece of its own.
+    """
+    longest = longest_piece(line) // line * line
+    before = np.where(length >= line, -first % line, 0)
+    if not len(length) or (length.min() > 0 and length.max() <= longest and not before.any()):
         return Pieces(values, first, length, hint, np.bincount(row, minlength=rows))
-    pieces = -(-length // longest)
+    pieces = (before > 0) - (before - length) // longest
     source = np.repeat(np.arange(len(length)), pieces)
-    skipped = (np.arange(len(source)) - np.repeat(np.cumsum(pieces) - pieces, pieces)) * longest
+    number = np.arange(len(source)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    inside = before[source] > 0
+    skipped = np.maximum((number - inside) * longest + before[source], 0)
+    begin = np.where(inside & (number == 0), 0, skipped)
+    end = np.where(inside & (number == 0), before[source], np.minimum(length[source], skipped + longest))
     return Pieces(
         values=values[source],
-        first=first[source] + skipped,
-        count=np.minimum(length[source] - skipped, longest),
+        first=first[source] + begin,
+        count=end - begin,
         hint=hint[source],
         per_row=np.bincount(row[source], minlength=rows),
     )

@@ -98,6 +98,7 @@ def plan_product(a: Csr, b: Csr, params: SpgemmParams, *, kernel: Kernel = OURS,
     Raises:
         DoesNotFitError: A and B are too large for a memory channel.
     """
+    require("columns of B", b.columns_in_all, 1 << params.column_bits, "take an engine with more column_bits")
     started = time.perf_counter()
     windows = plan_windows(a, b, params, careful)
     if kernel.fixed:

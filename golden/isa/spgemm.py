@@ -8,7 +8,7 @@ __all__ = ["COUNT_BITS", "ENTRY", "FIRST_BITS", "ISA", "QUEUES", "Hash"]
 
 QUEUES = ("DISPATCH",)
 FIRST_BITS, COUNT_BITS = 24, 6
-"""Of an entry of A: where its piece of a row of B begins, and the piece's elements."""
+"""Of an entry of A: where its piece of a row of B begins, and how long it is; see `golden.spgemm.piece`."""
 
 
 class Hash(IntEnum):
@@ -62,8 +62,10 @@ ENTRY = InstructionSet(
         Format(name, last, QUEUES[0], "An entry of A, or a directive if `count` is 0: `value` is then the logarithm of "
                "the contexts that each following row takes, or, with `last`, means nothing: a row without entries.", (
                    _word("value", 0, "of the entry"),
-                   Field("first", 32, FIRST_BITS, "first element of the piece of a row of B, from the start of B"),
-                   Field("count", 32 + FIRST_BITS, COUNT_BITS, "elements of the piece"),
+                   Field("first", 32, FIRST_BITS, "first element of the piece of a row of B, from the start of B; a "
+                         "piece of a line or more begins with a line, and the lowest bits count"),
+                   Field("count", 32 + FIRST_BITS, COUNT_BITS, "elements of the piece, if below those of a line, L; "
+                         "else the piece has (`count` - L + 1) L elements, and those that `first`'s lowest bits say"),
                    Field("hint", 62, 1, "the line is not asked for again soon"),
                ))
         for last, name in enumerate(("MORE", "LAST"))

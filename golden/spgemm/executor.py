@@ -14,6 +14,7 @@ from golden.isa.spgemm import COUNT_BITS, FIRST_BITS, ISA, Hash
 
 from .order import bank_of, depths
 from .params import ELEMENT_BYTES, SpgemmParams
+from .piece import decode_piece
 from .product import ARITHMETIC, Elements, merge
 from .record import COUNTERS, RECORD_BYTES
 from .slots import displacements, home_slots
@@ -116,7 +117,8 @@ class _RowEngine:
         if len(words) != v["n"]:
             raise ValueError("the chunk goes beyond the memory")
         values, places = words[:, 0], words[:, 1].astype(np.int64)
-        first, count = places & (1 << FIRST_BITS) - 1, places >> FIRST_BITS & (1 << COUNT_BITS) - 1
+        first, count = decode_piece(places & (1 << FIRST_BITS) - 1, places >> FIRST_BITS & (1 << COUNT_BITS) - 1,
+                                    p.lanes)
         last = places >> 31
         if not last[-1]:
             raise ValueError("the chunk ends inside a row")
@@ -152,7 +154,10 @@ class _RowEngine:
         memory = image.view("<u4")
         factor = values[source].view(self.arithmetic.dtype)
         made = self.arithmetic.mul(factor, memory[at + 1].view(self.arithmetic.dtype))
-        elements = merge(row[source], memory[at].astype(np.int64), made, self.arithmetic)
+        columns = memory[at].astype(np.int64)
+        if columns.max(initial=0) >> p.column_bits:
+            raise ValueError(f"column {columns.max()} has more than {p.column_bits} bits")
+        elements = merge(row[source], columns, made, self.arithmetic)
         self.counters["lines"] += int(np.sum((first + count - 1) // p.lanes - first // p.lanes + 1, where=count > 0))
         self._leave(elements, size)
 

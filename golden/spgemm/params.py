@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from golden.params import EngineParams, check, power_of_two
 
-__all__ = ["ELEMENT_BYTES", "FLOAT32", "SpgemmParams"]
+__all__ = ["ELEMENT_BYTES", "NUMBER_FORMATS", "SpgemmParams"]
 
 ELEMENT_BYTES = 8
 """Of an element of B or C, {column, value}, and of an entry of A."""
-FLOAT32 = {"fp32": 1, "int32": 2}
-"""`SpgemmParams.float32` by key of `golden.spgemm.product.ARITHMETIC`."""
+NUMBER_FORMATS = {"fp32": 1, "int32": 2}
+"""`SpgemmParams.number_format` by key of `golden.spgemm.product.ARITHMETIC`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,8 @@ class SpgemmParams(EngineParams):
     Attributes:
         engines: row engines.
         axi_bits: data width of every AXI4 port. A row engine multiplies the elements of a memory word in a cycle.
-        float32: 1: binary32 values; 2: int32, modulo 2**32.
+        number_format: 1: binary32 values; 2: int32, modulo 2**32.
+        column_bits: of a column's number in the engine; memory has 32 bits for it.
         banks: of a row engine's hash scratchpad; each takes an element a cycle.
         slots: of a bank's tag table.
         contexts: rows that a row engine works on at once; they share the slots of a bank.
@@ -29,7 +30,7 @@ class SpgemmParams(EngineParams):
         cache_ways: blocks among which one is replaced.
         window: lines of B that are looked up ahead of the multipliers.
         ring: entries of A that a row engine holds.
-        bank_fifo: lines that wait before a bank.
+        queue_banks: banks that share a queue of lines. bank_fifo: lines that wait in one.
         miss_queues: in which reads of B wait for their turn, by address bits from `miss_bit` on; 8 and 11 suit HBM2 on
             a U280, where the address bits 11 to 13 choose banks.
         in_flight: of these reads that memory has at once: enough to keep it busy, and few, as there they keep their
@@ -39,7 +40,8 @@ class SpgemmParams(EngineParams):
 
     engines: int = 1
     axi_bits: int = 512
-    float32: int = 1
+    number_format: int = 1
+    column_bits: int = 32
     banks: int = 16
     slots: int = 256
     contexts: int = 8
@@ -49,6 +51,7 @@ class SpgemmParams(EngineParams):
     cache_ways: int = 4
     window: int = 64
     ring: int = 256
+    queue_banks: int = 2
     bank_fifo: int = 32
     miss_queues: int = 8
     miss_bit: int = 11
@@ -60,13 +63,15 @@ class SpgemmParams(EngineParams):
         super().__post_init__()
         check(self.axi_bits in (128, 256, 512), "axi_bits", self.axi_bits, "must be 128, 256 or 512")
         check(self.engines <= 64, "engines", self.engines, "must be at most 64")
-        check(self.float32 in (1, 2), "float32", self.float32, "must be 1 (binary32) or 2 (int32)")
+        check(self.number_format in (1, 2), "number_format", self.number_format, "must be 1 (binary32) or 2 (int32)")
+        check(16 <= self.column_bits <= 32, "column_bits", self.column_bits, "must be 16..32")
         for name in ("banks", "slots", "contexts", "cache_lines", "block_lines", "cache_ways", "window", "ring",
-                     "bank_fifo", "miss_queues", "burst_beats", "outstanding"):
+                     "queue_banks", "bank_fifo", "miss_queues", "burst_beats", "outstanding"):
             value = getattr(self, name)
             check(power_of_two(value), name, value, "must be a power of two")
         check(self.banks >= self.lanes, "banks", self.banks, f"must be at least the {self.lanes} lanes")
         check(self.banks <= 64, "banks", self.banks, "must be at most 64")
+        check(self.queue_banks <= self.banks, "queue_banks", self.queue_banks, f"must be at most banks = {self.banks}")
         check(2 <= self.contexts <= 32, "contexts", self.contexts, "must be 2..32")
         check(self.region >= 4, "slots", self.slots, f"must be at least 4 for each of {self.contexts} contexts")
         check(self.slots <= 4096, "slots", self.slots, "must be at most 4096")
@@ -94,9 +99,14 @@ class SpgemmParams(EngineParams):
         return self.beat_bytes // ELEMENT_BYTES
 
     @property
+    def value_bits(self) -> int:
+        """Of a number."""
+        return 32
+
+    @property
     def numbers(self) -> str:
         """Key of `golden.spgemm.product.ARITHMETIC`."""
-        return next(numbers for numbers, value in FLOAT32.items() if value == self.float32)
+        return next(numbers for numbers, value in NUMBER_FORMATS.items() if value == self.number_format)
 
     @property
     def region(self) -> int:

@@ -13,12 +13,12 @@ __all__ = ["FloatAdder", "FloatMultiplier", "IntAdder", "IntMultiplier", "adder"
 
 def adder(params: SpgemmParams) -> wiring.Component:
     """o = a + b of the engine's numbers, LATENCY cycles later."""
-    return FloatAdder() if params.float32 == 1 else IntAdder()
+    return FloatAdder() if params.number_format == 1 else IntAdder()
 
 
 def multiplier(params: SpgemmParams) -> wiring.Component:
     """o = a * b of the engine's numbers, LATENCY cycles later."""
-    return FloatMultiplier() if params.float32 == 1 else IntMultiplier()
+    return FloatMultiplier() if params.number_format == 1 else IntMultiplier()
 
 
 class _Operation(wiring.Component):

@@ -2,6 +2,7 @@
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
+from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from golden.spgemm.params import SpgemmParams
@@ -10,11 +11,15 @@ __all__ = ["EndBoard"]
 
 
 class EndBoard(wiring.Component):
-    """Rows by their index, half * contexts + context; LATENCY cycles.
+    """Every bank ends rows in the order of their last lines, so to count its ends is to know them. A row a cycle,
+    LATENCY cycles behind its last bank.
+
+    Rows by their index, half * contexts + context.
 
     Attributes:
-        strobe, index: a bank has ended that row. clear, cleared: strobe and index: the row has left.
-        ended: a bit an index: all banks have.
+        last, row: strobe and index: a row's last line comes to the banks, before any of them ends it.
+        strobe: a bit for each bank: it has ended its next row.
+        clear, cleared: strobe and index: the row has left. ended: a bit an index: all banks have ended it.
     """
 
     LATENCY = 2
@@ -23,17 +28,24 @@ class EndBoard(wiring.Component):
         self.params = params
         indices = 2 * params.contexts
         super().__init__({
-            "strobe": In(params.banks), "index": In(range(indices)).array(params.banks),
-            "clear": In(1), "cleared": In(range(indices)), "ended": Out(indices),
+            "last": In(1), "row": In(range(indices)), "strobe": In(params.banks), "clear": In(1),
+            "cleared": In(range(indices)), "ended": Out(indices),
         })
 
     def elaborate(self, platform):
         m = Module()
-        for index in range(len(self.ended)):
-            seen = Signal(self.params.banks, name=f"seen_{index}")
-            now = Cat(self.strobe[bank] & (self.index[bank] == index) for bank in range(self.params.banks))
-            with m.If(self.clear & (self.cleared == index)):
-                m.d.sync += [seen.eq(0), self.ended[index].eq(0)]
-            with m.Else():
-                m.d.sync += [seen.eq(seen | now), self.ended[index].eq(seen.all())]
+        indices = len(self.ended)
+        m.submodules.order = order = SyncFIFO(width=len(self.row), depth=indices)
+        all_have = Signal()
+        m.d.comb += [order.w_data.eq(self.row), order.w_en.eq(self.last), order.r_en.eq(all_have)]
+        has = []
+        for bank in range(self.params.banks):
+            ahead = Signal(range(indices + 1), name=f"ahead_{bank}")  # ends that not all banks have had
+            m.d.sync += ahead.eq(ahead + self.strobe[bank] - all_have)
+            has.append(ahead.any())
+        m.d.comb += all_have.eq(Cat(has).all())
+        with m.If(all_have):
+            m.d.sync += self.ended.bit_select(order.r_data, 1).eq(1)
+        with m.If(self.clear):
+            m.d.sync += self.ended.bit_select(self.cleared, 1).eq(0)
         return m

@@ -13,6 +13,7 @@ from hw.fabric.block import instantiate
 from hw.shell.core import EngineCore
 
 from .bank import BANK_MODULE, Bank
+from .bank_group import BANK_GROUP_MODULE, BankGroup
 from .dispatcher import Dispatcher
 from .row_engine import ROW_ENGINE_MODULE, RowEngine
 
@@ -32,7 +33,7 @@ class SpgemmEngine(EngineCore):
     RESULTS = 0
     COUNTERS = ("cycles",)
     UNITS = ("dispatch", "rows", "flush")
-    BLOCKS: ClassVar = {BANK_MODULE: Bank, ROW_ENGINE_MODULE: RowEngine}
+    BLOCKS: ClassVar = {BANK_MODULE: Bank, BANK_GROUP_MODULE: BankGroup, ROW_ENGINE_MODULE: RowEngine}
 
     @staticmethod
     def memory_ports(params: SpgemmParams) -> tuple[tuple[str, ...], int]:

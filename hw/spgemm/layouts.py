@@ -8,8 +8,8 @@ from golden.spgemm.params import SpgemmParams
 
 __all__ = [
     "CHUNK_ID_BITS", "SERIAL_BITS", "arrival_layout", "bank_line_layout", "chunk_layout", "element_layout",
-    "entry_layout", "line_layout", "order_layout", "products_layout", "request_layout", "row_layout", "stored_layout",
-    "update_layout", "use_layout",
+    "entry_layout", "held_layout", "line_layout", "order_layout", "products_layout", "request_layout", "row_layout",
+    "stored_layout", "update_layout", "use_layout",
 ]
 
 SERIAL_BITS = 16
@@ -77,7 +77,7 @@ def arrival_layout(p: SpgemmParams) -> data.StructLayout:
 
 
 def stored_layout() -> data.StructLayout:
-    """An element of B or C."""
+    """An element of B or C as it lies in memory."""
     return data.StructLayout({"column": unsigned(32), "value": unsigned(32)})
 
 
@@ -89,9 +89,16 @@ def line_layout(p: SpgemmParams) -> data.StructLayout:
     })
 
 
+def held_layout(p: SpgemmParams) -> data.StructLayout:
+    """An element of C in a bank."""
+    return data.StructLayout({"column": unsigned(p.column_bits), "value": unsigned(p.value_bits)})
+
+
 def _product_layout(p: SpgemmParams) -> data.StructLayout:
     """`slot`: where in the row's region of slots probing begins."""
-    return data.StructLayout({"column": unsigned(32), "value": unsigned(32), "slot": unsigned(_bits(p.slots))})
+    return data.StructLayout({
+        "column": unsigned(p.column_bits), "value": unsigned(p.value_bits), "slot": unsigned(_bits(p.slots)),
+    })
 
 
 def products_layout(p: SpgemmParams) -> data.StructLayout:
@@ -104,9 +111,9 @@ def products_layout(p: SpgemmParams) -> data.StructLayout:
 
 
 def bank_line_layout(p: SpgemmParams) -> data.StructLayout:
-    """A line for a bank, whose products are `mask`; it may be empty if `last`."""
+    """A line for banks that share a queue; each one's products are its mask. All may be empty if `last`."""
     return data.StructLayout({
-        "row": row_layout(p), "last": unsigned(1), "mask": unsigned(p.lanes),
+        "row": row_layout(p), "last": unsigned(1), "masks": data.ArrayLayout(unsigned(p.lanes), p.queue_banks),
         "products": data.ArrayLayout(_product_layout(p), p.lanes),
     })
 
@@ -125,6 +132,6 @@ def update_layout(p: SpgemmParams) -> data.StructLayout:
     """
     return data.StructLayout({
         "some": unsigned(1), "end": unsigned(1), "first": unsigned(1), "half": unsigned(1),
-        "context": unsigned(_bits(p.contexts)), "address": unsigned(_bits(2 * p.slots)), "column": unsigned(32),
-        "value": unsigned(32), "count": unsigned(p.slots.bit_length()),
+        "context": unsigned(_bits(p.contexts)), "address": unsigned(_bits(2 * p.slots)),
+        "column": unsigned(p.column_bits), "value": unsigned(p.value_bits), "count": unsigned(p.slots.bit_length()),
     })

@@ -43,6 +43,7 @@ class Multiply(wiring.Component):
         m = Module()
         line, out = self.lines.payload, self.products
         p = Pipelined(m)
+        self._shifts = p.register(1 << self.shift, "shifts", shape=32)
         m.d.comb += [
             self.lines.ready.eq(self.room),
             self.valid.eq(strobes(m, self.lines.valid & self.room, self.latency, "valid")[-1]),
@@ -54,22 +55,20 @@ class Multiply(wiring.Component):
             m.d.comb += [
                 unit.a.eq(line.value), unit.b.eq(element.value),
                 out.products[lane].value.eq(p.delay(unit.o, self.latency - unit.LATENCY, f"value_{lane}")),
-                out.products[lane].column.eq(p.delay(element.column, self.latency, f"column_{lane}")),
+                out.products[lane].column.eq(
+                    p.delay(element.column[:self.params.column_bits], self.latency, f"column_{lane}")),
             ]
             self._hash(m, p, lane)
         return m
 
     def _hash(self, m, p, lane):
         """Bank and slot of a lane's product. The hash takes a register before and after each DSP48E2 row."""
-        params, out, column = self.params, self.products, self.lines.payload.data[lane].column
-        hashed = p.delay((p.register(column, f"hash_in_{lane}") * C(MULTIPLIER, 32))[:32], HASH_LATENCY - 1,
-                         f"hash_{lane}")
-        later = p.delay(column, HASH_LATENCY, f"hashed_column_{lane}")
-        shift = p.delay(self.shift, 1, f"shift_{lane}")
-        high = p.register((later << shift)[:32], f"high_{lane}")
-        mixed = p.register(hashed, f"mixed_{lane}")
-        low = p.register(later, f"low_{lane}")
+        params, out, column = self.params, self.products, self.lines.payload.data[lane].column[:self.params.column_bits]
         slot_bits = len(out.products[lane].slot)
+        factor = p.register(column, f"factor_{lane}")
+        mixed = p.delay((factor * C(MULTIPLIER, 32))[:32], HASH_LATENCY, f"mixed_{lane}")
+        high = p.delay((factor * self._shifts)[:32], HASH_LATENCY, f"high_{lane}")  # fewer LUTs than a shifter
+        low = p.delay(column[:slot_bits], HASH_LATENCY + 1, f"low_{lane}")
         by = p.delay(self.hash_by, 1, f"hash_by_{lane}")
         top = Mux(by == Hash.HIGH, high[-slot_bits:], mixed[-slot_bits:])
         regions = p.delay(self.lines.payload.row.regions, HASH_LATENCY + 1, f"regions_{lane}")

@@ -11,7 +11,7 @@ from hw.fabric.block import instantiate
 from hw.fabric.read_join import ReadJoin
 
 from .admit import Admit
-from .bank import BANK_MODULE, Bank
+from .bank_group import BANK_GROUP_MODULE, BankGroup
 from .board import EndBoard
 from .fetch import EntryFetch
 from .layouts import chunk_layout
@@ -70,11 +70,11 @@ class RowEngine(wiring.Component):
         m.submodules.results = results = Results(p)
         m.submodules.join = join = ReadJoin(p.axi_bits, masters=2, depth=2 * p.outstanding)
         m.submodules.writer = writer = AxiWriter(p.axi_bits, every_cycle=True)
-        banks, signature = [], Bank.ports(p)
-        for number in range(p.banks):
-            bank = instantiate(m, BANK_MODULE, signature, f"bank_{number}")
-            wiring.connect(m, spread.banks[number], bank.lines)
-            banks.append(bank)
+        groups = [instantiate(m, BANK_GROUP_MODULE, BankGroup.ports(p), f"group_{number}")
+                  for number in range(p.banks // p.queue_banks)]  # fmt: skip
+        for lines, group in zip(spread.queues, groups, strict=True):
+            wiring.connect(m, lines, group.lines)
+        banks = [bank for group in groups for bank in group.banks]
 
         wiring.connect(m, wiring.flipped(self.chunks), fetch.chunks)
         wiring.connect(m, fetch.walk, walk.chunks)
@@ -94,7 +94,7 @@ class RowEngine(wiring.Component):
 
         word_shift = p.beat_bytes.bit_length() - 1
         room = Signal()
-        m.d.sync += room.eq(Cat(bank.room for bank in banks).all())
+        m.d.sync += room.eq(Cat(group.room for group in groups).all())
         m.d.comb += [
             fetch.base.eq(self.base), fetch.clear.eq(self.start), cache.base.eq(self.base + (self.b << word_shift)),
             cache.clear.eq(self.start), cache.invalidate.eq(self.told),
@@ -106,15 +106,17 @@ class RowEngine(wiring.Component):
             results.start.eq(self.told), results.base.eq(self.base), results.c.eq(self.c), results.n.eq(self.n),
             self.moving.eq(self.read.rvalid & self.read.rready),
         ]
-        self._rows(m, walk, cache, admit, phases, banks, board, write_back)
+        self._rows(m, walk, cache, admit, phases, multiply, banks, board, write_back)
         self._ends(m, fetch, walk, cache, admit, phases, write_back, results, writer, banks, spread)
         self._count(m, cache, multiply, write_back, results, banks)
         return m
 
-    def _rows(self, m, walk, cache, admit, phases, banks, board, write_back):
+    def _rows(self, m, walk, cache, admit, phases, multiply, banks, board, write_back):
         """From allocation to release: what banks and write-back tell each other."""
         released = write_back.released
         m.d.comb += [
+            board.last.eq(multiply.valid & multiply.products.last),
+            board.row.eq(Cat(multiply.products.row.context, multiply.products.row.half)),
             board.clear.eq(write_back.release), board.cleared.eq(Cat(released.context, released.half)),
             write_back.ended.eq(board.ended), write_back.leaving.eq(phases.leaving),
             phases.closed.eq(walk.closed), walk.over.eq(phases.over), phases.ended.eq(board.ended),
@@ -126,11 +128,12 @@ class RowEngine(wiring.Component):
         ]
         for number, bank in enumerate(banks):
             m.d.comb += [
-                board.strobe[number].eq(bank.ended), board.index[number].eq(bank.ended_row),
-                bank.scan.eq(self.scan), bank.sweep.eq(admit.sweep), bank.sweep_address.eq(admit.sweep_address),
-                bank.count_index.eq(write_back.count_index), write_back.counts[number].eq(bank.count),
-                bank.read.eq(write_back.read[number]), bank.read_address.eq(write_back.read_address),
-                write_back.read_data[number].eq(bank.read_data), write_back.read_live[number].eq(bank.read_live),
+                board.strobe[number].eq(bank.ended), bank.scan.eq(self.scan), bank.sweep.eq(admit.sweep),
+                bank.sweep_address.eq(admit.sweep_address), bank.count_index.eq(write_back.count_index),
+                write_back.counts[number].eq(bank.count), bank.read.eq(write_back.read[number]),
+                bank.read_address.eq(write_back.read_address), write_back.read_live[number].eq(bank.read_live),
+                write_back.read_data[number].column.eq(bank.read_data.column),
+                write_back.read_data[number].value.eq(bank.read_data.value),
             ]
 
     def _ends(self, m, fetch, walk, cache, admit, phases, write_back, results, writer, banks, spread):

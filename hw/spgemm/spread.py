@@ -1,4 +1,4 @@
-"""Bank select: each bank gets a mask of a line's products and takes them in order."""
+"""Bank select: each bank gets a mask of a line's products."""
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
@@ -12,10 +12,11 @@ __all__ = ["Spread"]
 
 
 class Spread(wiring.Component):
-    """A line a cycle, LATENCY cycles; the banks must have room, which the sender sees to.
+    """A line a cycle, LATENCY cycles; the queues must have room, which the sender sees to.
 
     Attributes:
-        products: with `valid`. banks: a stream a bank; its ready is not waited for. lost: sticky: it was not there.
+        products: with `valid`. queues: a stream for each `queue_banks` banks; its ready is not waited for. lost:
+            sticky: it was not there.
     """
 
     LATENCY = 1
@@ -25,23 +26,26 @@ class Spread(wiring.Component):
         super().__init__({
             "products": In(products_layout(params)),
             "valid": In(1),
-            "banks": Out(stream.Signature(bank_line_layout(params))).array(params.banks),
+            "queues": Out(stream.Signature(bank_line_layout(params))).array(params.banks // params.queue_banks),
             "lost": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
-        lanes = range(self.params.lanes)
+        p = self.params
         products = Signal.like(self.products, reset_less=True)
         m.d.sync += products.eq(self.products)
-        for number, bank in enumerate(self.banks):
-            mine = Cat(self.products.mask[lane] & (self.products.bank[lane] == number) for lane in lanes)
-            mask = Signal(len(lanes), name=f"mask_{number}", reset_less=True)
-            m.d.sync += [mask.eq(mine), bank.valid.eq(self.valid & (mine.any() | self.products.last))]
+        for number, queue in enumerate(self.queues):
+            masks = Signal(p.queue_banks * p.lanes, name=f"masks_{number}", reset_less=True)
+            mine = Cat(
+                self.products.mask[lane] & (self.products.bank[lane] == number * p.queue_banks + bank)
+                for bank in range(p.queue_banks) for lane in range(p.lanes)
+            )  # fmt: skip
+            m.d.sync += [masks.eq(mine), queue.valid.eq(self.valid & (mine.any() | self.products.last))]
             m.d.comb += [
-                bank.payload.row.eq(products.row), bank.payload.last.eq(products.last), bank.payload.mask.eq(mask),
-                bank.payload.products.eq(products.products),
+                queue.payload.row.eq(products.row), queue.payload.last.eq(products.last),
+                queue.payload.masks.eq(masks), queue.payload.products.eq(products.products),
             ]
-        with m.If(Cat(bank.valid & ~bank.ready for bank in self.banks).any()):
+        with m.If(Cat(queue.valid & ~queue.ready for queue in self.queues).any()):
             m.d.sync += self.lost.eq(1)
         return m

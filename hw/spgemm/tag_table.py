@@ -44,7 +44,7 @@ class TagTable(wiring.Component):
             "element": element_layout(p), "slot": range(p.slots), "left": range(p.slots),
         })  # fmt: skip
         self.slot_layout = data.StructLayout({
-            "serial": unsigned(SERIAL_BITS), "column": unsigned(32), "place": range(p.slots),
+            "serial": unsigned(SERIAL_BITS), "column": unsigned(p.column_bits), "place": range(p.slots),
         })  # fmt: skip
         super().__init__({
             "elements": In(stream.Signature(element_layout(p))),
@@ -143,7 +143,7 @@ class TagTable(wiring.Component):
         def key(stage):
             return Cat(stage.element.row.serial, stage.element.product.column)
 
-        s4_slot, s4_key = Signal.like(s3.slot, reset_less=True), Signal(SERIAL_BITS + 32, reset_less=True)
+        s4_slot, s4_key = Signal.like(s3.slot, reset_less=True), Signal(SERIAL_BITS + p.column_bits, reset_less=True)
         ages = range(1, FORWARDS + 1)
         self.claimed = claimed = [Signal(name=f"claimed_{age}") for age in ages]
         self.places = places = [Signal(range(p.slots), name=f"place_{age}", reset_less=True) for age in ages]

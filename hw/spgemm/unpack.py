@@ -16,10 +16,9 @@ __all__ = ["EntryUnpack", "Kind", "piece_layout", "record_layout"]
 def piece_layout(p: SpgemmParams) -> data.StructLayout:
     """An entry's elements of B: from lane `start` of line `line` to lane `stop` of the line `further` lines later."""
     lane_bits = (p.lanes - 1).bit_length()
-    further = (p.lanes + (1 << COUNT_BITS) - 3 >> lane_bits).bit_length()
     return data.StructLayout({
         "value": unsigned(32), "line": unsigned(FIRST_BITS - lane_bits), "start": unsigned(lane_bits),
-        "stop": unsigned(lane_bits), "further": unsigned(further), "hint": unsigned(1), "last": unsigned(1),
+        "stop": unsigned(lane_bits), "further": unsigned(COUNT_BITS), "hint": unsigned(1), "last": unsigned(1),
         "dry": unsigned(1),
     })
 
@@ -97,16 +96,20 @@ class EntryUnpack(wiring.Component):
         return m
 
     def _record(self, m, record, begin, advance, entry):
-        piece = record.piece
+        p, piece = self.params, record.piece
         lane_bits = len(piece.start)
-        empty, end = Signal(), Signal(lane_bits + len(piece.further))
-        m.d.comb += [empty.eq(entry.count == 0), end.eq(entry.first[:lane_bits] + entry.count - 1)]
+        low, count = entry.first[:lane_bits], entry.count
+        empty, is_long, end = Signal(), Signal(), Signal(lane_bits + len(piece.further))
+        m.d.comb += [
+            empty.eq(count == 0), is_long.eq(count[lane_bits:].any()),
+            end.eq(Mux(is_long, Cat(low, (count - (p.lanes - 1))[:COUNT_BITS]), low + count) - 1),
+        ]  # fmt: skip
         with m.If(advance):
             m.d.sync += [
                 record.kind.eq(Mux(begin, Kind.CHUNK, Mux(empty & ~entry.last, Kind.REGIONS, Kind.PIECE))),
                 piece.value.eq(Mux(begin, self.chunks.payload.id, entry.value)),
                 piece.line.eq(entry.first[lane_bits:]),
-                piece.start.eq(entry.first[:lane_bits]),
+                piece.start.eq(Mux(is_long, 0, low)),
                 Cat(piece.stop, piece.further).eq(Mux(empty, 0, end)),
                 piece.hint.eq(entry.hint), piece.last.eq(entry.last), piece.dry.eq(empty),
             ]  # fmt: skip

@@ -10,7 +10,7 @@ from hw.fabric.pipeline import delay, strobes
 from hw.fabric.ram import Ram
 
 from .arithmetic import adder
-from .layouts import stored_layout, update_layout
+from .layouts import held_layout, update_layout
 
 __all__ = ["Values"]
 
@@ -28,7 +28,7 @@ class Values(wiring.Component):
             one, which is then taken away. No updates within READ_LATENCY cycles after a read.
         sweep, sweep_address: this place of half 0 has no element; no updates meanwhile, and all places before the first
             update with `scan`. Without `scan` nothing else is needed.
-        ended, ended_row: strobe: all elements of the row half * contexts + context can be read.
+        ended: strobe: all elements of the next row, in the order of the ends, can be read.
         count_index, count: elements of a row that has ended, one cycle later.
         waiting: strobe: a cycle in which an update waits for the same element.
         yielding: strobe: a cycle in which one waits for a read only.
@@ -44,9 +44,9 @@ class Values(wiring.Component):
     def side_ports(p: SpgemmParams) -> dict[str, wiring.Member]:
         """All but the stream."""
         return {
-            "read": In(1), "read_address": In(range(2 * p.slots)), "read_data": Out(stored_layout()),
+            "read": In(1), "read_address": In(range(2 * p.slots)), "read_data": Out(held_layout(p)),
             "read_live": Out(1), "scan": In(1), "sweep": In(1), "sweep_address": In(range(p.slots)),
-            "ended": Out(1), "ended_row": Out(range(2 * p.contexts)),
+            "ended": Out(1),
             "count_index": In(range(2 * p.contexts)), "count": Out(p.slots.bit_length()),
             "waiting": Out(1), "yielding": Out(1),
         }
@@ -66,7 +66,7 @@ class Values(wiring.Component):
         with m.If(self.updates.ready):
             m.d.sync += [head.eq(self.updates.payload), valid.eq(self.updates.valid)]
 
-        m.submodules.ram = ram = Ram(width=stored_layout().size + 1, depth=2 * p.slots)
+        m.submodules.ram = ram = Ram(width=held_layout(p).size + 1, depth=2 * p.slots)
         m.d.comb += Cat(self.read_data, self.read_live).eq(delay(m, ram.read_data, 1, "read_data"))
         clears, cleared = Signal(), Signal(range(2 * p.slots), reset_less=True)
         m.d.sync += [
@@ -106,7 +106,7 @@ class Values(wiring.Component):
         at, after, last = same[add.LATENCY - 1 :]  # the newest sum has precedence
         newest = delay(m, ~head.first & at, self.READ_LATENCY, "newest")
         first, newer = delay(m, head.first, 1, "first"), delay(m, after, 1, "newer")
-        other = Signal(32, reset_less=True)
+        other = Signal(self.params.value_bits, reset_less=True)
         m.d.sync += other.eq(Mux(first, 0, Mux(newer, add.o, late)))
         use_other = delay(m, head.first | after | last, self.READ_LATENCY, "use_other")
         return Mux(newest, add.o, Mux(use_other, other, stored))
@@ -119,7 +119,7 @@ class Values(wiring.Component):
         m.submodules.counts = counts = Memory(shape=len(self.count), depth=2 * p.contexts, init=[])
         write, read = counts.write_port(), counts.read_port(domain="comb")
         m.d.comb += [
-            self.ended.eq(ends[-1]), self.ended_row.eq(delay(m, row, 1, "ended_row")),
-            write.en.eq(ends[-2]), write.addr.eq(row), write.data.eq(delay(m, head.count, stages, "ended_count")),
+            self.ended.eq(ends[-1]), write.en.eq(ends[-2]), write.addr.eq(row),
+            write.data.eq(delay(m, head.count, stages, "ended_count")),
             read.addr.eq(self.count_index), self.count.eq(delay(m, read.data, 1, "count")),
         ]  # fmt: skip

@@ -27,8 +27,8 @@ SHAPES = {
         engines=3, axi_bits=256, banks=8, slots=64, contexts=4, probe_limit=32, cache_lines=32, window=16, ring=32,
         burst_beats=4, outstanding=8, in_flight=4),
     "2 lanes, int32": SpgemmParams(
-        axi_bits=128, float32=2, banks=2, slots=16, contexts=4, probe_limit=16, cache_lines=8, cache_ways=2, window=8,
-        ring=16, burst_beats=2, outstanding=2, in_flight=2),
+        axi_bits=128, number_format=2, banks=2, slots=16, contexts=4, probe_limit=16, cache_lines=8, cache_ways=2,
+        window=8, ring=16, burst_beats=2, outstanding=2, in_flight=2),
     "8 lanes": SpgemmParams(engines=2, block_lines=2),
 }  # fmt: skip
 DATA = Path(os.environ.get("LACUNA_DATA", Path(__file__).resolve().parents[3] / "shared" / "data")) / "matrices"
@@ -38,8 +38,8 @@ SQUARES = [entry for entry in INDEX if entry["op"] == "A*A" and entry["mults"] <
 
 def random_csr(rng, rows, columns, density, params):
     matrix = scipy.sparse.csr_array(scipy.sparse.random_array((rows, columns), density=density, rng=rng))
-    matrix.data = rng.integers(-99, 100, matrix.nnz).astype(float) if params.float32 == 2 else rng.standard_normal(
-        matrix.nnz)
+    whole = params.numbers == "int32"
+    matrix.data = rng.integers(-99, 100, matrix.nnz).astype(float) if whole else rng.standard_normal(matrix.nnz)
     return stored(matrix, params.numbers, "A")
 
 

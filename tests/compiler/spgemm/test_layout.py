@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compiler.spgemm.layout import longest_piece, place_rows, refer
+from compiler.spgemm.layout import place_rows, refer
+from golden.spgemm.piece import encode_piece
 
 
 @given(st.lists(st.integers(0, 100), max_size=60), st.sampled_from([2, 4, 8, 16]))
@@ -35,16 +36,16 @@ def test_places(lengths, first, total):
     ]
 
 
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 200)), max_size=30), st.sampled_from([2, 4, 8]))
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 2000), st.integers(0, 7)), max_size=30),
+       st.sampled_from([2, 4, 8]))
 def test_pieces_cover_every_stretch_in_order(stretches, line):
-    row, length = (np.array(part, np.int64) for part in zip(*sorted(stretches), strict=True)) if stretches else (
-        np.zeros(0, np.int64), np.zeros(0, np.int64))
-    first = 1000 * np.arange(len(row))
+    row, length, lane = np.array(sorted(stretches), np.int64).reshape(-1, 3).T
+    first = 4096 * np.arange(len(row)) + lane
     values = np.arange(len(row), dtype=np.float32)
     pieces = refer(row, 6, values, first, length, values % 2 == 1, line)
     assert pieces.per_row.sum() == len(pieces.first)
     assert pieces.count.min(initial=1) >= 1
-    assert pieces.count.max(initial=1) <= longest_piece(line) <= 63
+    encode_piece(pieces.first, pieces.count, line)
     for i in range(6):
         expected = [(values[e], first[e] + k) for e in np.flatnonzero(row == i) for k in range(length[e])]
         begin, end = pieces.starts[i : i + 2]

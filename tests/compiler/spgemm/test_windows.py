@@ -11,6 +11,7 @@ from compiler.spgemm.windows import capacities, plan_windows
 from golden.isa.spgemm import ENTRY
 from golden.spgemm.csr import Csr
 from golden.spgemm.params import SpgemmParams
+from golden.spgemm.piece import decode_piece
 
 SMALL = SpgemmParams(axi_bits=256, engines=3, banks=4, slots=16, contexts=4, probe_limit=16)
 
@@ -104,7 +105,8 @@ def test_entries_say_what_the_windows_are(seed, rows, inner, columns):
             assert regions == windows.regions[window]
             if v["count"]:
                 value = np.float32(pieces.values[piece]).view(np.uint32)
-                assert (v["value"], v["first"], v["count"]) == (value, pieces.first[piece], pieces.count[piece])
+                said = decode_piece(np.array(v["first"]), np.array(v["count"]), SMALL.lanes)
+                assert (v["value"], *said) == (value, pieces.first[piece], pieces.count[piece])
                 assert v["hint"] == pieces.hint[piece]
                 piece += 1
             if fmt.name == "LAST":

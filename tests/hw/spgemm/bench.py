@@ -18,11 +18,12 @@ __all__ = [
 SHAPES = {
     "8 lanes, 16 banks": {
         "engines": 3, "axi_bits": 512, "banks": 16, "contexts": 8, "slots": 256, "cache_lines": 64, "window": 64,
-        "ring": 64, "burst_beats": 8, "miss_queues": 4, "miss_bit": 9, "block_lines": 2,
+        "ring": 64, "burst_beats": 8, "miss_queues": 4, "miss_bit": 9, "block_lines": 2, "column_bits": 24,
     },
     "4 lanes, 4 banks, int32": {
-        "axi_bits": 256, "banks": 4, "contexts": 4, "slots": 32, "probe_limit": 6, "float32": 2, "cache_lines": 16,
-        "cache_ways": 2, "window": 8, "ring": 32, "burst_beats": 8, "outstanding": 4, "in_flight": 4, "miss_queues": 1,
+        "axi_bits": 256, "banks": 4, "queue_banks": 1, "contexts": 4, "slots": 32, "probe_limit": 6,
+        "number_format": 2, "cache_lines": 16, "cache_ways": 2, "window": 8, "ring": 32,
+        "burst_beats": 8, "outstanding": 4, "in_flight": 4, "miss_queues": 1,
     },
 }
 FRONT_SHAPES = SHAPES | {

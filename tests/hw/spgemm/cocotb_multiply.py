@@ -32,7 +32,8 @@ async def lines(dut, hash_by):
         return {
             "row": random_row(p, rng, rng.randrange(p.contexts.bit_length())), "last": rng.randrange(2),
             "mask": rng.randrange(1 << p.lanes), "value": random_value(p, rng),
-            "data": [{"column": rng.getrandbits(32 - shift), "value": random_value(p, rng)} for _ in range(p.lanes)],
+            "data": [{"column": rng.getrandbits(min(p.column_bits, 32 - shift)), "value": random_value(p, rng)}
+                     for _ in range(p.lanes)],
         }
 
     async def run():

@@ -5,18 +5,22 @@ from itertools import pairwise
 
 import cocotb
 
-from golden.isa.spgemm import COUNT_BITS, FIRST_BITS
+from golden.isa.spgemm import FIRST_BITS
 from golden.spgemm.params import SpgemmParams
+from golden.spgemm.piece import longest_piece
 from hw.spgemm.row_walk import RowWalk
 from tests.hw.harness import parameters, start
 from tests.hw.spgemm.row_player import INPUTS, RowPlayer, entry, regions
 
-MOST = (1 << COUNT_BITS) - 1
+MOST = 63
 
 
-def random_row(rng, entries, *, counts=(1, MOST)):
-    row = [entry(rng.randrange(1 << FIRST_BITS) >> rng.choice([0, 12]), rng.randint(*counts),
-                 value=rng.getrandbits(32), hint=rng.randrange(2)) for _ in range(entries)]  # fmt: skip
+def random_row(rng, p, entries, *, counts=(1, MOST)):
+    row = []
+    for _ in range(entries):
+        first, count = rng.randrange(1 << FIRST_BITS) >> rng.choice([0, 12]), rng.randint(*counts)
+        first -= first % p.lanes if count >= p.lanes else 0
+        row.append(entry(first, count, value=rng.getrandbits(32), hint=rng.randrange(2)))
     return finished(row)
 
 
@@ -30,8 +34,10 @@ def empty_row(rng):
 
 
 def alignments(p):
-    """Every first lane with every number of elements, in rows of some."""
-    pieces = [entry(7 * p.lanes + at, count, value=count) for at in range(p.lanes) for count in range(1, MOST + 1)]
+    """Every first lane with every number of elements below a line, and every number of them from a line's begin on, in
+    rows of some."""
+    pieces = [entry(7 * p.lanes + at, count, value=count) for at in range(p.lanes) for count in range(1, p.lanes)]
+    pieces += [entry(7 * p.lanes, count, value=count) for count in range(p.lanes, longest_piece(p.lanes) + 1)]
     for at in range(0, len(pieces), 50):
         yield finished(pieces[at : at + 50])
 
@@ -51,9 +57,10 @@ def random_chunks(rng, p, rows):
             if kind < 0.2:
                 entries += empty_row(rng)
             elif kind < 0.25:
-                entries += random_row(rng, p.ring + rng.randrange(9), counts=(1, 9))
+                entries += random_row(rng, p, p.ring + rng.randrange(9), counts=(1, 9))
             else:
-                entries += random_row(rng, rng.choice([1, 1, 2, 3, 7]), counts=rng.choice([(1, 2), (1, 9), (1, MOST)]))
+                counts = rng.choice([(1, 2), (1, 9), (1, MOST), (1, longest_piece(p.lanes))])
+                entries += random_row(rng, p, rng.choice([1, 1, 2, 3, 7]), counts=counts)
             rows -= 1
         chunks.append((number * 1001 % 65536, entries))
         number += 1
@@ -94,7 +101,7 @@ async def windows(dut, stall):
 async def windows_over_chunks(dut):
     """Of a row each."""
     p, rng = params(), random.Random(6)
-    chunks = [(number, random_row(rng, 1, counts=(1, 3))) for number in range(4 * p.contexts)]
+    chunks = [(number, random_row(rng, p, 1, counts=(1, 3))) for number in range(4 * p.contexts)]
     player = await played(dut, chunks, apart=True)
     assert player.windows == 4
 
@@ -109,15 +116,15 @@ async def every_alignment(dut, stall):
 async def words_that_a_chunk_does_not_fill(dut):
     """Chunks of 1 .. 2 * lanes + 1 entries, with random bits behind their end."""
     p, rng = params(), random.Random(2)
-    await played(dut, [(n, random_row(rng, n, counts=(1, 3))) for n in range(1, 2 * p.lanes + 2)])
+    await played(dut, [(n, random_row(rng, p, n, counts=(1, 3))) for n in range(1, 2 * p.lanes + 2)])
 
 
 @cocotb.test()
 async def every_size(dut):
     p, rng = params(), random.Random(3)
     sizes = [size for a in range(p.contexts.bit_length()) for b in range(p.contexts.bit_length()) for size in (a, b)]
-    entries = [e for size in sizes for e in (regions(size), *empty_row(rng), *random_row(rng, 2, counts=(1, 3)))]
-    await played(dut, [(1, entries), (2, random_row(rng, 3))])
+    entries = [e for size in sizes for e in (regions(size), *empty_row(rng), *random_row(rng, p, 2, counts=(1, 3)))]
+    await played(dut, [(1, entries), (2, random_row(rng, p, 3))])
 
 
 def longest_gap(times):
@@ -128,7 +135,7 @@ def longest_gap(times):
 async def one_row_at_one_request_a_cycle(dut):
     """Pieces of two lines, more of them than the ring holds."""
     p = params()
-    pieces = finished([entry(i * p.lanes + 1, p.lanes, value=i) for i in range(3 * p.ring)])
+    pieces = finished([entry(2 * i * p.lanes, 2 * p.lanes, value=i) for i in range(3 * p.ring)])
     player = await played(dut, [(1, pieces)], hold=60)
     assert longest_gap(player.times) == 1
     player = await played(dut, [(1, pieces)], hold=0)

@@ -1,4 +1,4 @@
-"""Every bank gets its products of every line, in order; the last line of a row goes to all."""
+"""Every queue of banks gets its products of every line, in order; the last line of a row goes to all."""
 
 import random
 from collections import deque
@@ -15,7 +15,7 @@ LINES = 200
 
 
 def readies(p, dut):
-    return [getattr(dut, f"banks__{bank}__ready") for bank in range(p.banks)]
+    return [getattr(dut, f"queues__{queue}__ready") for queue in range(p.banks // p.queue_banks)]
 
 
 @cocotb.test()
@@ -26,14 +26,15 @@ async def lines(dut, banks):
     await start(dut, inputs={"valid": 0})
     for ready in readies(p, dut):
         ready.value = 1
-    expected = [deque() for _ in range(p.banks)]
+    expected = [deque() for _ in range(p.banks // p.queue_banks)]
 
     def line():
         bank = {"random": [rng.randrange(p.banks) for _ in range(p.lanes)], "one": [rng.randrange(p.banks)] * p.lanes,
                 "each": rng.sample(range(p.banks), p.lanes)}[banks]
         return {"row": random_row(p, rng), "last": int(rng.random() < 0.2), "mask": rng.randrange(1 << p.lanes),
-                "bank": bank, "products": [{"column": rng.getrandbits(32), "value": rng.getrandbits(32), "slot": lane}
-                                           for lane in range(p.lanes)]}
+                "bank": bank, "products": [
+                    {"column": rng.getrandbits(p.column_bits), "value": rng.getrandbits(p.value_bits), "slot": lane}
+                    for lane in range(p.lanes)]}
 
     async def run():
         for cycle in range(LINES + Spread.LATENCY):
@@ -41,19 +42,20 @@ async def lines(dut, banks):
             if valid:
                 sent = line()
                 dut.products.value = packed(products_layout(p), sent)
-                for bank, queue in enumerate(expected):
-                    mask = sum(1 << k for k in range(p.lanes) if sent["mask"] >> k & 1 and sent["bank"][k] == bank)
-                    if mask or sent["last"]:
-                        queue.append((cycle + Spread.LATENCY, {**sent, "mask": mask}))
+                for number, queue in enumerate(expected):
+                    masks = [sum(1 << k for k in range(p.lanes) if sent["mask"] >> k & 1 and sent["bank"][k] == bank)
+                             for bank in range(number * p.queue_banks, (number + 1) * p.queue_banks)]  # fmt: skip
+                    if any(masks) or sent["last"]:
+                        queue.append((cycle + Spread.LATENCY, {**sent, "masks": masks}))
             dut.valid.value = int(valid)
             await FallingEdge(dut.clk)
-            for bank, queue in enumerate(expected):
+            for number, queue in enumerate(expected):
                 due = bool(queue) and queue[0][0] == cycle
-                assert int(getattr(dut, f"banks__{bank}__valid").value) == due
+                assert int(getattr(dut, f"queues__{number}__valid").value) == due
                 if due:
                     _, was = queue.popleft()
                     layout = bank_line_layout(p)
-                    found = unpacked(layout, int(getattr(dut, f"banks__{bank}__payload").value))
+                    found = unpacked(layout, int(getattr(dut, f"queues__{number}__payload").value))
                     was = {name: was[name] for name in found}
                     assert found == unpacked(layout, packed(layout, was))
             assert not int(dut.lost.value)
@@ -64,7 +66,7 @@ async def lines(dut, banks):
 
 
 @cocotb.test()
-async def a_bank_without_room(dut):
+async def a_queue_without_room(dut):
     p, _ = shape_params()
     await start(dut, inputs={"valid": 0})
     for ready in readies(p, dut):
@@ -72,7 +74,7 @@ async def a_bank_without_room(dut):
     last = {"row": random_row(p, random.Random(1)), "last": 1, "mask": 0, "bank": [0] * p.lanes,
             "products": [{"column": 0, "value": 0, "slot": 0}] * p.lanes}
     dut.products.value, dut.valid.value = packed(products_layout(p), last), 1
-    readies(p, dut)[p.banks - 1].value = 0
+    readies(p, dut)[-1].value = 0
     for _ in range(3):
         await RisingEdge(dut.clk)
     await FallingEdge(dut.clk)

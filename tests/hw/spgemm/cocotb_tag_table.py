@@ -184,7 +184,7 @@ async def many_rows(dut, scan):
             regions = random.choice([r for r in range(p.contexts.bit_length())
                                      if context % (1 << r) == 0 and context + (1 << r) <= p.contexts])  # fmt: skip
             size = p.region << regions
-            columns = random.sample(range(1 << 32), max(1, min(size * random.choice([1, 3, 4]) // 5, 100)))
+            columns = random.sample(range(1 << p.column_bits), max(1, min(size * random.choice([1, 3, 4]) // 5, 100)))
             rows.append([{"context": context, "regions": regions, "half": random.randrange(2),
                           "serial": next(serial)}, size, columns, random.randrange(1, 3 * len(columns))])  # fmt: skip
             context += 1 << regions

@@ -3,8 +3,10 @@
 import random
 
 import cocotb
+import numpy as np
 from cocotb.triggers import FallingEdge, RisingEdge
 
+from golden.spgemm.piece import encode_piece
 from hw.spgemm.layouts import chunk_layout, entry_layout, request_layout, use_layout
 from tests.hw.harness import StreamSink, StreamSource, watchdog
 
@@ -15,6 +17,12 @@ INPUTS = dict.fromkeys(("chunks__valid", "entries__valid", "begun__ready", "requ
 
 def entry(first, count, *, value=0, hint=0, last=0):
     return {"first": first, "count": count, "value": value, "hint": hint, "last": last}
+
+
+def stored(e, lanes):
+    """An entry's bits in memory."""
+    first, count = encode_piece(np.array(e["first"]), np.array(e["count"]), lanes)
+    return entry_layout().const({**e, "first": int(first), "count": int(count)}).as_value().value
 
 
 def regions(size):
@@ -63,7 +71,7 @@ class RowPlayer:
         lanes = self.p.lanes
         words = []
         for _, entries in self.chunks:
-            padded = [entry_layout().const(e).as_value().value for e in entries]
+            padded = [stored(e, lanes) for e in entries]
             padded += [self.rng.getrandbits(64) for _ in range(-len(padded) % lanes)]
             words += [sum(w << 64 * i for i, w in enumerate(padded[at : at + lanes]))
                       for at in range(0, len(padded), lanes)]  # fmt: skip

@@ -5,7 +5,7 @@ from tests.hw.side_by_side import SideBySide
 
 
 def test_arithmetic():
-    kinds = {"fp32": SpgemmParams(float32=1), "int32": SpgemmParams(float32=2)}
+    kinds = {"fp32": SpgemmParams(number_format=1), "int32": SpgemmParams(number_format=2)}
     units = {f"{name}_{kind}": unit(params) for kind, params in kinds.items()
              for name, unit in (("add", adder), ("mul", multiplier))}  # fmt: skip
     run_cocotb(SideBySide(**units), top="arithmetic", test_module="tests.hw.spgemm.cocotb_arithmetic",
