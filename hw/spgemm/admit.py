@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.spgemm.params import SpgemmParams
 
-from .contexts import ValueHalves
+from .contexts import ValueHalves, group_of
 from .layouts import CHUNK_ID_BITS, arrival_layout, line_layout, order_layout, row_layout
 
 __all__ = ["Admit"]
@@ -27,10 +27,11 @@ class Admit(wiring.Component):
         arrivals: in the order in which they were asked for. begun: chunks' ids, for the first rows that open one.
         lines: with their rows. order: chunks and rows as they begin; some wait here.
         release, released, sweep, sweep_address: see ValueHalves. busy: a line is here.
-        begins: strobe: a row begins, with the half and context that `began` has.
+        begins: strobe: a row begins, with the half and context that `began` has. came: strobe: a line gets to the
+            banks, its row has begun.
     """
 
-    LATENCY = 1
+    LATENCY = 2
 
     def __init__(self, params: SpgemmParams, *, first_serial: int = 1):
         self.params, self.first_serial = params, first_serial
@@ -40,7 +41,7 @@ class Admit(wiring.Component):
             "lines": Out(stream.Signature(line_layout(p))), "order": Out(stream.Signature(order_layout(p))),
             "release": In(1), "released": In(row_layout(p)),
             "sweep": Out(1), "sweep_address": Out(range(p.slots)), "busy": Out(1), "begins": Out(1),
-            "began": Out(row_layout(p)),
+            "began": Out(row_layout(p)), "came": Out(1),
         })
 
     def elaborate(self, platform):
@@ -53,21 +54,28 @@ class Admit(wiring.Component):
             shape=row_layout(p), depth=p.contexts, init=[], attrs={"ram_style": "distributed"}
         )
         write, read = rows.write_port(), rows.read_port(domain="comb")
-        use, line = self.arrivals.payload.use, Signal(line_layout(p), reset_less=True)
+        arrival, line = Signal(arrival_layout(p), reset_less=True), Signal(line_layout(p), reset_less=True)
+        group, next_use = Signal(p.contexts, reset_less=True), self.arrivals.payload.use
+        use, here, moves = arrival.use, Signal(), Signal()
+        with m.If(self.arrivals.ready):
+            m.d.sync += [
+                arrival.eq(self.arrivals.payload), here.eq(self.arrivals.valid),
+                group.eq(group_of(m, p, "next_group", next_use.context, next_use.regions)),
+            ]  # fmt: skip
         marked, first, marks, take = Signal(), Signal(), Signal(), Signal()
         advance = ~self.lines.valid | self.lines.ready
         next_order = data.View(order_layout(p), orders.w_data)
         m.d.comb += [
-            halves.context.eq(use.context), halves.regions.eq(use.regions),
-            first.eq(self.arrivals.valid & use.first), marks.eq(first & use.opens & ~marked),
+            halves.context.eq(use.context), halves.regions.eq(use.regions), halves.group.eq(group),
+            first.eq(here & use.first), marks.eq(first & use.opens & ~marked),
             self.begun.ready.eq(marks & orders.w_rdy),
-            self.arrivals.ready.eq(advance & (~use.first | (halves.free & ~marks & orders.w_rdy))),
-            take.eq(first & self.arrivals.ready), halves.take.eq(take),
+            moves.eq(advance & (~use.first | (halves.free & ~marks & orders.w_rdy))),
+            self.arrivals.ready.eq(~here | moves), take.eq(first & moves), halves.take.eq(take),
             next_order.chunk.eq(marks), next_order.id.eq(self.begun.payload), next_order.row.eq(halves.row),
             orders.w_en.eq(take | (marks & self.begun.valid)),
             write.en.eq(take), write.addr.eq(use.context), write.data.eq(halves.row), read.addr.eq(use.context),
-            self.lines.payload.eq(line), self.busy.eq(self.lines.valid | self.arrivals.valid),
-            self.begins.eq(take), self.began.eq(halves.row),
+            self.lines.payload.eq(line), self.busy.eq(self.lines.valid | here | self.arrivals.valid),
+            self.begins.eq(take), self.began.eq(halves.row), self.came.eq(here & moves),
             halves.release.eq(self.release), halves.released.eq(self.released),
             self.sweep.eq(halves.sweep), self.sweep_address.eq(halves.sweep_address),
         ]
@@ -77,9 +85,9 @@ class Admit(wiring.Component):
             m.d.sync += marked.eq(1)
         with m.If(advance):
             m.d.sync += [
-                self.lines.valid.eq(self.arrivals.valid & self.arrivals.ready),
+                self.lines.valid.eq(self.came),
                 line.row.eq(Mux(use.first, halves.row, read.data)),
                 *(line[name].eq(use[name]) for name in ("last", "mask", "value")),
-                line.data.eq(self.arrivals.payload.data),
+                line.data.eq(arrival.data),
             ]
         return m

@@ -8,7 +8,7 @@ from golden.spgemm.params import SpgemmParams
 
 from .layouts import SERIAL_BITS, row_layout
 
-__all__ = ["ContextRing", "ValueHalves"]
+__all__ = ["ContextRing", "ValueHalves", "group_of"]
 
 
 def group_of(m, p: SpgemmParams, name, first, regions):
@@ -114,7 +114,8 @@ class ValueHalves(wiring.Component):
         first_serial: of the first row.
 
     Attributes:
-        context, regions: the row's contexts. row, free: the row with half and serial. take: strobe, with `free`.
+        context, regions, group: the row's contexts, the last one by a bit each. row, free: the row with half and
+            serial. take: strobe, with `free`.
         release, released: strobe: a row's values have been read.
         sweep, sweep_address: slots that must forget what they have.
     """
@@ -123,8 +124,8 @@ class ValueHalves(wiring.Component):
         self.params, self.first_serial = params, first_serial
         row = row_layout(params)
         super().__init__({
-            "context": In(row["context"].shape), "regions": In(row["regions"].shape), "row": Out(row), "free": Out(1),
-            "take": In(1), "release": In(1), "released": In(row),
+            "context": In(row["context"].shape), "regions": In(row["regions"].shape), "group": In(params.contexts),
+            "row": Out(row), "free": Out(1), "take": In(1), "release": In(1), "released": In(row),
             "sweep": Out(1), "sweep_address": Out(range(params.slots)),
         })
 
@@ -132,8 +133,7 @@ class ValueHalves(wiring.Component):
         m = Module()
         row, held = self.row, [Signal(self.params.contexts, name=f"held_{half}") for half in range(2)]
         stale = self._serial(m, ~(held[0] | held[1]).any())
-        group = group_of(m, self.params, "group", self.context, self.regions)
-        free = [Signal(name=f"half_{half}_free") for half in range(2)]
+        group, free = self.group, [Signal(name=f"half_{half}_free") for half in range(2)]
         m.d.comb += [free[half].eq(~(held[half] & group).any()) for half in range(2)]
         m.d.comb += [
             row.context.eq(self.context), row.regions.eq(self.regions), row.half.eq(~free[0]),
@@ -148,10 +148,14 @@ class ValueHalves(wiring.Component):
 
     def _serial(self, m, all_free):
         """Whether serials have run out and slots may still have old ones."""
+        highest = (1 << SERIAL_BITS) - 1
         serial, stale = Signal(SERIAL_BITS, init=self.first_serial), Signal(init=1)
+        is_last = Signal(init=self.first_serial == highest)
         m.d.comb += self.row.serial.eq(serial)
         with m.If(self.take):
-            m.d.sync += [serial.eq(serial + 1), stale.eq(serial == (1 << SERIAL_BITS) - 1)]
+            m.d.sync += [serial.eq(serial + 1), is_last.eq(serial == highest - 1)]
+            with m.If(is_last):
+                m.d.sync += stale.eq(1)
         with m.If(self.sweep):
             m.d.sync += self.sweep_address.eq(self.sweep_address + 1)
             with m.If(self.sweep_address == self.params.slots - 1):

@@ -121,7 +121,7 @@ class RowEngine(wiring.Component):
             write_back.ended.eq(board.ended), write_back.leaving.eq(phases.leaving),
             phases.closed.eq(walk.closed), walk.over.eq(phases.over), phases.ended.eq(board.ended),
             phases.asked.eq(cache.requests.valid & cache.requests.ready),
-            phases.came.eq(admit.arrivals.valid & admit.arrivals.ready),
+            phases.came.eq(admit.came),
             phases.begins.eq(admit.begins), phases.began.eq(admit.began),
             phases.release.eq(write_back.release), phases.released.eq(released),
             admit.release.eq(write_back.release), admit.released.eq(released),

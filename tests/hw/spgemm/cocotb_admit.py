@@ -6,6 +6,7 @@ from collections import deque
 import cocotb
 from cocotb.triggers import FallingEdge, RisingEdge
 
+from hw.spgemm.admit import Admit
 from hw.spgemm.layouts import SERIAL_BITS, arrival_layout, line_layout, order_layout, row_layout
 from tests.hw.harness import StreamSink, StreamSource, parameters, start, watchdog
 from tests.hw.spgemm.bench import packed, shape_params
@@ -152,16 +153,18 @@ async def a_line_a_cycle(dut):
     data = [{"column": 0, "value": 0}] * p.lanes
     values = [packed(arrival_layout(p), {"use": use, "data": data}) for use in uses]
     cocotb.start_soon(StreamSource(dut, "arrivals").send(values))
-    seen, leaving = [], deque()
-    for cycle in range(len(uses) + 4):
+    seen, leaving, offered = [], deque(), None
+    for cycle in range(len(uses) + 5):
         leaves = bool(leaving) and leaving[0][0] <= cycle
         dut.release.value = int(leaves)
         if leaves:
             dut.released.value = leaving.popleft()[1]
         await FallingEdge(dut.clk)
         seen.append(int(dut.lines__valid.value))
+        offered = cycle if offered is None and int(dut.arrivals__valid.value) else offered
         if int(dut.order__valid.value):
             leaving.append((cycle + 8, order_layout(p).from_bits(int(dut.order__payload.value)).row.as_bits()))
         await RisingEdge(dut.clk)
     assert sum(seen) == len(uses)
+    assert seen.index(1) - offered == Admit.LATENCY
     assert "0" not in "".join(map(str, seen)).strip("0"), "a gap between lines"
