@@ -21,7 +21,8 @@ from pathlib import Path
 from amaranth.back import verilog
 
 from golden.configs import LLM, SPGEMM
-from hw.fabric.float32 import FloatAdd, FloatMul, IntToFloat
+from golden.floats import BINARY64
+from hw.fabric.floats import FloatAdd, FloatMul, IntToFloat
 from hw.fabric.functions import FunctionUnit
 from hw.fabric.ram import RAM
 from hw.llm.accumulator import Accumulator
@@ -61,7 +62,8 @@ WIDE = replace(CORE, planes=4)
 OF_WIDE = (PlaneWindow, BundleIssue, LaneDecoder, Lane, Accumulator, Vpu)
 OF_SPGEMM = (EntryFetch, EntryWalk, LineCache, Admit, Multiply, Spread, TagTable, Values, Bank, EndBoard, WriteBack,
              Results, Dispatcher)
-UNITS = {"FloatAdd": FloatAdd, "FloatMul": FloatMul, "IntToFloat32": lambda: IntToFloat(32),
+UNITS = {"FloatAdd": FloatAdd, "FloatMul": FloatMul, "FloatAdd64": partial(FloatAdd, BINARY64),
+         "FloatMul64": partial(FloatMul, BINARY64), "IntToFloat32": lambda: IntToFloat(32),
          "IntToFloat64": lambda: IntToFloat(64), "FunctionUnit": FunctionUnit, "CsdChain": CsdChain,
          "VectorLane": VectorLane, **{unit.__name__: partial(unit, CORE) for unit in OF_CORE},
          **{f"4:{unit.__name__}": partial(unit, WIDE) for unit in OF_WIDE},

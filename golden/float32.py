@@ -1,43 +1,12 @@
-"""The numeric contract for float32: what every unit of this project computes, bit for bit.
-
-IEEE 754 binary32 with three simplifications that save logic:
-
-* DAZ: a subnormal input is read as zero of the same sign.
-* FTZ after rounding: the result is rounded to nearest even as IEEE prescribes, on the subnormal grid where it
-  is subnormal; if what comes out is subnormal, it becomes zero of the same sign. An exact result in
-  [2^-126 - 2^-150, 2^-126) therefore gives 2^-126, because IEEE rounds it up to that.
-* Every NaN result is the one quiet NaN 0x7FC00000, whatever the inputs' signs and payloads.
-
-All functions take and give NumPy arrays (or scalars) and broadcast.
-"""
+"""binary32 as `golden.floats` has it, and what only binary32 is used for."""
 
 import numpy as np
 
-NAN_BITS = 0x7FC00000
-INFINITY_BITS = 0x7F800000
-SIGN_BIT = 0x80000000
+from golden.floats import BINARY32
 
-
-def to_bits(x):
-    """uint32 bit patterns of float32 values."""
-    return np.asarray(x, dtype=np.float32).view(np.uint32)
-
-
-def from_bits(bits):
-    """float32 values of bit patterns (any integer type)."""
-    return np.asarray(bits).astype(np.uint32).view(np.float32)
-
-
-def ftz(x):
-    """x with subnormals replaced by zero of the same sign; NaNs pass unchanged."""
-    bits = to_bits(x)
-    return from_bits(np.where(bits & np.uint32(INFINITY_BITS), bits, bits & np.uint32(SIGN_BIT)))
-
-
-def canonical(x):
-    """x after FTZ, with every NaN replaced by the canonical one."""
-    x = ftz(x)
-    return from_bits(np.where(np.isnan(x), np.uint32(NAN_BITS), to_bits(x)))
+NAN_BITS, INFINITY_BITS, SIGN_BIT = BINARY32.nan_bits, BINARY32.infinity_bits, BINARY32.sign_bit
+to_bits, from_bits, ftz, canonical = BINARY32.to_bits, BINARY32.from_bits, BINARY32.ftz, BINARY32.canonical
+add, mul = BINARY32.add, BINARY32.mul
 
 
 def neg(x):
@@ -45,21 +14,9 @@ def neg(x):
     return from_bits(to_bits(x) ^ np.uint32(SIGN_BIT))
 
 
-def add(a, b):
-    """a + b. Exact cancellation gives +0; only (-0) + (-0) gives -0."""
-    with np.errstate(all="ignore"):
-        return canonical(ftz(a) + ftz(b))
-
-
 def sub(a, b):
     """a - b = add(a, neg(b))."""
     return add(a, neg(b))
-
-
-def mul(a, b):
-    """a * b; 0 * inf is NaN."""
-    with np.errstate(all="ignore"):
-        return canonical(ftz(a) * ftz(b))
 
 
 def maximum(a, b):

@@ -54,7 +54,7 @@ def compulsory_bytes(a: Csr, b: Csr, nnz_c: int) -> int:
 def is_scipys(c: Csr, a: Csr, b: Csr) -> bool:
     """Whether C is SciPy's A B bit for bit, without the zeros that SciPy leaves out.
 
-    The engine has no subnormal numbers (golden/float32.py). What SciPy's sums have of them shows only in those below
+    The engine has no subnormal numbers (golden/floats.py). What SciPy's sums have of them shows only in those below
     2**-102, whose last bit may be a subnormal number: there both must be small.
     """
     found, expected = to_scipy(c).copy(), scipy.sparse.csr_array(to_scipy(a) @ to_scipy(b))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden import float32 as f32
+from golden.floats import BINARY32, BINARY64, Format
 
 from .csr import Csr
 
@@ -21,9 +21,10 @@ AT_ONCE = 1 << 22
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """Numbers of one kind: how they are stored, multiplied and added."""
+    """Numbers of one kind: how they are stored, multiplied and added. `format`: of floating point."""
 
     dtype: np.dtype
+    format: Format | None
     mul: Callable[[np.ndarray, np.ndarray], np.ndarray]
     add: Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -37,10 +38,11 @@ def _wrapping(operation: Callable[..., np.ndarray]) -> Callable[[np.ndarray, np.
 
 
 ARITHMETIC = {
-    "fp32": Arithmetic(np.dtype(np.float32), f32.mul, f32.add),
-    "int32": Arithmetic(np.dtype(np.int32), _wrapping(np.multiply), _wrapping(np.add)),
+    "fp32": Arithmetic(np.dtype(np.float32), BINARY32, BINARY32.mul, BINARY32.add),
+    "int32": Arithmetic(np.dtype(np.int32), None, _wrapping(np.multiply), _wrapping(np.add)),
+    "fp64": Arithmetic(np.dtype(np.float64), BINARY64, BINARY64.mul, BINARY64.add),
 }
-"""fp32: `golden.float32`. int32: modulo 2**32."""
+"""fp32, fp64: `golden.floats`. int32: modulo 2**32."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from golden.functions import (
     X_FRACTION,
     X_WIDTH,
 )
-from hw.fabric.float32 import Unpacked
+from hw.fabric.floats import Unpacked
 from hw.fabric.pipeline import Pipelined
 
 PRODUCT_DROP = X_FRACTION + SCALE_FRACTION - 23  # bits of x * log2(e) below the fraction of 23 bits

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.isa.llm import SLOTS
 from golden.params import LlmParams
-from hw.fabric.float32 import IntToFloat
+from hw.fabric.floats import IntToFloat
 from hw.fabric.pipeline import delay, strobes
 
 from .layouts import ROW_BITS

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.llm.vector import PARTIALS
 from golden.params import LlmParams
-from hw.fabric.float32 import FloatAdd
+from hw.fabric.floats import FloatAdd
 from hw.fabric.pipeline import delay, strobes
 
 __all__ = ["MaximumFold", "SumFold"]

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.functions import Function
 from golden.isa.llm import Binary, Unary
-from hw.fabric.float32 import FloatAdd, FloatMul
+from hw.fabric.floats import FloatAdd, FloatMul
 from hw.fabric.functions import FunctionUnit
 from hw.fabric.pipeline import delay
 

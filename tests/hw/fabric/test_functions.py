@@ -6,7 +6,7 @@ import pytest
 from golden import float32, functions
 from golden.functions import Function
 from hw.fabric.functions import FunctionUnit
-from tests.hw.fabric.test_float32 import CORNERS
+from tests.hw.fabric.test_floats import CORNERS
 from tests.hw.fabric.vectors import check_bits, run_vectors
 
 GOLDEN = {Function.RECIP: functions.recip, Function.RSQRT: functions.rsqrt, Function.EXP: functions.exp,
