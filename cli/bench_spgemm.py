@@ -91,7 +91,7 @@ def measure(entry: dict[str, Any], args: argparse.Namespace, params: "SpgemmPara
 
     matrix = read_matrix(args.matrices / f"{entry['name']}.mtx.gz")
     rng = np.random.default_rng(args.seed)
-    matrix.data = rng.standard_normal(matrix.nnz) if params.numbers == "fp32" else rng.integers(-99, 100, matrix.nnz)
+    matrix.data = rng.integers(-99, 100, matrix.nnz) if params.numbers == "int32" else rng.standard_normal(matrix.nnz)
     a = stored(matrix, params.numbers, "A")
     b = stored(matrix.T, params.numbers, "B") if entry["op"] == "A*A^T" else a
     c, report = multiply(a, b, params, level=args.level, memory=args.memory, hints=args.hints)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from golden.isa.spgemm import COUNT_BITS, FIRST_BITS
+from golden.spgemm.memory import entry_type
 from golden.spgemm.params import SpgemmParams
 from golden.spgemm.piece import encode_piece
 
@@ -12,7 +13,8 @@ from .layout import Pieces
 
 __all__ = ["Chunks", "cut_chunks", "encode_entries"]
 
-LAST = np.uint64(1 << 63)
+LAST = np.uint32(1 << 31)
+"""Of an entry's `place`."""
 PARTS = 64
 """The shortest chunk is that part of a row engine's share, but not below SHORTEST."""
 SHORTEST = 64
@@ -51,7 +53,7 @@ def cut_chunks(work: np.ndarray, engines: int) -> np.ndarray:
 
 def encode_entries(pieces: Pieces, regions: np.ndarray, begins: np.ndarray,
                    p: SpgemmParams) -> tuple[np.ndarray, Chunks]:
-    """(uint64 entries of all chunks, each beginning with a memory word; where they are).
+    """(entries of all chunks as in `entry_type`, each chunk beginning with a memory word; where they are).
 
     Args:
         pieces, regions: of the windows. begins: the chunks' first windows, see `cut_chunks`.
@@ -66,12 +68,12 @@ def encode_entries(pieces: Pieces, regions: np.ndarray, begins: np.ndarray,
     at = np.cumsum(room) - room
     start = before[:-1] + np.repeat(at - before[begins[:-1]], np.diff(begins))
 
-    result = np.zeros(int(room.sum()), np.uint64)
-    result[start[says]] = regions[says].astype(np.uint64)
+    result = np.zeros(int(room.sum()), entry_type(p))
+    result["says"][start[says]] = regions[says]
     first, count = encode_piece(pieces.first, pieces.count, p.lanes)
     place = first | count << FIRST_BITS | pieces.hint.astype(np.int64) << (FIRST_BITS + COUNT_BITS)
-    encoded = pieces.values.view(np.uint32).astype(np.uint64) | place.astype(np.uint64) << np.uint64(32)
     skipped = start + says - pieces.starts[:-1]
-    result[np.repeat(skipped, pieces.per_row) + np.arange(len(encoded))] = encoded
-    result[start + words - 1] |= LAST
+    to = np.repeat(skipped, pieces.per_row) + np.arange(len(place))
+    result["place"][to], result["value"][to] = place, pieces.values
+    result["place"][start + words - 1] |= LAST
     return result, Chunks(begins, at, entries)

@@ -10,8 +10,8 @@ from compiler.capacity import require
 from compiler.program import Program
 from golden.isa.spgemm import FIRST_BITS, ISA
 from golden.spgemm.csr import Csr
-from golden.spgemm.params import ELEMENT_BYTES, SpgemmParams
-from golden.spgemm.product import ARITHMETIC
+from golden.spgemm.memory import element_type
+from golden.spgemm.params import SpgemmParams
 from golden.spgemm.record import COUNTERS, RECORD_BYTES
 
 from .entries import Chunks, cut_chunks, encode_entries
@@ -64,8 +64,8 @@ class Plan:
             counters = dict(zip(COUNTERS, record.tolist(), strict=False))
             totals = {name: totals[name] + counters[name] for name in COUNTERS}
             numbers = np.frombuffer(read(port, places["numbers"] + RECORD_BYTES, 4 * counters["numbers"]), "<u4")
-            elements = np.frombuffer(read(port, places["c"], ELEMENT_BYTES * counters["elements"]), "<u4")
-            elements = elements.reshape(-1, 2)
+            stored = read(port, places["c"], self.params.element_bytes * counters["elements"])
+            elements = np.frombuffer(stored, element_type(self.params))
             at = begin = 0
             while at < len(numbers):
                 number = int(numbers[at])
@@ -79,11 +79,12 @@ class Plan:
         if len(found) < len(of_chunk):
             raise ValueError(f"{len(of_chunk) - len(found)} chunks are missing")
         lengths = np.concatenate([part[0] for part in found]) if found else np.zeros(0, np.int64)
-        elements = np.concatenate([part[1] for part in found]) if found else np.zeros((0, 2), np.uint32)
+        elements = np.concatenate([part[1] for part in found]) if found else np.zeros(
+            0, element_type(self.params))
         per_row = np.bincount(self.windows.of_row, lengths, self.rows).astype(np.int64)
         starts = np.concatenate(([0], np.cumsum(per_row)))
-        values = np.ascontiguousarray(elements[:, 1]).view(ARITHMETIC[self.params.numbers].dtype)
-        return Csr(self.columns, starts, elements[:, 0].astype(np.int32), values), totals
+        values = np.ascontiguousarray(elements["value"])
+        return Csr(self.columns, starts, elements["column"].astype(np.int32), values), totals
 
 
 def plan_product(a: Csr, b: Csr, params: SpgemmParams, *, kernel: Kernel = OURS, hints: bool = False,
@@ -117,16 +118,15 @@ def plan_product(a: Csr, b: Csr, params: SpgemmParams, *, kernel: Kernel = OURS,
     pieces = window_pieces(a, b, windows, first, hint, params.lanes)
     entries, chunks = encode_entries(pieces, windows.regions, begins, params)
 
-    a_at = _up(total * ELEMENT_BYTES)
+    a_at = _up(total * params.element_bytes)
     numbers_at = _up(a_at + entries.nbytes)
     numbers_end = numbers_at + RECORD_BYTES + 4 * (len(windows.of_row) + len(chunks.at))
     c_at = _up(numbers_end)
     require("bytes of A and B in a channel", c_at, CHANNEL_BYTES, "use fewer rows of A at a time")
     image = np.zeros(numbers_at, np.uint8)
-    elements = image[: total * ELEMENT_BYTES].view(np.uint32)
+    elements = image[: total * params.element_bytes].view(element_type(params))
     at = first[b.entry_rows] + np.arange(len(b.columns)) - b.starts[b.entry_rows]
-    elements[2 * at] = b.columns
-    elements[2 * at + 1] = b.values.view(np.uint32)
+    elements["column"][at], elements["value"][at] = b.columns, b.values
     image[a_at : a_at + entries.nbytes] = entries.view(np.uint8)
     word = params.beat_bytes
     bits = max(1, (b.columns_in_all - 1).bit_length())
@@ -135,7 +135,7 @@ def plan_product(a: Csr, b: Csr, params: SpgemmParams, *, kernel: Kernel = OURS,
     words = [ISA.encode("SET", {"hash": kernel.hash_by, "shift": 32 - bits, **modes, **places})]
     words += [
         ISA.encode("CHUNK", {"fixed": kernel.fixed, "engine": number if kernel.fixed else 0, "id": number,
-                             "a": a_at // word + at * ELEMENT_BYTES // word, "n": count})
+                             "a": a_at // word + at * params.element_bytes // word, "n": count})
         for number, (at, count) in enumerate(zip(chunks.at.tolist(), chunks.entries.tolist(), strict=True))
     ]
     words.append(ISA.encode("HALT", {}))

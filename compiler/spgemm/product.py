@@ -5,13 +5,12 @@ import scipy.sparse
 
 from compiler.frontend.matrix import canonical, dimensions
 from golden.spgemm.csr import Csr
-from golden.spgemm.params import ELEMENT_BYTES
+from golden.spgemm.memory import COLUMN_BYTES
 from golden.spgemm.product import ARITHMETIC
 
 __all__ = ["NUMBERS", "UnsuitableValuesError", "compulsory_bytes", "is_scipys", "stored", "to_scipy"]
 
 NUMBERS = tuple(ARITHMETIC)
-SUBNORMALS_SHOW = 2.0**-102
 START_BYTES = 4
 """Of where a row starts."""
 
@@ -48,14 +47,14 @@ def to_scipy(c: Csr) -> scipy.sparse.csr_array:
 def compulsory_bytes(a: Csr, b: Csr, nnz_c: int) -> int:
     """Of the entries of A, of those rows of B that A asks for, of C, and of the rows' starts in A and C, each once."""
     entries = len(a.columns) + int(b.lengths[np.unique(a.columns)].sum()) + nnz_c
-    return ELEMENT_BYTES * entries + 2 * START_BYTES * a.rows
+    return (COLUMN_BYTES + a.values.itemsize) * entries + 2 * START_BYTES * a.rows
 
 
 def is_scipys(c: Csr, a: Csr, b: Csr) -> bool:
     """Whether C is SciPy's A B bit for bit, without the zeros that SciPy leaves out.
 
-    The engine has no subnormal numbers (golden/floats.py). What SciPy's sums have of them shows only in those below
-    2**-102, whose last bit may be a subnormal number: there both must be small.
+    The engine has no subnormal numbers (golden/floats.py). What SciPy's sums have of them shows only in those whose
+    last bit may be a subnormal number, below 2**-102 in binary32: there both must be small.
     """
     found, expected = to_scipy(c).copy(), scipy.sparse.csr_array(to_scipy(a) @ to_scipy(b))
     found.eliminate_zeros()
@@ -68,5 +67,7 @@ def is_scipys(c: Csr, a: Csr, b: Csr) -> bool:
         return True
     if found.dtype.kind != "f":
         return False
+    limits = np.finfo(found.dtype)
+    subnormals_show = float(limits.tiny) * 2.0 ** (limits.nmant + 1)
     differ = scipy.sparse.coo_array(found != expected)
-    return all((np.abs(matrix[differ.coords]) < SUBNORMALS_SHOW).all() for matrix in (found, expected))
+    return all((np.abs(matrix[differ.coords]) < subnormals_show).all() for matrix in (found, expected))

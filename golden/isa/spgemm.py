@@ -61,7 +61,7 @@ ENTRY = InstructionSet(
     formats=tuple(
         Format(name, last, QUEUES[0], "An entry of A, or a directive if `count` is 0: `value` is then the logarithm of "
                "the contexts that each following row takes, or, with `last`, means nothing: a row without entries.", (
-                   _word("value", 0, "of the entry"),
+                   _word("value", 0, "of the entry; 64-bit numbers follow in 8 bytes of their own"),
                    Field("first", 32, FIRST_BITS, "first element of the piece of a row of B, from the start of B; a "
                          "piece of a line or more begins with a line, and the lowest bits count"),
                    Field("count", 32 + FIRST_BITS, COUNT_BITS, "elements of the piece, if below those of a line, L; "

@@ -12,8 +12,9 @@ from golden.execution import ExecutionError
 from golden.isa.formats import IsaError
 from golden.isa.spgemm import COUNT_BITS, FIRST_BITS, ISA, Hash
 
+from .memory import element_type, entry_type
 from .order import bank_of, depths
-from .params import ELEMENT_BYTES, SpgemmParams
+from .params import SpgemmParams
 from .piece import decode_piece
 from .product import ARITHMETIC, Elements, merge
 from .record import COUNTERS, RECORD_BYTES
@@ -113,10 +114,11 @@ class _RowEngine:
         if not v["n"]:
             raise ValueError("a chunk without entries")
         begin = v["a"] * p.beat_bytes
-        words = image[begin : begin + v["n"] * ELEMENT_BYTES].view("<u4").reshape(-1, 2)
-        if len(words) != v["n"]:
+        words = image[begin : begin + v["n"] * p.element_bytes]
+        if len(words) != v["n"] * p.element_bytes:
             raise ValueError("the chunk goes beyond the memory")
-        values, places = words[:, 0], words[:, 1].astype(np.int64)
+        entries = words.view(entry_type(p))
+        values, places = entries["value"], entries["place"].astype(np.int64)
         first, count = decode_piece(places & (1 << FIRST_BITS) - 1, places >> FIRST_BITS & (1 << COUNT_BITS) - 1,
                                     p.lanes)
         last = places >> 31
@@ -124,7 +126,7 @@ class _RowEngine:
             raise ValueError("the chunk ends inside a row")
         row = np.cumsum(last) - last
         rows = int(last.sum())
-        regions = self._regions(values, count, last)
+        regions = self._regions(entries["says"], count, last)
         size = np.zeros(rows, np.int64)
         size[row] = p.region << regions
         self.numbers.append(np.array([v["id"]], np.uint32))
@@ -137,24 +139,23 @@ class _RowEngine:
             self._rows(image, row[some] - at, values[some], first[some], count[some], size[at:end])
             at = end
 
-    def _regions(self, values: np.ndarray, count: np.ndarray, last: np.ndarray) -> np.ndarray:
+    def _regions(self, said: np.ndarray, count: np.ndarray, last: np.ndarray) -> np.ndarray:
         """int64 [entries]: logarithm of the contexts of the entry's row."""
         says = (count == 0) & (last == 0)
-        if values[says].max(initial=0) > self.params.contexts.bit_length() - 1:
+        if said[says].max(initial=0) > self.params.contexts.bit_length() - 1:
             raise ValueError(f"a row asks for more than the {self.params.contexts} contexts")
-        latest = np.maximum.accumulate(np.where(says, np.arange(len(values)), -1))
-        return np.where(latest < 0, 0, values[latest].astype(np.int64))
+        latest = np.maximum.accumulate(np.where(says, np.arange(len(said)), -1))
+        return np.where(latest < 0, 0, said[latest].astype(np.int64))
 
     def _rows(self, image: np.ndarray, row: np.ndarray, values: np.ndarray, first: np.ndarray, count: np.ndarray,
               size: np.ndarray) -> None:
         p = self.params
         source = np.repeat(np.arange(len(row)), count)
         within = np.arange(len(source)) - np.repeat(np.cumsum(count) - count, count)
-        at = self.places["b"] * p.beat_bytes // 4 + 2 * (first[source] + within)
-        memory = image.view("<u4")
-        factor = values[source].view(self.arithmetic.dtype)
-        made = self.arithmetic.mul(factor, memory[at + 1].view(self.arithmetic.dtype))
-        columns = memory[at].astype(np.int64)
+        at = self.places["b"] * p.lanes + first[source] + within
+        memory = image[: len(image) // p.element_bytes * p.element_bytes].view(element_type(p))[at]
+        made = self.arithmetic.mul(values[source], memory["value"])
+        columns = memory["column"].astype(np.int64)
         if columns.max(initial=0) >> p.column_bits:
             raise ValueError(f"column {columns.max()} has more than {p.column_bits} bits")
         elements = merge(row[source], columns, made, self.arithmetic)
@@ -176,8 +177,9 @@ class _RowEngine:
             )
         # one after the other in the order of the depths, or each where its tag lies
         order = np.lexsort((bank, (home + away) % of_row if self.places["scan"] else depth, elements.rows))
-        self.elements.append(np.stack([
-            elements.columns[order].astype(np.uint32), elements.values[order].view(np.uint32)], axis=1).reshape(-1))
+        stored = np.zeros(len(order), element_type(p))
+        stored["column"], stored["value"] = elements.columns[order], elements.values[order]
+        self.elements.append(stored.view(np.uint8))
         self.numbers.append(np.bincount(elements.rows, minlength=len(size)).astype(np.uint32))
         self.counters["elements"] += len(elements.rows)
         self.counters["products"] += elements.products
@@ -185,8 +187,8 @@ class _RowEngine:
 
     def written(self) -> list[tuple[int, np.ndarray]]:
         """(byte address, data) of what goes to memory, in whole memory words."""
-        numbers, elements = (np.concatenate(part) if part else np.zeros(0, np.uint32)
-                             for part in (self.numbers, self.elements))
+        numbers = np.concatenate(self.numbers) if self.numbers else np.zeros(0, np.uint32)
+        elements = np.concatenate(self.elements) if self.elements else np.zeros(0, np.uint8)
         self.counters["numbers"] = len(numbers)
         record = np.zeros(RECORD_BYTES // 4, np.uint32)
         record[: len(self.counters)] = list(self.counters.values())

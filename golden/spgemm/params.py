@@ -4,11 +4,9 @@ from dataclasses import dataclass
 
 from golden.params import EngineParams, check, power_of_two
 
-__all__ = ["ELEMENT_BYTES", "NUMBER_FORMATS", "SpgemmParams"]
+__all__ = ["NUMBER_FORMATS", "SpgemmParams"]
 
-ELEMENT_BYTES = 8
-"""Of an element of B or C, {column, value}, and of an entry of A."""
-NUMBER_FORMATS = {"fp32": 1, "int32": 2}
+NUMBER_FORMATS = {"fp32": 1, "int32": 2, "fp64": 3}
 """`SpgemmParams.number_format` by key of `golden.spgemm.product.ARITHMETIC`."""
 
 
@@ -19,7 +17,7 @@ class SpgemmParams(EngineParams):
     Attributes:
         engines: row engines.
         axi_bits: data width of every AXI4 port. A row engine multiplies the elements of a memory word in a cycle.
-        number_format: 1: binary32 values; 2: int32, modulo 2**32.
+        number_format: 1: binary32 values; 2: int32, modulo 2**32; 3: binary64.
         column_bits: of a column's number in the engine; memory has 32 bits for it.
         banks: of a row engine's hash scratchpad; each takes an element a cycle.
         slots: of a bank's tag table.
@@ -63,7 +61,9 @@ class SpgemmParams(EngineParams):
         super().__post_init__()
         check(self.axi_bits in (128, 256, 512), "axi_bits", self.axi_bits, "must be 128, 256 or 512")
         check(self.engines <= 64, "engines", self.engines, "must be at most 64")
-        check(self.number_format in (1, 2), "number_format", self.number_format, "must be 1 (binary32) or 2 (int32)")
+        check(self.number_format in NUMBER_FORMATS.values(), "number_format", self.number_format,
+              "must be 1 (binary32), 2 (int32) or 3 (binary64)")
+        check(self.lanes >= 2, "axi_bits", self.axi_bits, "must hold two elements")
         check(16 <= self.column_bits <= 32, "column_bits", self.column_bits, "must be 16..32")
         for name in ("banks", "slots", "contexts", "cache_lines", "block_lines", "cache_ways", "window", "ring",
                      "queue_banks", "bank_fifo", "miss_queues", "burst_beats", "outstanding"):
@@ -96,12 +96,17 @@ class SpgemmParams(EngineParams):
     @property
     def lanes(self) -> int:
         """Elements of a memory word: multiplications a cycle of a row engine."""
-        return self.beat_bytes // ELEMENT_BYTES
+        return self.beat_bytes // self.element_bytes
 
     @property
     def value_bits(self) -> int:
         """Of a number."""
-        return 32
+        return 64 if self.number_format == NUMBER_FORMATS["fp64"] else 32
+
+    @property
+    def element_bytes(self) -> int:
+        """Of an element of B or C, {column, value}, and of an entry of A, in memory."""
+        return self.value_bits // 4
 
     @property
     def numbers(self) -> str:

@@ -24,12 +24,13 @@ def _bits(count: int) -> int:
     return max(1, (count - 1).bit_length())
 
 
-def entry_layout() -> data.StructLayout:
-    """An entry of A as it lies in memory: see `golden.isa.spgemm.ENTRY`."""
-    return data.StructLayout({
-        "value": unsigned(32), "first": unsigned(FIRST_BITS), "count": unsigned(COUNT_BITS), "hint": unsigned(1),
-        "last": unsigned(1),
-    })
+def entry_layout(p: SpgemmParams) -> data.FlexibleLayout:
+    """An entry of A as it lies in memory: see `golden.spgemm.memory.entry_type`."""
+    return data.FlexibleLayout(8 * p.element_bytes, {
+        "says": data.Field(32, 0), "first": data.Field(FIRST_BITS, 32),
+        "count": data.Field(COUNT_BITS, 32 + FIRST_BITS), "hint": data.Field(1, 62), "last": data.Field(1, 63),
+        "value": data.Field(p.value_bits, 8 * p.element_bytes - 64),
+    })  # fmt: skip
 
 
 def chunk_layout() -> data.StructLayout:
@@ -59,7 +60,7 @@ def use_layout(p: SpgemmParams) -> data.StructLayout:
     """
     return data.StructLayout({
         "context": row_layout(p)["context"].shape, "first": unsigned(1), "last": unsigned(1), "opens": unsigned(1),
-        "regions": row_layout(p)["regions"].shape, "mask": unsigned(p.lanes), "value": unsigned(32),
+        "regions": row_layout(p)["regions"].shape, "mask": unsigned(p.lanes), "value": unsigned(p.value_bits),
     })
 
 
@@ -73,19 +74,22 @@ def request_layout(p: SpgemmParams) -> data.StructLayout:
 
 def arrival_layout(p: SpgemmParams) -> data.StructLayout:
     """A requested line; the contexts of its row may still be another's if it is the first."""
-    return data.StructLayout({"use": use_layout(p), "data": data.ArrayLayout(stored_layout(), p.lanes)})
+    return data.StructLayout({"use": use_layout(p), "data": data.ArrayLayout(stored_layout(p), p.lanes)})
 
 
-def stored_layout() -> data.StructLayout:
-    """An element of B or C as it lies in memory."""
-    return data.StructLayout({"column": unsigned(32), "value": unsigned(32)})
+def stored_layout(p: SpgemmParams) -> data.FlexibleLayout:
+    """An element of B or C as it lies in memory: see `golden.spgemm.memory.element_type`."""
+    size = 8 * p.element_bytes
+    return data.FlexibleLayout(size, {
+        "column": data.Field(32, 0), "value": data.Field(p.value_bits, size - p.value_bits),
+    })  # fmt: skip
 
 
 def line_layout(p: SpgemmParams) -> data.StructLayout:
     """A line of B for `row`, which ends with it if `last`: its elements `mask` times `value`."""
     return data.StructLayout({
-        "row": row_layout(p), "last": unsigned(1), "mask": unsigned(p.lanes), "value": unsigned(32),
-        "data": data.ArrayLayout(stored_layout(), p.lanes),
+        "row": row_layout(p), "last": unsigned(1), "mask": unsigned(p.lanes), "value": unsigned(p.value_bits),
+        "data": data.ArrayLayout(stored_layout(p), p.lanes),
     })
 
 

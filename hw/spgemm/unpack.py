@@ -17,7 +17,7 @@ def piece_layout(p: SpgemmParams) -> data.StructLayout:
     """An entry's elements of B: from lane `start` of line `line` to lane `stop` of the line `further` lines later."""
     lane_bits = (p.lanes - 1).bit_length()
     return data.StructLayout({
-        "value": unsigned(32), "line": unsigned(FIRST_BITS - lane_bits), "start": unsigned(lane_bits),
+        "value": unsigned(p.value_bits), "line": unsigned(FIRST_BITS - lane_bits), "start": unsigned(lane_bits),
         "stop": unsigned(lane_bits), "further": unsigned(COUNT_BITS), "hint": unsigned(1), "last": unsigned(1),
         "dry": unsigned(1),
     })
@@ -69,6 +69,7 @@ class EntryUnpack(wiring.Component):
             waiting.r_en.eq(self.records.ready),
         ]  # fmt: skip
 
+        entry_bits = 8 * p.element_bytes
         active, left = Signal(), Signal(32)  # entries of the chunk
         word, fill = Signal(p.axi_bits, reset_less=True), Signal(range(p.lanes + 1))
         last_of_word, last_of_chunk = Signal(), Signal(reset_less=True)
@@ -85,29 +86,29 @@ class EntryUnpack(wiring.Component):
         with m.If(advance):
             m.d.sync += valid.eq(begin | shift)
         with m.If(shift):
-            m.d.sync += [word.eq(word >> 64), fill.eq(fill - 1), left.eq(left - 1), last_of_chunk.eq(left == 2)]
+            m.d.sync += [word.eq(word >> entry_bits), fill.eq(fill - 1), left.eq(left - 1), last_of_chunk.eq(left == 2)]
             m.d.sync += active.eq(~last_of_chunk)
         with m.If(load):
             m.d.sync += [word.eq(self.entries.payload), fill.eq(Mux(self.entries.valid, p.lanes, 0))]
         with m.If(begin):
             entries = self.chunks.payload.entries
             m.d.sync += [left.eq(entries), last_of_chunk.eq(entries == 1), active.eq(entries != 0)]
-        self._record(m, record, begin, advance, data.View(entry_layout(), word[:64]))
+        self._record(m, record, begin, advance, data.View(entry_layout(p), word[:entry_bits]))
         return m
 
     def _record(self, m, record, begin, advance, entry):
         p, piece = self.params, record.piece
         lane_bits = len(piece.start)
         low, count = entry.first[:lane_bits], entry.count
-        empty, is_long, end = Signal(), Signal(), Signal(lane_bits + len(piece.further))
+        empty, directs, is_long, end = Signal(), Signal(), Signal(), Signal(lane_bits + len(piece.further))
         m.d.comb += [
-            empty.eq(count == 0), is_long.eq(count[lane_bits:].any()),
+            empty.eq(count == 0), directs.eq(empty & ~entry.last), is_long.eq(count[lane_bits:].any()),
             end.eq(Mux(is_long, Cat(low, (count - (p.lanes - 1))[:COUNT_BITS]), low + count) - 1),
         ]  # fmt: skip
         with m.If(advance):
             m.d.sync += [
-                record.kind.eq(Mux(begin, Kind.CHUNK, Mux(empty & ~entry.last, Kind.REGIONS, Kind.PIECE))),
-                piece.value.eq(Mux(begin, self.chunks.payload.id, entry.value)),
+                record.kind.eq(Mux(begin, Kind.CHUNK, Mux(directs, Kind.REGIONS, Kind.PIECE))),
+                piece.value.eq(Mux(begin, self.chunks.payload.id, Mux(directs, entry.says, entry.value))),
                 piece.line.eq(entry.first[lane_bits:]),
                 piece.start.eq(Mux(is_long, 0, low)),
                 Cat(piece.stop, piece.further).eq(Mux(empty, 0, end)),

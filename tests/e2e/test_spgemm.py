@@ -23,8 +23,8 @@ from sim.device import DeviceError, GoldenDevice, RtlDevice
 from sim.spgemm import multiply, spgemm
 
 SHAPES = {
-    "3 engines of 4 lanes": SpgemmParams(
-        engines=3, axi_bits=256, banks=8, slots=64, contexts=4, probe_limit=32, cache_lines=32, window=16, ring=32,
+    "3 engines of 4 lanes, fp64": SpgemmParams(
+        engines=3, axi_bits=512, number_format=3, banks=8, slots=64, contexts=4, probe_limit=32, cache_lines=32, window=16, ring=32,
         burst_beats=4, outstanding=8, in_flight=4),
     "2 lanes, int32": SpgemmParams(
         axi_bits=128, number_format=2, banks=2, slots=16, contexts=4, probe_limit=16, cache_lines=8, cache_ways=2,
@@ -72,7 +72,7 @@ def test_products(shape, memory):
 
 @pytest.mark.parametrize("hash_by", [Hash.LOW, Hash.HIGH])
 def test_other_hashes_and_fixed_chunks(hash_by):
-    params, rng = SHAPES["3 engines of 4 lanes"], np.random.default_rng(8)
+    params, rng = SHAPES["3 engines of 4 lanes, fp64"], np.random.default_rng(8)
     a = random_csr(rng, 60, 60, 0.2, params)
     assert_equal_to_golden(a, a, params, "ideal", kernel=Kernel(hash_by=hash_by, fixed=True))
 
@@ -150,7 +150,7 @@ def small_plan(params, **options):
 
 def test_a_device_runs_again():
     """With memory and tables as the first run left them."""
-    params = SHAPES["3 engines of 4 lanes"]
+    params = SHAPES["3 engines of 4 lanes, fp64"]
     a, plan = small_plan(params)
     device = RtlDevice("random")
     device.load(plan.program)
@@ -201,7 +201,7 @@ def run_changed(plan, words, level=RtlDevice):
 
 @pytest.mark.parametrize("level", [GoldenDevice, RtlDevice])
 def test_programs_that_are_refused(level):
-    params = SHAPES["3 engines of 4 lanes"]
+    params = SHAPES["3 engines of 4 lanes, fp64"]
     _, plan = small_plan(params)
     words = plan.program.instructions
     assert run_changed(plan, words[:-1], level) == ERROR_CODES["program_size"]
@@ -213,7 +213,7 @@ def test_programs_that_are_refused(level):
 
 def test_an_error_response_ends_the_run():
     """Entries, lines and results beyond the end of the memory."""
-    params = SHAPES["3 engines of 4 lanes"]
+    params = SHAPES["3 engines of 4 lanes, fp64"]
     _, plan = small_plan(params)
     put, chunk, *_, halt = plan.program.instructions
     (_, places), (_, read) = ISA.decode(put), ISA.decode(chunk)

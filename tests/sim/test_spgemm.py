@@ -15,7 +15,7 @@ from sim.spgemm import spgemm
 
 PARAMS = [
     SpgemmParams(), SpgemmParams(number_format=2),
-    SpgemmParams(axi_bits=256, engines=3, banks=4, slots=16, contexts=4, probe_limit=16, ring=16),
+    SpgemmParams(axi_bits=256, number_format=3, engines=3, banks=4, slots=16, contexts=4, probe_limit=16, ring=16),
     SpgemmParams(axi_bits=128, engines=2, banks=2, slots=8, contexts=2, probe_limit=8, number_format=2),
 ]
 INT32 = PARAMS[1]

@@ -97,7 +97,7 @@ def test_entries_say_what_the_windows_are(seed, rows, inner, columns):
     for at, entries in zip(chunks.at, chunks.entries, strict=True):
         assert at % SMALL.lanes == 0
         regions, piece = 0, pieces.starts[window]
-        for word in encoded[at : at + entries].tolist():
+        for word in encoded.view(np.uint64)[at : at + entries].tolist():
             fmt, v = ENTRY.decode(word)
             if not v["count"] and fmt.name == "MORE":
                 regions = v["value"]

@@ -53,7 +53,7 @@ def by_definition(a, b, arithmetic):
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 12), st.integers(0, 12), st.integers(0, 12), st.floats(0, 1),
-       st.sampled_from(["fp32", "int32"]))
+       st.sampled_from(["fp32", "int32", "fp64"]))
 def test_what_the_definition_says(seed, rows, inner, columns, density, kind):
     arithmetic, rng = ARITHMETIC[kind], np.random.default_rng(seed)
     a = csr(random_matrix(rng, rows, inner, density, arithmetic.dtype), arithmetic.dtype)
@@ -113,7 +113,7 @@ def test_no_compressed_rows(starts, columns, reason):
 
 
 @pytest.mark.skipif(not INDEX, reason=f"no matrices in {DATA}: set LACUNA_DATA")
-@pytest.mark.parametrize("kind", ["fp32", "int32"])
+@pytest.mark.parametrize("kind", ["fp32", "int32", "fp64"])
 @pytest.mark.parametrize("entry", SMALL, ids=[entry["name"] for entry in SMALL])
 def test_real_matrices_as_scipy(entry, kind):
     """The published counts too; values are random. SciPy leaves out elements that have become 0."""

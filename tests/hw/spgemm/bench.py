@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from golden import float32 as f32
 from golden.spgemm.params import SpgemmParams
 from golden.spgemm.product import ARITHMETIC
 from hw.fabric.ram import RAM
@@ -12,7 +11,7 @@ from tests.hw.runner import run_cocotb
 
 __all__ = [
     "FRONT_SHAPES", "SHAPES", "STALLS", "add_bits", "packed", "random_row", "random_value", "run_unit", "shape_params",
-    "unpacked",
+    "unpacked", "word_type",
 ]
 
 SHAPES = {
@@ -27,14 +26,14 @@ SHAPES = {
     },
 }
 FRONT_SHAPES = SHAPES | {
-    "2 lanes, 16 contexts": {
-        "axi_bits": 128, "banks": 2, "contexts": 16, "slots": 64, "probe_limit": 8, "cache_lines": 16, "cache_ways": 8,
-        "window": 16, "ring": 16, "burst_beats": 8, "outstanding": 8, "in_flight": 8,
+    "2 lanes, 16 contexts, fp64": {
+        "axi_bits": 256, "number_format": 3, "banks": 2, "contexts": 16, "slots": 64, "probe_limit": 8,
+        "cache_lines": 16, "cache_ways": 8, "window": 16, "ring": 16, "burst_beats": 8, "outstanding": 8,
+        "in_flight": 8,
     },
 }
-"""For what lies before the banks."""
+"""For what lies before the banks, and for arithmetic."""
 STALLS = (0.0, 0.5)
-EXTREMES = (0x00000000, 0x80000000, 0x7F800000, 0xFF800000, f32.NAN_BITS, 0x00800000, 0x80800000, 0x7F7FFFFF)
 
 
 def run_unit(unit, top, shape, stall=0.0, **arguments):
@@ -71,16 +70,23 @@ def random_row(p, rng, regions=0, half=None):
 def add_bits(p, a, b):
     """Sum of two numbers of the engine, all as bits."""
     numbers = ARITHMETIC[p.numbers]
-    x, y = (np.array([bits], np.uint32).view(numbers.dtype) for bits in (a, b))
-    return int(numbers.add(x, y).view(np.uint32)[0])
+    x, y = (np.array([bits], word_type(p)).view(numbers.dtype) for bits in (a, b))
+    return int(numbers.add(x, y).view(word_type(p))[0])
 
 
 def random_value(p, rng):
-    """Bits of a product: any int32; binary32 of like magnitude, so that sums cancel and round, seldom an extreme."""
-    if p.numbers == "int32":
+    """Bits of a product: any int32; floats of like magnitude, so that sums cancel and round, seldom an extreme."""
+    of = ARITHMETIC[p.numbers].format
+    if of is None:
         return rng.getrandbits(32)
     if rng.random() < 0.1:
-        return rng.choice(EXTREMES[:2])
+        return rng.choice([0, of.sign_bit])
     if rng.random() < 0.01:
-        return rng.choice(EXTREMES)
-    return rng.getrandbits(1) << 31 | rng.randrange(120, 130) << 23 | rng.getrandbits(23)
+        return rng.choice([0, of.infinity_bits, 1 << of.fraction, of.infinity_bits - 1]) | rng.choice([0, of.sign_bit])
+    exponent = of.bias + rng.randrange(-7, 3)
+    return rng.choice([0, of.sign_bit]) | exponent << of.fraction | rng.getrandbits(of.fraction)
+
+
+def word_type(p):
+    """NumPy's type of a number's bits."""
+    return np.dtype(f"u{p.value_bits // 8}")

@@ -45,11 +45,12 @@ def arrivals(p, rng):
             state = walking[row]
             state["left"] -= 1
             use = {name: state[name] for name in ("context", "regions", "opens", "first")}
-            use |= {"last": int(not state["left"]), "mask": rng.randrange(1 << p.lanes), "value": rng.getrandbits(32)}
+            use |= {"last": int(not state["left"]), "mask": rng.randrange(1 << p.lanes),
+                    "value": rng.getrandbits(p.value_bits)}
             state["first"] = 0
             if not state["left"]:
                 held -= walking.pop(row)["group"]
-            uses.append((row, use, [{"column": rng.getrandbits(32), "value": rng.getrandbits(32)}] * p.lanes))
+            uses.append((row, use, [{"column": rng.getrandbits(32), "value": rng.getrandbits(p.value_bits)}] * p.lanes))
     return uses, ids
 
 

@@ -14,7 +14,7 @@ from golden.spgemm.slots import home_slots
 from hw.spgemm.arithmetic import multiplier
 from hw.spgemm.layouts import line_layout, products_layout
 from tests.hw.harness import start, watchdog
-from tests.hw.spgemm.bench import packed, random_row, random_value, shape_params, unpacked
+from tests.hw.spgemm.bench import packed, random_row, random_value, shape_params, unpacked, word_type
 
 LINES = 200
 
@@ -66,9 +66,9 @@ def check(p, hash_by, shift, line, bits):
     assert found["row"] == packed(layout["row"].shape, line["row"])
     assert (found["last"], found["mask"]) == (line["last"], line["mask"])
     columns = np.array([element["column"] for element in line["data"]], np.int64)
-    values = np.array([element["value"] for element in line["data"]], np.uint32).view(numbers.dtype)
-    factor = np.array([line["value"]], np.uint32).view(numbers.dtype)
-    made = numbers.mul(np.repeat(factor, p.lanes), values).view(np.uint32)
+    values = np.array([element["value"] for element in line["data"]], word_type(p)).view(numbers.dtype)
+    factor = np.array([line["value"]], word_type(p)).view(numbers.dtype)
+    made = numbers.mul(np.repeat(factor, p.lanes), values).view(word_type(p))
     sizes = np.full(p.lanes, p.region << line["row"]["regions"])
     slots, banks = home_slots(columns, sizes, hash_by, shift), bank_of(columns, p.banks)
     bank_bits = layout["bank"].shape.elem_shape.width

@@ -19,10 +19,11 @@ def entry(first, count, *, value=0, hint=0, last=0):
     return {"first": first, "count": count, "value": value, "hint": hint, "last": last}
 
 
-def stored(e, lanes):
+def stored(e, p):
     """An entry's bits in memory."""
-    first, count = encode_piece(np.array(e["first"]), np.array(e["count"]), lanes)
-    return entry_layout().const({**e, "first": int(first), "count": int(count)}).as_value().value
+    first, count = encode_piece(np.array(e["first"]), np.array(e["count"]), p.lanes)
+    directive = {} if e["count"] or e["last"] else {"says": e["value"]}
+    return entry_layout(p).const({**e, "first": int(first), "count": int(count), **directive}).as_value().value
 
 
 def regions(size):
@@ -68,12 +69,12 @@ class RowPlayer:
         dut.apart.value = int(apart)
 
     async def play(self, max_cycles=100_000):
-        lanes = self.p.lanes
+        lanes, bits = self.p.lanes, 8 * self.p.element_bytes
         words = []
         for _, entries in self.chunks:
-            padded = [stored(e, lanes) for e in entries]
-            padded += [self.rng.getrandbits(64) for _ in range(-len(padded) % lanes)]
-            words += [sum(w << 64 * i for i, w in enumerate(padded[at : at + lanes]))
+            padded = [stored(e, self.p) for e in entries]
+            padded += [self.rng.getrandbits(bits) for _ in range(-len(padded) % lanes)]
+            words += [sum(w << bits * i for i, w in enumerate(padded[at : at + lanes]))
                       for at in range(0, len(padded), lanes)]  # fmt: skip
         heads = [chunk_layout().const({"id": n, "word": self.rng.getrandbits(32), "entries": len(e)}).as_value().value
                  for n, e in self.chunks]  # fmt: skip
