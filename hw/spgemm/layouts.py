@@ -1,15 +1,16 @@
 """What the units of a row engine hand to each other."""
 
 from amaranth.hdl import unsigned
-from amaranth.lib import data
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
 
 from golden.isa.spgemm import COUNT_BITS, FIRST_BITS
 from golden.spgemm.params import SpgemmParams
 
 __all__ = [
-    "CHUNK_ID_BITS", "SERIAL_BITS", "arrival_layout", "bank_line_layout", "chunk_layout", "element_layout",
-    "entry_layout", "held_layout", "line_layout", "order_layout", "products_layout", "request_layout", "row_layout",
-    "stored_layout", "update_layout", "use_layout",
+    "CHUNK_ID_BITS", "NUMBER_BITS", "SERIAL_BITS", "arrival_layout", "bank_line_layout", "chunk_layout",
+    "element_layout", "elements_port", "entry_layout", "held_layout", "line_layout", "numbers_port", "order_layout",
+    "products_layout", "request_layout", "row_layout", "stored_layout", "update_layout", "use_layout",
 ]
 
 SERIAL_BITS = 16
@@ -17,6 +18,8 @@ SERIAL_BITS = 16
 
 
 CHUNK_ID_BITS = 16
+NUMBER_BITS = 32
+"""Of a row's length or a chunk's id in the results."""
 
 
 def _bits(count: int) -> int:
@@ -139,3 +142,16 @@ def update_layout(p: SpgemmParams) -> data.StructLayout:
         "context": unsigned(_bits(p.contexts)), "address": unsigned(_bits(2 * p.slots)),
         "column": unsigned(p.column_bits), "value": unsigned(p.value_bits), "count": unsigned(p.slots.bit_length()),
     })
+
+
+def elements_port(p: SpgemmParams) -> wiring.Signature:
+    """Elements of C on their way to words: `data` in the lanes `mask`, which are the next free ones of the word that
+    fills, around its end. While there is no `room` no more reads begin."""
+    return wiring.Signature({
+        "mask": Out(p.lanes), "data": Out(data.ArrayLayout(held_layout(p), p.lanes)), "room": In(1),
+    })  # fmt: skip
+
+
+def numbers_port() -> wiring.Signature:
+    """Rows' lengths and chunks' ids on their way to words. While there is no `room` no more rows are counted."""
+    return wiring.Signature({"valid": Out(1), "number": Out(NUMBER_BITS), "room": In(1)})

@@ -88,7 +88,7 @@ class RowEngine(wiring.Component):
         wiring.connect(m, fetch.axi, join.masters[1])
         wiring.connect(m, join.port, wiring.flipped(self.read))
         wiring.connect(m, write_back.elements, results.elements)
-        wiring.connect(m, write_back.length_words, results.numbers)
+        wiring.connect(m, write_back.numbers, results.numbers)
         wiring.connect(m, results.beats, writer.i)
         wiring.connect(m, writer.axi, wiring.flipped(self.write))
 
@@ -132,8 +132,7 @@ class RowEngine(wiring.Component):
                 bank.sweep_address.eq(admit.sweep_address), bank.count_index.eq(write_back.count_index),
                 write_back.counts[number].eq(bank.count), bank.read.eq(write_back.read[number]),
                 bank.read_address.eq(write_back.read_address), write_back.read_live[number].eq(bank.read_live),
-                write_back.read_data[number].column.eq(bank.read_data.column),
-                write_back.read_data[number].value.eq(bank.read_data.value),
+                write_back.read_data[number].eq(bank.read_data),
             ]
 
     def _ends(self, m, fetch, walk, cache, admit, phases, write_back, results, writer, banks, spread):

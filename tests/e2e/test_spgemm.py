@@ -24,8 +24,8 @@ from sim.spgemm import multiply, spgemm
 
 SHAPES = {
     "3 engines of 4 lanes, fp64": SpgemmParams(
-        engines=3, axi_bits=512, number_format=3, banks=8, slots=64, contexts=4, probe_limit=32, cache_lines=32, window=16, ring=32,
-        burst_beats=4, outstanding=8, in_flight=4),
+        engines=3, axi_bits=512, number_format=3, banks=8, slots=64, contexts=4, probe_limit=32, cache_lines=32,
+        window=16, ring=32, burst_beats=4, outstanding=8, in_flight=4),
     "2 lanes, int32": SpgemmParams(
         axi_bits=128, number_format=2, banks=2, slots=16, contexts=4, probe_limit=16, cache_lines=8, cache_ways=2,
         window=8, ring=16, burst_beats=2, outstanding=2, in_flight=2),

@@ -10,8 +10,8 @@ from tests.hw.harness import parameters
 from tests.hw.runner import run_cocotb
 
 __all__ = [
-    "FRONT_SHAPES", "SHAPES", "STALLS", "add_bits", "packed", "random_row", "random_value", "run_unit", "shape_params",
-    "unpacked", "word_type",
+    "FRONT_SHAPES", "NUMBER_SHAPES", "SHAPES", "STALLS", "add_bits", "packed", "random_row", "random_value", "run_unit",
+    "shape_params", "unpacked", "word_type",
 ]
 
 SHAPES = {
@@ -32,13 +32,17 @@ FRONT_SHAPES = SHAPES | {
         "in_flight": 8,
     },
 }
-"""For what lies before the banks, and for arithmetic."""
+"""For what lies before the banks."""
+NUMBER_SHAPES = SHAPES | {"2 lanes, fp64": {
+    "axi_bits": 256, "number_format": 3, "banks": 2, "contexts": 4, "slots": 32, "probe_limit": 6,
+}}  # fmt: skip
+"""For arithmetic: a shape for each kind of numbers."""
 STALLS = (0.0, 0.5)
 
 
 def run_unit(unit, top, shape, stall=0.0, **arguments):
     """All tests of the cocotb module of the unit's name, which gets the unit's further `arguments` too."""
-    params = FRONT_SHAPES[shape]
+    params = (FRONT_SHAPES | NUMBER_SHAPES)[shape]
     run_cocotb(unit(SpgemmParams(**params), **arguments), top=top, test_module=f"tests.hw.spgemm.cocotb_{top}",
                parameters={"params": params, "stall": stall, **arguments}, extra_sources=[RAM])  # fmt: skip
 

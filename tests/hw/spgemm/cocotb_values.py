@@ -163,7 +163,7 @@ async def distances(dut):
     if not stall:
         expected = waits(updates, adder(p).LATENCY)
         assert strobes["waiting"] == expected
-        assert (expected > 100) == (p.numbers == "fp32")
+        assert (expected > 100) == (p.numbers != "int32")
         assert cycles <= len(updates) + expected + 3
     reader.often = 0.9
     for _ in range(40 * p.region):

@@ -6,17 +6,19 @@ import cocotb
 import numpy as np
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from golden.spgemm.order import MULTIPLIER, bank_of, hash_order
+from golden.spgemm.order import bank_of, hash_order
 from golden.spgemm.product import Elements
-from hw.spgemm.layouts import order_layout, row_layout, stored_layout
+from hw.spgemm.concentrator import Concentrator
+from hw.spgemm.layouts import order_layout, row_layout
+from hw.spgemm.row_fetch import RowFetch
 from hw.spgemm.values import Values
-from tests.hw.harness import StreamSink, start, watchdog
-from tests.hw.spgemm.bench import packed, shape_params, unpacked
+from hw.spgemm.write_back import WriteBack
+from tests.hw.harness import start, watchdog
+from tests.hw.spgemm.bench import packed, shape_params, unpacked, word_type
+from tests.hw.spgemm.ports import element_bits
 
 INPUTS = {"order__valid": 0, "order__payload": 0, "ended": 0, "counts": 0, "read_data": 0, "read_live": 0, "leaving": 1,
-          "scan": 0, "elements__ready": 0, "length_words__ready": 0, "flush": 0}  # fmt: skip
-ELEMENT, NUMBER = stored_layout().size, 32
-INVERSE = pow(MULTIPLIER, -1, 1 << 32)
+          "scan": 0, "elements__room": 0, "numbers__room": 0, "flush": 0}  # fmt: skip
 
 
 class Row:
@@ -30,11 +32,11 @@ class Row:
         banks = [bank for bank in range(p.banks) for _ in range(counts[bank])]
         random.shuffle(banks)
         columns = np.array([self.column(bank) for bank in banks], np.int64)
-        values = np.array([random.getrandbits(32) for _ in banks], np.uint32)
+        values = np.array([random.getrandbits(p.value_bits) for _ in banks], word_type(p))
         assert bank_of(columns, p.banks).tolist() == banks
         order = hash_order(Elements(np.zeros(len(banks), np.int64), columns, values, np.arange(len(banks)),
                                     np.ones(len(banks), np.int64), len(banks)), p.banks)  # fmt: skip
-        bits = [int(value) << 32 | int(column) for column, value in zip(columns, values, strict=True)]
+        bits = [int(value) << p.column_bits | int(column) for column, value in zip(columns, values, strict=True)]
         self.bits = [bits[number] for number in order]
         self.banks = [[b for b, of in zip(bits, banks, strict=True) if of == bank] for bank in range(p.banks)]
         if scan:
@@ -43,8 +45,10 @@ class Row:
         self.counts = [sum(bits is not None for bits in bank) for bank in self.banks]
 
     def column(self, bank):
-        hashed = random.getrandbits(32) & ~((self.p.banks - 1) << 12) | bank << 12
-        return hashed * INVERSE % (1 << 32)
+        while True:
+            column = random.getrandbits(self.p.column_bits)
+            if bank_of(np.array(column), self.p.banks) == bank:
+                return column
 
     @property
     def index(self):
@@ -67,7 +71,8 @@ class Banks:
         self.cycle = self.reads = self.under_way = 0
         self.starved = self.idle = 0
         self.pipe = [(0, 0)] * (Values.READ_LATENCY - 1)
-        self.elements = 0
+        self.due = [0] * WriteBack.LATENCY  # elements that leave in the cycles to come, last one first
+        self.elements = self.leaving = 0
         dut.scan.value = int(scan)
         cocotb.start_soon(self.run())
 
@@ -82,6 +87,9 @@ class Banks:
                 width = p.slots.bit_length()
                 counts = sum(count << width * i for i, count in enumerate(self.rows[index].counts))
             self.pipe.insert(0, self.read(ended))
+            if int(dut.flush.value):
+                self.leave(-self.leaving % p.lanes, Concentrator.LATENCY)
+            assert int(dut.elements__mask.value).bit_count() == self.due.pop()
             self.starved += int(dut.starved.value)
             self.idle = int(dut.idle.value)
             self.elements += int(dut.sent.value).bit_count()
@@ -98,7 +106,9 @@ class Banks:
     def read(self, ended):
         """Data and which of it lives: anything where it does not matter."""
         mask, address = int(self.dut.read.value), int(self.dut.read_address.value)
-        data, live = random.getrandbits(ELEMENT * self.p.banks), random.getrandbits(self.p.banks)
+        bits = element_bits(self.p)
+        data, live = random.getrandbits(bits * self.p.banks), random.getrandbits(self.p.banks)
+        leaving = 0
         if mask:
             self.reads += 1
             row = next(row for index, row in self.rows.items()
@@ -112,8 +122,15 @@ class Banks:
                         live &= ~(1 << bank)
                         continue
                     live |= int(self.dut.scan.value) << bank
-                    data = data & ~((1 << ELEMENT) - 1 << ELEMENT * bank) | element << ELEMENT * bank
+                    leaving += 1
+                    data = data & ~((1 << bits) - 1 << bits * bank) | element << bits * bank
+        self.due.insert(0, 0)
+        self.leave(leaving, WriteBack.LATENCY)
         return data, live
+
+    def leave(self, elements, latency):
+        self.due[WriteBack.LATENCY - latency] += elements
+        self.leaving += elements
 
     def release(self, released):
         index = released["half"] * self.p.contexts + released["context"]
@@ -159,44 +176,79 @@ class Banks:
         return False
 
 
-def words(numbers, width, lanes):
-    """Full words, and what remains."""
-    values = [sum(number << width * i for i, number in enumerate(numbers[at : at + lanes]))
-              for at in range(0, len(numbers), lanes)]  # fmt: skip
-    return values[: len(numbers) // lanes], values[len(numbers) // lanes :]
+class Sink:
+    """What leaves, with room at random: elements of a cycle in the lanes behind those before; no more without room than
+    may be under way."""
+
+    def __init__(self, dut, banks, stall):
+        self.dut, self.banks, self.stall, self.lanes = dut, banks, stall, banks.p.lanes
+        self.elements, self.numbers = [], []
+        self.without_room = {"elements": 0, "numbers": 0}
+        self.random = random.Random(stall)
+        self.fetch_latency = RowFetch(banks.p).LATENCY
+        self.task = cocotb.start_soon(self.run())
+
+    async def run(self):
+        dut = self.dut
+        while True:
+            for name in self.without_room:
+                room = self.random.random() >= self.stall
+                getattr(dut, f"{name}__room").value = int(room)
+                self.without_room[name] = 0 if room else self.without_room[name]
+            await FallingEdge(dut.clk)
+            self.take(int(dut.elements__mask.value), int(dut.elements__data.value))
+            if int(dut.numbers__valid.value):
+                self.numbers.append(int(dut.numbers__number.value))
+                self.without_room["numbers"] += 1
+            assert self.without_room["elements"] <= WriteBack.UNDER_WAY
+            assert self.without_room["numbers"] <= self.fetch_latency
+            await RisingEdge(dut.clk)
+
+    def take(self, mask, data):
+        lanes = [(len(self.elements) + i) % self.lanes for i in range(mask.bit_count())]
+        assert mask == sum(1 << lane for lane in lanes)
+        bits = element_bits(self.banks.p)
+        self.elements += [data >> bits * lane & (1 << bits) - 1 for lane in lanes]
+        self.without_room["elements"] += bool(mask)
+
+    async def until(self, elements, numbers):
+        """All of these have come."""
+        while len(self.elements) < len(elements) or len(self.numbers) < len(numbers):
+            await RisingEdge(self.dut.clk)
+        assert self.elements == elements
+        assert self.numbers == numbers
 
 
 async def play(dut, banks, items, *, delay=0, stall=0.0, feed=0.0):
-    """Items through the unit, then a flush; cycles until the last full word."""
+    """Items through the unit, then a flush; cycles until the last element and number."""
     p = banks.p
-    rows = [item for item in items if isinstance(item, Row)]
+    elements = [bits for item in items if isinstance(item, Row) for bits in item.bits]
     numbers = [len(item.bits) if isinstance(item, Row) else item for item in items]
-    elements, rest = words([bits for row in rows for bits in row.bits], ELEMENT, p.lanes)
-    lengths, rest_lengths = words(numbers, NUMBER, p.axi_bits // NUMBER)
-    sinks = [StreamSink(dut, name, seed=len(items), stall=stall) for name in ("elements", "length_words")]
-    begin = banks.cycle
+    sink, begin = Sink(dut, banks, stall), banks.cycle
 
     async def run():
-        tasks = [cocotb.start_soon(sink.receive(len(want))) for sink, want in zip(sinks, (elements, lengths),
-                                                                                  strict=True)]  # fmt: skip
         await banks.send(items, delay, feed)
-        got = [await task for task in tasks]
+        await sink.until(elements, numbers)
         cycles = banks.cycle - begin
         while not banks.idle:
             await RisingEdge(dut.clk)
         dut.flush.value = 1
         await RisingEdge(dut.clk)
         dut.flush.value = 0
-        return cycles, got, [await sink.receive(len(want)) for sink, want in zip(sinks, (rest, rest_lengths),
-                                                                                 strict=True)]  # fmt: skip
-    limit = 100 * len(items) + 40 * sum(len(row.bits) for row in rows) + 1000
-    cycles, got, got_rest = await watchdog(run(), limit)
-    assert got == [elements, lengths]
-    assert got_rest == [rest, rest_lengths]
+        await FallingEdge(dut.clk)
+        assert not int(dut.idle.value)
+        while not int(dut.idle.value):
+            await FallingEdge(dut.clk)
+        return cycles
+
+    cycles = await watchdog(run(), 100 * len(items) + 40 * len(elements) + 1000)
     for _ in range(20):
         await RisingEdge(dut.clk)
+    assert sink.elements == elements + [0] * (-len(elements) % p.lanes)
+    assert sink.numbers == numbers
     assert banks.idle
     assert not banks.under_way
+    sink.task.cancel()
     return cycles
 
 
