@@ -9,7 +9,7 @@ from golden.spgemm.record import RECORD_BYTES, record_words
 from hw.fabric.axi import ADDRESS_BITS, beat_layout
 
 from .element_queue import ElementQueue
-from .layouts import elements_port, numbers_port, stored_layout
+from .layouts import NUMBER_BITS, elements_port, numbers_port, stored_layout
 from .number_words import NumberWords
 
 __all__ = ["Results"]
@@ -19,12 +19,13 @@ class Results(wiring.Component):
     """Packs results into memory words and addresses these behind two cursors, lengths first; then the record.
 
     A word a cycle, in runs: memory loses time whenever it turns from reading to writing and back. A run begins when RUN
-    words of elements wait, or half as many numbers as there is place for, and ends when there is no word. A word is a
-    beat 1 cycle after it has left its queue.
+    words of elements wait or two of numbers, and ends when there is no word. While nothing is read words leave at once.
+    A word is a beat 1 cycle after it has left its queue.
 
     Attributes:
         start: strobe: the cursors go to `c` and `n`, in memory words from byte `base`, which stays.
         elements, numbers: as in `elements_port` and `numbers_port`. beats: what the writer takes.
+        alone: level: nothing is read.
         record: strobe: what is left and then `counters` are written; nothing else comes then, and words of elements
             are whole. recorded: strobe: they are on their way.
     """
@@ -36,7 +37,7 @@ class Results(wiring.Component):
         super().__init__({
             "start": In(1), "base": In(ADDRESS_BITS), "c": In(32), "n": In(32),
             "elements": In(elements_port(p)), "numbers": In(numbers_port()),
-            "record": In(1), "counters": In(RECORD_BYTES * 8), "recorded": Out(1),
+            "alone": In(1), "record": In(1), "counters": In(RECORD_BYTES * 8), "recorded": Out(1),
             "beats": Out(stream.Signature(beat_layout(p.axi_bits))),
         })
 
@@ -59,7 +60,8 @@ class Results(wiring.Component):
             numbers.finish.eq(ending), taken.eq(valid & self.beats.ready),
             self.recorded.eq(recording & free & (part == words - 1)),
         ]  # fmt: skip
-        with m.If((elements.waiting >= self.RUN - 1) | (numbers.waiting >= NumberWords.DEPTH // 2) | ending):
+        long = (elements.waiting >= self.RUN - 1) | (numbers.waiting >= width // NUMBER_BITS)
+        with m.If(long | self.alone | ending):
             m.d.sync += running.eq(1)
         with m.Elif(empty):
             m.d.sync += running.eq(0)

@@ -104,6 +104,7 @@ class RowEngine(wiring.Component):
             spread.products.eq(multiply.products), spread.valid.eq(multiply.valid),
             writer.clear.eq(self.start),
             results.start.eq(self.told), results.base.eq(self.base), results.c.eq(self.c), results.n.eq(self.n),
+            results.alone.eq(self.idle),
             self.moving.eq(self.read.rvalid & self.read.rready),
         ]
         self._rows(m, walk, cache, admit, phases, multiply, banks, board, write_back)

@@ -18,6 +18,7 @@ from golden.spgemm.order import bank_of
 from golden.spgemm.params import SpgemmParams
 from golden.spgemm.product import ARITHMETIC
 from golden.spgemm.record import COUNTERS
+from hw.spgemm.element_queue import ElementQueue
 from hw.spgemm.layouts import SERIAL_BITS
 from sim.device import DeviceError, GoldenDevice, RtlDevice
 from sim.spgemm import multiply, spgemm
@@ -67,7 +68,10 @@ def test_products(shape, memory):
         report = assert_equal_to_golden(a, b, params, memory)
         waits = sum(report.counters[name] for name in ("lines", "no_request", "memory_wait", "bank_wait", "idle"))
         begin_and_end = report.cycles - waits / params.engines  # the program's first word, what is left at the end
-        assert 0 < begin_and_end < (120 if memory == "ideal" else 500), "the breakdown does not add up to the cycles"
+        most = 120 if memory == "ideal" else 500
+        if memory == "random":  # takes a word about every 8 cycles, so that most of C may be left
+            most += 8 * min(report.counters["elements"] / params.lanes / params.engines, ElementQueue.DEPTH)
+        assert 0 < begin_and_end < most, "the breakdown does not add up to the cycles"
 
 
 @pytest.mark.parametrize("hash_by", [Hash.LOW, Hash.HIGH])

@@ -19,7 +19,7 @@ BASE, C, N, WORDS = 3 << 33, 1000, 40, 60
 
 
 async def begin(dut):
-    await start(dut, inputs={"start": 0, "record": 0, "base": BASE, "c": C, "n": N, "elements__mask": 0,
+    await start(dut, inputs={"start": 0, "alone": 0, "record": 0, "base": BASE, "c": C, "n": N, "elements__mask": 0,
                              "numbers__valid": 0, "beats__ready": 0})
     await strobe(dut, "start")
 
@@ -113,14 +113,29 @@ async def elements_leave_in_runs(dut):
 
 
 @cocotb.test()
-async def numbers_wait_for_a_run(dut):
-    """Of elements, before whose words theirs leave, or half a queue of their own."""
+async def words_leave_at_once_when_nothing_is_read(dut):
     p, _ = shape_params()
     await begin(dut)
     dut.beats__ready.value = 1
-    lanes, half = p.axi_bits // NUMBER_BITS, NumberWords.DEPTH // 2
+    source = ElementSource(dut, p)
+    await source.send(range(2 * p.lanes))
+    await NumberSource(dut).send(range(p.axi_bits // NUMBER_BITS + 1))
+    assert "1" not in await watch(dut, 20)
+    dut.alone.value = 1
+    assert (await watch(dut, 20)).strip("0") == "111"
+    await source.send(range(p.lanes))
+    assert (await watch(dut, 20)).count("1") == 1
+
+
+@cocotb.test()
+async def numbers_wait_for_a_run(dut):
+    """Of elements, before whose words theirs leave, or two words of their own."""
+    p, _ = shape_params()
+    await begin(dut)
+    dut.beats__ready.value = 1
+    lanes = p.axi_bits // NUMBER_BITS
     numbers = NumberSource(dut)
-    await numbers.send(range(lanes + half - 1))
+    await numbers.send(range(2 * lanes - 1))
     assert "1" not in await watch(dut, 20)
     sending = cocotb.start_soon(ElementSource(dut, p).send(range(Results.RUN * p.lanes)))
     taken = cocotb.start_soon(StreamSink(dut, "beats").receive(Results.RUN + 1))
@@ -129,8 +144,8 @@ async def numbers_wait_for_a_run(dut):
     first = BASE + (N + record_words(p)) * p.beat_bytes
     assert beats[0] == first
     dut.beats__ready.value = 1
-    begun = half - 1 - len([address for address in beats if first <= address < BASE + C * p.beat_bytes][1:]) * lanes
-    await numbers.send(range(lanes + half - begun - 1))
+    assert all(address >= BASE + C * p.beat_bytes for address in beats[1:])
+    await numbers.send(range(lanes))
     assert "1" not in await watch(dut, 20)
     await numbers.send([1])
     assert "1" in await watch(dut, 20)
