@@ -25,7 +25,7 @@ class Results(wiring.Component):
     Attributes:
         start: strobe: the cursors go to `c` and `n`, in memory words from byte `base`, which stays.
         elements, numbers: as in `elements_port` and `numbers_port`. beats: what the writer takes.
-        alone: level: nothing is read.
+        alone: level: nothing is read, so there is no use in waiting for a run.
         record: strobe: what is left and then `counters` are written; nothing else comes then, and words of elements
             are whole. recorded: strobe: they are on their way.
     """
@@ -86,7 +86,7 @@ class Results(wiring.Component):
         return m
 
     def _address(self, m, taken, counted, back):
-        """Cursors that move when a beat has left: their sum with `base` has no multiplexer behind or register before.
+        """Cursors move when their beat has left, so that its address is a sum alone, without a register of its own.
 
         The numbers' cursor goes back for the record.
         """
