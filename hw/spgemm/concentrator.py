@@ -48,8 +48,9 @@ class Concentrator(wiring.Component):
         banks = [element.as_value() for element in self.data]
         group_bits = self.groups.bit_length() - 1
         late = group_bits % 2
-        zeros, last = Signal(), delay(m, self.group[0], 1, "last")
+        zeros = Signal()
         m.d.sync += zeros.eq(self.flush)
+        last = [delay(m, self.group[0], 1, "last")] if late else []
         planes = []
         for plane in range(1 << late):
             members = [banks[group * self.lanes : (group + 1) * self.lanes]
@@ -59,7 +60,7 @@ class Concentrator(wiring.Component):
             ))  # fmt: skip
         even = self._stage(
             m, "even", [[plane[lane ^ cross] for plane in planes for cross in (0, 1)] for lane in range(self.lanes)],
-            [[cross, last][: 1 + late] for cross in crosses], zeros,
+            [[cross, *last] for cross in crosses], zeros,
         )  # fmt: skip
         packed = self._stage(
             m, "packed", [[even[lane ^ 2 * step] for step in range(self.lanes // 2)] for lane in range(self.lanes)],
@@ -88,9 +89,11 @@ class Concentrator(wiring.Component):
         odd, base, total = Signal(), Signal(bits), Signal(bits + 1)
         came, crosses = Signal(lanes), Signal(lanes)
         m.d.sync += [
-            odd.eq((odd ^ mask.xor()) & ~self.flush), came.eq(mask), base.eq(base + total),
+            odd.eq((odd ^ mask.xor()) & ~self.flush), base.eq(base + total),
             total.eq(Mux(self.flush, (-base)[:bits], _ones(mask, bits + 1))),
         ]  # fmt: skip
+        if bits > 1:  # of two lanes there is nothing to route behind the first step
+            m.d.sync += came.eq(mask)
         targets = []
         for lane in range(lanes):
             before = Signal(bits, name=f"before_{lane}", reset_less=True)
