@@ -1,11 +1,12 @@
 """Several AXI4 read masters on one port."""
 
-from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from .axi import axi_read
+from .round_robin import RoundRobin
 
 __all__ = ["ReadJoin"]
 
@@ -34,28 +35,20 @@ class ReadJoin(wiring.Component):
         return m
 
     def _requests(self, m, owners):
-        port, last = self.port, Signal(range(self.count))
-        chosen, free = Signal(self.count), Signal()
-        asks = Cat(master.arvalid for master in self.masters)
-        with m.Switch(last):
-            for before in range(self.count):
-                with m.Case(before):
-                    taken = Const(0)
-                    for step in range(1, self.count + 1):
-                        at = (before + step) % self.count
-                        m.d.comb += chosen[at].eq(asks[at] & ~taken)
-                        taken |= asks[at]
-        m.d.comb += [free.eq((~port.arvalid | port.arready) & owners.w_rdy), owners.w_en.eq(free & asks.any())]
+        port, free = self.port, Signal()
+        m.submodules.turns = turns = RoundRobin(self.count)
+        m.d.comb += [
+            turns.requests.eq(Cat(master.arvalid for master in self.masters)), turns.take.eq(free),
+            free.eq((~port.arvalid | port.arready) & owners.w_rdy), owners.w_en.eq(free & turns.requests.any()),
+        ]  # fmt: skip
         with m.If(port.arready):
             m.d.sync += port.arvalid.eq(0)
         for number, master in enumerate(self.masters):
-            m.d.comb += master.arready.eq(free & chosen[number])
-            with m.If(chosen[number]):
+            m.d.comb += master.arready.eq(free & turns.grant[number])
+            with m.If(turns.grant[number]):
                 m.d.comb += owners.w_data.eq(number)
                 with m.If(free):
-                    m.d.sync += [
-                        port.arvalid.eq(1), port.araddr.eq(master.araddr), port.arlen.eq(master.arlen), last.eq(number),
-                    ]  # fmt: skip
+                    m.d.sync += [port.arvalid.eq(1), port.araddr.eq(master.araddr), port.arlen.eq(master.arlen)]
 
     def _beats(self, m, owners):
         port = self.port
