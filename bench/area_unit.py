@@ -44,10 +44,14 @@ from hw.llm.window import PlaneWindow
 from hw.spgemm.admit import Admit
 from hw.spgemm.bank import Bank
 from hw.spgemm.board import EndBoard
+from hw.spgemm.cache_tags import CacheTags
 from hw.spgemm.dispatcher import Dispatcher
 from hw.spgemm.fetch import EntryFetch
 from hw.spgemm.line_cache import LineCache
+from hw.spgemm.line_queue import LineQueue
+from hw.spgemm.miss_queue import MissQueue
 from hw.spgemm.multiply import Multiply
+from hw.spgemm.phases import Phases
 from hw.spgemm.results import Results
 from hw.spgemm.row_walk import RowWalk as EntryWalk
 from hw.spgemm.spread import Spread
@@ -60,8 +64,8 @@ OF_CORE = (BundleAssembler, BundleIssue, LaneDecoder, Lane, GroupSums, Accumulat
            Sequencer, LoadUnit, StoreUnit)
 WIDE = replace(CORE, planes=4)
 OF_WIDE = (PlaneWindow, BundleIssue, LaneDecoder, Lane, Accumulator, Vpu)
-OF_SPGEMM = (EntryFetch, EntryWalk, LineCache, Admit, Multiply, Spread, TagTable, Values, Bank, EndBoard, WriteBack,
-             Results, Dispatcher)
+OF_SPGEMM = (EntryFetch, EntryWalk, LineCache, CacheTags, MissQueue, Admit, Multiply, Spread, LineQueue, TagTable, Values,
+             Bank, EndBoard, Phases, WriteBack, Results, Dispatcher)
 UNITS = {"FloatAdd": FloatAdd, "FloatMul": FloatMul, "FloatAdd64": partial(FloatAdd, BINARY64),
          "FloatMul64": partial(FloatMul, BINARY64), "IntToFloat32": lambda: IntToFloat(32),
          "IntToFloat64": lambda: IntToFloat(64), "FunctionUnit": FunctionUnit, "CsdChain": CsdChain,

@@ -2,10 +2,11 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from golden.spgemm.params import SpgemmParams
+from hw.fabric.pipeline import delay, strobes
+from hw.fabric.ram import Ram
 
 from .layouts import request_layout
 
@@ -49,21 +50,22 @@ class CacheTags(wiring.Component):
     """Looks up a request a cycle, in order; a line's block that is not there replaces the least recently used of its
     set.
 
-    LATENCY cycles from the request to what was found, which nothing can hold back: `room` must be low in time. The
-    first cycle reads and compares the tags and takes in what the request before changes; the second one decides.
+    LATENCY cycles from the request to what was found, which nothing can hold back: `room` must be low in time. RAMs are
+    read in the cycle that takes a request; the first cycle after it registers what they have, the second one compares,
+    the third one decides and writes. Reads of the UNSEEN requests right behind are too early to see that: these take it
+    from here, by flags that tell a cycle ahead which of them have the same set or tag.
 
     Attributes:
         uncached: nothing is found.
         requests: ready if `room`, but during sweeps. With `hint` a block becomes the next to be replaced.
-        room: SLACK more requests can be taken. found, valid: what was found.
+        room: a request can be taken. found, valid: what was found.
         invalidate: strobe, while no request is here: nothing is there any more. Every 2**8 - 1 times, and after
             reset, the tags are swept, one set a cycle, as only their generation tells.
         ready: no sweep.
     """
 
-    LATENCY = 2
-    SLACK = 4
-    """Requests that come after the cycle in which the room for them was counted: here, and in `room`'s register."""
+    LATENCY = 3
+    UNSEEN = 3
 
     def __init__(self, params: SpgemmParams):
         self.params = p = params
@@ -75,45 +77,55 @@ class CacheTags(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         generation, sweeping, sweep_set = self._generation(m)
-        m.d.comb += [self.ready.eq(~sweeping), self.requests.ready.eq(self.room & ~sweeping)]
-        looks, request = Signal(), Signal(request_layout(self.params), reset_less=True)
-        decides, decided = Signal(), Signal(request_layout(self.params), reset_less=True)
-        m.d.sync += [
-            looks.eq(self.requests.valid & self.requests.ready), request.eq(self.requests.payload),
-            decides.eq(looks), decided.eq(request),
-        ]  # fmt: skip
-        changes = decides & ~decided.dry
-        hits, way, ages, next_ages = self._decide(m, decided)
+        taken, payload = self.requests.valid & self.requests.ready, self.requests.payload
+        valid = strobes(m, taken, self.LATENCY, "valid")
+        changes = strobes(m, taken & ~payload.dry, 1 + self.UNSEEN, "changes")
+        requests = [payload]  # that were taken so many cycles ago
+        for cycle in range(1 + self.UNSEEN):
+            requests.append(data.View(payload.shape(), delay(m, requests[-1], 1, f"request_{cycle}")))
+        blocks = [self._split(request.line) for request in requests]
+        decided, change, (of_set, tag) = requests[self.LATENCY], changes[self.LATENCY], blocks[self.LATENCY]
 
-        of_set, tag = self._split(request.line)
-        decided_set, decided_tag = self._split(decided.line)
-        same_set = changes & (of_set == decided_set)
-        address = Mux(sweeping, sweep_set, decided_set)
-        for number in range(self.params.cache_ways):
-            written = Cat(generation, decided_tag)
-            read = self._memory(m, f"tags_{number}", of_set, address, changes & way[number], written, sweeping)
-            hit = Mux(same_set & way[number], tag == decided_tag, read == Cat(generation, tag))
-            m.d.sync += hits[number].eq(hit)
-        m.d.sync += ages.eq(
-            Mux(same_set, next_ages, self._memory(m, "ages", of_set, address, changes, next_ages, sweeping))
-        )  # fmt: skip
+        hits, way, ages, next_ages = self._decide(m, decided.hint)
+        address = Mux(sweeping, sweep_set, of_set)
+        tags = [
+            self._memory(m, f"tags_{w}", blocks[0][0], address, change & way[w], Cat(generation, tag), sweeping)
+            for w in range(self.params.cache_ways)
+        ]
+        old_ages = self._memory(m, "ages", blocks[0][0], address, change, next_ages, sweeping)
+        self._compare(m, blocks, changes, way, hits, [word == Cat(generation, blocks[2][1]) for word in tags],
+                      next_ages, ages, old_ages)
         m.d.comb += [
-            self.valid.eq(decides), self.found.request.eq(decided), self.found.hit.eq(hits.any() & ~self.uncached),
+            self.ready.eq(~sweeping), self.requests.ready.eq(self.room & ~sweeping), self.valid.eq(valid[self.LATENCY]),
+            self.found.request.eq(decided), self.found.hit.eq(hits.any() & ~self.uncached),
         ]  # fmt: skip
-        self._place(m, decided_set, way)
+        self._place(m, of_set, way)
         return m
 
-    def _decide(self, m, decided):
+    def _decide(self, m, hint):
         """(ways that have the line, the one that will have it, ages of the set's ways before, after), of which the
-        first and the third are registers for the other cycle to set.
+        first and the third are registers for `_compare` to set.
         """
         order = _Ages(self.params.cache_ways)
         hits, way = Signal(self.params.cache_ways, reset_less=True), Signal(self.params.cache_ways)
         ages, next_ages = Signal(len(order.pairs), reset_less=True), Signal(len(order.pairs))
         m.d.comb += [
-            way.eq(Mux(hits.any(), hits, order.oldest(ages))), next_ages.eq(order.used(ages, way, decided.hint)),
+            way.eq(Mux(hits.any(), hits, order.oldest(ages))), next_ages.eq(order.used(ages, way, hint)),
         ]  # fmt: skip
         return hits, way, ages, next_ages
+
+    def _compare(self, m, blocks, changes, way, hits, read_hits, next_ages, ages, read_ages):
+        """Hits and ages for the next cycle: what was read, but what a request ahead writes goes before it, and the
+        nearest one's before all."""
+        of_set, tag = blocks[1]
+        for ahead in range(self.UNSEEN, 0, -1):
+            other_set, other_tag = blocks[1 + ahead]
+            same_set = delay(m, changes[1 + ahead] & (of_set == other_set), 1, f"same_set_{ahead}")
+            same_tag = delay(m, tag == other_tag, 1, f"same_tag_{ahead}")
+            its_way = delay(m, way, ahead - 1, f"way_{ahead}")
+            read_hits = [Mux(same_set & mine, same_tag, hit) for mine, hit in zip(its_way, read_hits, strict=True)]
+            read_ages = Mux(same_set, delay(m, next_ages, ahead - 1, f"ages_{ahead}"), read_ages)
+        m.d.sync += [hits.eq(Cat(read_hits)), ages.eq(read_ages)]
 
     def _place(self, m, of_set, way):
         number = Signal(range(self.params.cache_ways))
@@ -128,16 +140,14 @@ class CacheTags(wiring.Component):
         return block[:bits], block[bits:]
 
     def _memory(self, m, name, of_set, address, enable, value, sweeping):
-        """A word for each set; what the one of `of_set` has. `value` is written at `address`; 0 in sweeps."""
-        m.submodules[name] = memory = Memory(
-            shape=len(value), depth=self.params.sets, init=[], attrs={"ram_style": "distributed"}
-        )
-        write, read = memory.write_port(), memory.read_port(domain="comb")
+        """A word for each set; what the one of `of_set` has, 2 cycles later. `value` is written at `address`; 0 in
+        sweeps."""
+        m.submodules[name] = memory = Ram(width=len(value), depth=self.params.sets)
         m.d.comb += [
-            read.addr.eq(of_set), write.addr.eq(address), write.en.eq(sweeping | enable),
-            write.data.eq(Mux(sweeping, 0, value)),
+            memory.read_address.eq(of_set), memory.write_address.eq(address), memory.write_enable.eq(sweeping | enable),
+            memory.write_data.eq(Mux(sweeping, 0, value)),
         ]  # fmt: skip
-        return read.data
+        return delay(m, memory.read_data, 1, f"{name}_word")
 
     def _generation(self, m):
         """(generation of the tags that count, whether the others are swept away, set that is swept)."""

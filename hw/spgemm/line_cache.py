@@ -1,6 +1,6 @@
 """Lines of B, from the cache or from memory."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO, SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -31,7 +31,7 @@ class LineCache(wiring.Component):
         hit, miss: strobe: a line was looked up. memory_wait: the next line waits for its response.
     """
 
-    LATENCY = CacheTags.LATENCY + 4
+    LATENCY = CacheTags.LATENCY + 5
 
     def __init__(self, params: SpgemmParams):
         self.params = p = params
@@ -47,8 +47,12 @@ class LineCache(wiring.Component):
         m.submodules.tags = tags = CacheTags(p)
         m.submodules.window = window = SyncFIFOBuffered(width=found_layout(p).size, depth=p.window)
         connect(m, flipped(self.requests), tags.requests)
-        room = Signal()
-        m.d.sync += room.eq(window.level <= p.window - CacheTags.SLACK)
+        held, room = Signal(range(p.window + 1)), Signal()  # requests that have no line yet
+        taken, left = self.requests.valid & self.requests.ready, Signal()
+        m.d.sync += [
+            left.eq(window.r_en & window.r_rdy), held.eq(held + taken - left),
+            room.eq(held <= p.window - 2),  # one may be taken before it shows
+        ]  # fmt: skip
         looked_up = tags.valid & ~tags.found.request.dry
         m.d.comb += [
             tags.room.eq(room), tags.uncached.eq(self.uncached), tags.invalidate.eq(self.invalidate),
@@ -72,28 +76,36 @@ class LineCache(wiring.Component):
         return memory.contents
 
     def _lines(self, m, window, contents):
-        """The window's first line goes to the output register, out of the cache's memory or a block that has come."""
+        """The window's first line goes to the output register. A block that has come is written, and its line read a
+        cycle later as if it had been there: a read does not see the write of the next one, which may replace it.
+        """
         p = self.params
         found = data.View(found_layout(p), window.r_data)
         m.submodules.ram = ram = Ram(width=p.block_lines * p.axi_bits, depth=p.cache_lines // p.block_lines)
-        valid, move = [Signal(name=f"valid_{stage}") for stage in range(2)], Signal(2)
+        valid, move = [Signal(name=f"valid_{stage}") for stage in range(3)], Signal(3)
         missed, go = Signal(), Signal()
+        place = Signal.like(found.place, reset_less=True)
+        use = [Signal(use_layout(p), name=f"use_{stage}", reset_less=True) for stage in range(2)]
+        number = [Signal(range(max(2, p.block_lines)), name=f"number_{stage}", reset_less=True) for stage in range(2)]
+        line = Signal(arrival_layout(p), reset_less=True)
         m.d.comb += [
             missed.eq(~found.hit & ~found.request.dry),
-            move[1].eq(~valid[1] | self.lines.ready), move[0].eq(~valid[0] | move[1]),
+            *(move[stage].eq(~Cat(valid[stage:]).all() | self.lines.ready) for stage in range(3)),
             go.eq(window.r_rdy & (~missed | contents.valid) & move[0]), window.r_en.eq(go),
             contents.ready.eq(go & missed), self.memory_wait.eq(window.r_rdy & missed & ~contents.valid),
-            ram.read_enable.eq(move[0]), ram.read_address.eq(found.place),
             ram.write_enable.eq(go & missed), ram.write_address.eq(found.place), ram.write_data.eq(contents.payload),
+            ram.read_enable.eq(move[1]), ram.read_address.eq(place),
+            self.lines.valid.eq(valid[2]), self.lines.payload.eq(line),
         ]  # fmt: skip
-        use, fetched, block = Signal(use_layout(p), reset_less=True), Signal(), Signal(ram.width, reset_less=True)
-        number = Signal(range(max(2, p.block_lines)), reset_less=True)
         with m.If(move[0]):
-            m.d.sync += [valid[0].eq(go), fetched.eq(missed), block.eq(contents.payload)]
-            m.d.sync += [use.eq(found.request.use), number.eq(found.request.line & (p.block_lines - 1))]
-        line = Signal(arrival_layout(p), reset_less=True)
-        word = Mux(fetched, block, ram.read_data).word_select(number, p.axi_bits)
+            m.d.sync += [
+                valid[0].eq(go), place.eq(found.place), use[0].eq(found.request.use),
+                number[0].eq(found.request.line & (p.block_lines - 1)),
+            ]  # fmt: skip
         with m.If(move[1]):
-            m.d.sync += [valid[1].eq(valid[0]), line.data.as_value().eq(word)]
-            m.d.sync += line.use.eq(use)
-        m.d.comb += [self.lines.valid.eq(valid[1]), self.lines.payload.eq(line)]
+            m.d.sync += [valid[1].eq(valid[0]), use[1].eq(use[0]), number[1].eq(number[0])]
+        with m.If(move[2]):
+            m.d.sync += [
+                valid[2].eq(valid[1]), line.use.eq(use[1]),
+                line.data.as_value().eq(ram.read_data.word_select(number[1], p.axi_bits)),
+            ]  # fmt: skip
