@@ -1,6 +1,6 @@
 """Reads of blocks in an order that suits the memory's banks, which come back in the order of the asking."""
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
@@ -9,6 +9,7 @@ from golden.isa.spgemm import FIRST_BITS
 from golden.spgemm.params import SpgemmParams
 from hw.fabric.axi import ADDRESS_BITS, axi_read
 from hw.fabric.ram import Ram
+from hw.fabric.round_robin import RoundRobin
 
 __all__ = ["MissQueue"]
 
@@ -18,7 +19,8 @@ class MissQueue(wiring.Component):
     in `miss_queues` queues, by address bits from `miss_bit` on, which take turns, until fewer than `in_flight` reads
     are at the memory; blocks that come back too early wait in a RAM of `outstanding` blocks.
 
-    A beat a cycle; a block comes LATENCY cycles after its number if the memory gives a beat a cycle from the next one.
+    A read a cycle, also if all are of one queue, and a beat a cycle. A block comes LATENCY cycles after its number if
+    the memory gives a beat a cycle from the next one.
 
     Attributes:
         blocks: numbers of blocks of `block_lines` memory words from `base` on. contents: of each, in the same order.
@@ -26,7 +28,7 @@ class MissQueue(wiring.Component):
         error: sticky: a response that is not OKAY; `clear` resets it.
     """
 
-    LATENCY = 5
+    LATENCY = 7
     QUEUE_DEPTH = 16
 
     def __init__(self, params: SpgemmParams):
@@ -44,57 +46,85 @@ class MissQueue(wiring.Component):
         m = Module()
         p = self.params
         self.read_layout = data.StructLayout({"block": self.block_bits, "place": range(p.outstanding)})
-        begin, end = Signal(range(p.outstanding)), Signal(range(p.outstanding))
-        level = Signal(range(p.outstanding + 1))
-        queues = self._enter(m, end, level)
-        read = self._take_turns(m, queues)
+        end, level = Signal(range(p.outstanding)), Signal(range(p.outstanding + 1))
+        entered, read = self._queues(m, end, level[-1])
         m.submodules.owners = owners = SyncFIFO(width=len(end), depth=p.in_flight)
         self._ask(m, read, owners)
-        delivered = self._deliver(m, begin, owners)
-        entered = self.blocks.valid & self.blocks.ready
-        m.d.sync += [end.eq(end + entered), begin.eq(begin + delivered), level.eq(level + entered - delivered)]
+        delivered = self._deliver(m, owners)
+        m.d.sync += end.eq(end + entered)
+        with m.If(entered != delivered):
+            m.d.sync += level.eq(level + Mux(entered, 1, -1))
         return m
 
-    def _enter(self, m, end, level):
-        """A block's number goes to the queue of its bank, with a place for the block."""
+    def _number(self, m):
+        """Stream of block and number of its queue, which its bank tells, a cycle after it came."""
         p, shift = self.params, self.shift
         bits = (p.miss_queues - 1).bit_length()
         low = Signal(p.miss_bit + bits - shift)
         m.d.comb += low.eq(self.base[shift:] + self.blocks.payload)
-        number = low[p.miss_bit - shift:] if bits else Const(0, 1)
-        queues = []
-        for queue in range(p.miss_queues):
-            m.submodules[f"queue_{queue}"] = fifo = SyncFIFO(width=self.read_layout.size, depth=self.QUEUE_DEPTH)
-            mine = (number == queue) & (level != p.outstanding)
-            m.d.comb += [
-                data.View(self.read_layout, fifo.w_data).block.eq(self.blocks.payload),
-                data.View(self.read_layout, fifo.w_data).place.eq(end), fifo.w_en.eq(self.blocks.valid & mine),
-            ]
-            with m.If(mine):
-                m.d.comb += self.blocks.ready.eq(fifo.w_rdy)
-            queues.append(fifo)
-        return queues
+        numbered = stream.Signature(
+            data.StructLayout({"block": self.block_bits, "queue": range(max(2, p.miss_queues))})
+        ).create(path=("numbered",))
+        m.d.comb += self.blocks.ready.eq(~numbered.valid | numbered.ready)
+        with m.If(self.blocks.ready):
+            m.d.sync += [
+                numbered.valid.eq(self.blocks.valid), numbered.payload.block.eq(self.blocks.payload),
+                numbered.payload.queue.eq(low[p.miss_bit - shift :] if bits else 0),
+            ]  # fmt: skip
+        return numbered
 
-    def _take_turns(self, m, queues):
-        """Stream of the reads: the next queue, around, that has one."""
+    def _queues(self, m, end, full):
+        """(strobe: a block enters and gets the place `end`, not if `full`; stream of the reads).
+
+        A block enters and one leaves in a cycle, so all queues are in one RAM.
+        """
+        p = self.params
+        bits = (self.QUEUE_DEPTH - 1).bit_length()
+        ends, begins, levels = (
+            Array(Signal(width, name=f"{name}_{queue}") for queue in range(p.miss_queues))
+            for name, width in (("end", bits), ("begin", bits), ("level", bits + 1))
+        )
+        numbered, entered = self._number(m), Signal()
+        to, row = numbered.payload.queue, Signal(self.read_layout)
+        chosen, left, moves, read = self._take_turns(m, levels)
+        m.submodules.rows = rows = Ram(width=row.shape().size, depth=p.miss_queues * self.QUEUE_DEPTH)
+        m.d.comb += [
+            numbered.ready.eq(~full & ~Array(level[-1] for level in levels)[to]),
+            entered.eq(numbered.valid & numbered.ready), row.block.eq(numbered.payload.block), row.place.eq(end),
+            rows.write_enable.eq(entered), rows.write_address.eq(Cat(ends[to], to)), rows.write_data.eq(row),
+            rows.read_enable.eq(moves), rows.read_address.eq(Cat(begins[left], left)),
+            read.payload.eq(data.View(self.read_layout, rows.read_data)),
+        ]  # fmt: skip
+        for queue, (here, begin, level) in enumerate(zip(ends, begins, levels, strict=True)):
+            enters, leaves = entered & (to == queue), moves & chosen[queue]
+            with m.If(enters):
+                m.d.sync += here.eq(here + 1)
+            with m.If(leaves):
+                m.d.sync += begin.eq(begin + 1)
+            with m.If(enters != leaves):
+                m.d.sync += level.eq(level + Mux(enters, 1, -1))
+        return entered, read
+
+    def _take_turns(self, m, levels):
+        """(whose read is next, one-hot and as a number; whether it leaves if there is one; stream of the reads, without
+        their payload, which is what the queue's row holds).
+
+        That is decided a cycle ahead, in which the one that leaves is still in its queue's level.
+        """
         read = stream.Signature(self.read_layout).create(path=("read",))
-        free = ~read.valid | read.ready
-        last = Signal(range(max(2, len(queues))))
-        with m.If(read.ready):
-            m.d.sync += read.valid.eq(0)
-        with m.Switch(last):
-            for before in range(len(queues)):
-                with m.Case(before):
-                    waits = Const(1)
-                    for step in range(1, len(queues) + 1):
-                        number = (before + step) % len(queues)
-                        queue = queues[number]
-                        chosen = free & waits & queue.r_rdy
-                        m.d.comb += queue.r_en.eq(chosen)
-                        with m.If(chosen):
-                            m.d.sync += [read.valid.eq(1), read.payload.eq(queue.r_data), last.eq(number)]
-                        waits = waits & ~queue.r_rdy
-        return read
+        m.submodules.turns = turns = RoundRobin(len(levels))
+        chosen, number = Signal(len(levels)), Signal(range(max(2, len(levels))))
+        some, moves = Signal(), Signal()
+        m.d.comb += [moves.eq(~read.valid | read.ready), turns.take.eq(~some | moves)]
+        for queue, level in enumerate(levels):
+            m.d.comb += turns.requests[queue].eq(level[1:].any() | (level[0] & ~chosen[queue]))
+        for bit in range(len(number)):
+            m.d.comb += number[bit].eq(Cat(chosen[queue] for queue in range(len(levels)) if queue >> bit & 1).any())
+        with m.If(turns.take):
+            m.d.sync += [chosen.eq(turns.grant), some.eq(turns.requests.any())]
+        with m.If(moves):
+            m.d.sync += read.valid.eq(some)
+        return chosen, number, moves, read
 
     def _ask(self, m, read, owners):
         axi = self.axi
@@ -107,26 +137,29 @@ class MissQueue(wiring.Component):
         with m.If(read.valid & read.ready):
             m.d.sync += [axi.arvalid.eq(1), axi.araddr.eq(self.base + (read.payload.block << self.shift))]
 
-    def _deliver(self, m, begin, owners):
-        """Blocks to their places, and on in order; strobe: one leaves its place."""
+    def _deliver(self, m, owners):
+        """Blocks to their places, and on in order; strobe: one leaves its place.
+
+        A bit for each place changes when a block comes, so in every round of the places it is another one that tells.
+        """
         p, axi = self.params, self.axi
         m.submodules.places = places = Ram(
             width=p.block_lines * p.axi_bits, depth=p.outstanding, parts=p.block_lines
         )
         arrived, there, beat = Signal(p.outstanding), Signal(), Signal(range(max(2, p.block_lines)))
+        begin, round_, came = Signal(range(p.outstanding)), Signal(), Signal()
         m.d.comb += [
-            axi.rready.eq(1), owners.r_en.eq(axi.rvalid & axi.rlast),
+            axi.rready.eq(1), came.eq(axi.rvalid & axi.rlast), owners.r_en.eq(came),
             places.write_enable.eq(Mux(axi.rvalid, 1 << beat, 0)), places.write_address.eq(owners.r_data),
             places.write_data.eq(axi.rdata.replicate(p.block_lines)),
-            there.eq(arrived.bit_select(begin, 1) & (~self.contents.valid | self.contents.ready)),
+            there.eq((arrived.bit_select(begin, 1) != round_) & (~self.contents.valid | self.contents.ready)),
             places.read_enable.eq(there), places.read_address.eq(begin), self.contents.payload.eq(places.read_data),
         ]
         with m.If(axi.rvalid):
             m.d.sync += beat.eq(Mux(axi.rlast, 0, beat + 1))
-            with m.If(axi.rlast):
-                m.d.sync += arrived.bit_select(owners.r_data, 1).eq(1)
+        m.d.sync += arrived.eq(arrived ^ (came << owners.r_data))
         with m.If(there):
-            m.d.sync += [arrived.bit_select(begin, 1).eq(0), self.contents.valid.eq(1)]
+            m.d.sync += [Cat(begin, round_).eq(Cat(begin, round_) + 1), self.contents.valid.eq(1)]
         with m.Elif(self.contents.ready):
             m.d.sync += self.contents.valid.eq(0)
         with m.If(axi.rvalid & (axi.rresp != 0)):
