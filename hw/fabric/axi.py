@@ -66,38 +66,43 @@ class AxiReader(wiring.Component):
         shift = (self.data_bits // 8).bit_length() - 1
         address, left = Signal(ADDRESS_BITS), Signal(32)
         in_flight = Signal(range(self.outstanding + 1))
-        page_left = (4096 >> shift) - address[shift:12]
-        length = Signal(9)
-        with m.If(left < self.burst_beats):
-            m.d.comb += length.eq(left)
+        page_left = Signal(12 - shift)  # beats to the end of the page; 0: a whole one
+        burst, few = Signal(9), left < self.burst_beats
+        some, cut, near = Signal(), Signal(), (page_left != 0) & (page_left < self.burst_beats)
+        m.d.comb += cut.eq(near & (~few | (page_left < left[:9])))  # by the page; compared side by side with `few`
+        with m.If(cut):
+            m.d.comb += burst.eq(page_left)
         with m.Else():
-            m.d.comb += length.eq(self.burst_beats)
-        burst = Signal(9)
-        m.d.comb += burst.eq(Mux(page_left < length, page_left, length))
+            m.d.comb += burst.eq(Mux(few, left, self.burst_beats))
 
         valid = Signal()
         m.d.comb += [
-            self.command.ready.eq((left == 0) & ~valid),
+            self.command.ready.eq(~some & ~valid),
             self.axi.arvalid.eq(valid),
             self.o.payload.eq(self.axi.rdata),
             self.o.valid.eq(self.axi.rvalid),
             self.axi.rready.eq(self.o.ready),
-            self.busy.eq((left != 0) | valid | (in_flight != 0)),
+            self.busy.eq(some | valid | (in_flight != 0)),
         ]
         with m.If(self.command.ready & self.command.valid):
-            m.d.sync += [address.eq(self.command.payload.address), left.eq(self.command.payload.beats)]
-        with m.If((~valid | self.axi.arready) & (left != 0) & (in_flight + valid < self.outstanding)):
+            first, beats = self.command.payload.address, self.command.payload.beats
+            m.d.sync += [address.eq(first), page_left.eq(-first[shift:12]), left.eq(beats), some.eq(beats != 0)]
+        with m.If((~valid | self.axi.arready) & some & (in_flight + valid < self.outstanding)):
             m.d.sync += [
                 valid.eq(1),
                 self.axi.araddr.eq(address),
                 self.axi.arlen.eq(burst - 1),
                 address.eq(address + (burst << shift)),
+                page_left.eq(page_left - burst),
                 left.eq(left - burst),
+                some.eq(cut | (~few & (left != self.burst_beats))),
             ]
         with m.Elif(self.axi.arready):
             m.d.sync += valid.eq(0)
         finished = self.axi.rvalid & self.axi.rready & self.axi.rlast
-        m.d.sync += in_flight.eq(in_flight + (valid & self.axi.arready) - finished)
+        requested = valid & self.axi.arready
+        with m.If(requested != finished):
+            m.d.sync += in_flight.eq(in_flight + Mux(finished, -1, 1))
         with m.If(self.axi.rvalid & self.axi.rready & (self.axi.rresp != 0)):
             m.d.sync += self.error.eq(1)
         with m.Elif(self.clear):

@@ -35,6 +35,20 @@ def words_of(p, chunks):
             for chunk in chunks for i in range(-(-chunk["entries"] // p.lanes))]
 
 
+async def busy_without_gaps(dut, p):
+    """From the cycle after a chunk is taken until all of its words, and itself, have been handed on."""
+    words = walks = 0
+    while True:
+        await FallingEdge(dut.clk)
+        assert int(dut.busy.value) or not (words or walks)
+        if dut.chunks__valid.value == 1 and dut.chunks__ready.value == 1:
+            entries = unpacked(chunk_layout(), int(dut.chunks__payload.value))["entries"]
+            words, walks = words - (-entries // p.lanes), walks + 1
+        words -= int(dut.words__valid.value == 1 and dut.words__ready.value == 1)
+        walks -= int(dut.walk__valid.value == 1 and dut.walk__ready.value == 1)
+        await RisingEdge(dut.clk)
+
+
 @cocotb.test()
 async def all_chunks(dut):
     p, stall = shape_params()
@@ -42,6 +56,7 @@ async def all_chunks(dut):
     await begin(dut, p, stall, latency=lambda: rng.randrange(1, 60))
     chunks = some_chunks(p, rng)
     expected = words_of(p, chunks)
+    watch = cocotb.start_soon(busy_without_gaps(dut, p))
 
     async def run():
         sending = cocotb.start_soon(StreamSource(dut, "chunks", stall=stall).send(
@@ -57,6 +72,8 @@ async def all_chunks(dut):
     await RisingEdge(dut.clk)
     await FallingEdge(dut.clk)
     assert (int(dut.busy.value), int(dut.error.value)) == (0, 0)
+    assert not watch.done()
+    watch.cancel()
 
 
 @cocotb.test()
