@@ -1,6 +1,6 @@
 """Which contexts rows get, and which half of the values."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -24,7 +24,7 @@ def group_of(m, p: SpgemmParams, name, first, regions):
 class ContextRing(wiring.Component):
     """Offers the next row's contexts: a group of 2**regions, aligned to that, behind the group before, in a ring, when
     no row that walks has any of them, or of those that the alignment skips. A row a cycle; two cycles without an offer
-    behind `set_regions`.
+    behind `set_regions`, if that is a new size. Contexts are offered again two cycles after their row has finished.
 
     So no row gets ahead by more than a round of one that walks: rows leave in order, and what has a row's contexts
     before it never waits for lines that come behind that row.
@@ -60,23 +60,32 @@ class ContextRing(wiring.Component):
         m = Module()
         p, base = self.params, self.context
         regions, group, held = Signal.like(self.regions), Signal(p.contexts), Signal(p.contexts)
-        skipped, before, settled = Signal(p.contexts), Signal.like(base), Signal()
+        skipped, before = Signal(p.contexts), Signal.like(base)
+        settled, compared, blocked, behind = Signal(), Signal(), Signal(), Signal(p.contexts)
         window, full = self._window(m, held, settled, group | skipped)
-        m.d.comb += self.free.eq(settled & ~((held | window) & (group | skipped)).any() & ~full)
-        m.d.sync += settled.eq(1)
-        with m.If(~settled):  # a new size: first where its group begins, a cycle later the group
+        m.d.comb += self.free.eq(settled & compared & ~blocked & ~full)
+        next_group = Mux(self.take, behind, group)
+        with m.Switch(regions):
+            for size in range(p.contexts.bit_length()):
+                with m.Case(size):
+                    m.d.sync += behind.eq(next_group.rotate_left(1 << size))
+        after_take = (held | window | group) & behind
+        m.d.sync += [
+            settled.eq(1), compared.eq(settled),
+            blocked.eq(Mux(self.take, after_take.any(), ((held | window) & (group | skipped)).any())),
+        ]  # fmt: skip
+        with m.If(~settled):  # a new size: first where its group begins, a cycle later the group, then if it is free
             m.d.sync += group.eq(group_of(m, p, "next_group", base, regions))
             with m.If(before != base):
                 m.d.sync += skipped.eq(skipped | group_of(m, p, "group_before", before, regions))
-        with m.If(self.set_regions):
-            m.d.sync += [regions.eq(self.regions), before.eq(base), settled.eq(0)]
-            self._by_size(m, self.regions, base, lambda size: base + (1 << size) - 1 >> size << size)
+        with m.If(self.set_regions & (self.regions != regions)):
+            below = Cat(self.regions > bit for bit in range(len(base)))
+            m.d.sync += [regions.eq(self.regions), before.eq(base), settled.eq(0), base.eq((base + below) & ~below)]
         with m.If(self.take):
-            m.d.sync += skipped.eq(0)
-            self._by_size(m, regions, base, lambda size: base + (1 << size))
-            self._by_size(m, regions, group, lambda size: group.rotate_left(1 << size))
-        gone = group_of(m, p, "finished_group", self.finished_context, self.finished_regions)
-        m.d.sync += held.eq((held & ~Mux(self.finished, gone, 0)) | Mux(self.take, group, 0))
+            m.d.sync += [skipped.eq(0), group.eq(behind), base.eq(base + (1 << regions))]
+        gone = Signal(p.contexts)
+        finished_group = group_of(m, p, "finished_group", self.finished_context, self.finished_regions)
+        m.d.sync += [gone.eq(Mux(self.finished, finished_group, 0)), held.eq((held & ~gone) | Mux(self.take, group, 0))]
         with m.If(self.take & self.apart):
             m.d.sync += window.eq(window | group)
         return m
@@ -95,13 +104,6 @@ class ContextRing(wiring.Component):
         with m.Elif(spent | (window.any() & (self.last | (settled & (window & wanted).any())))):
             m.d.sync += full.eq(1)
         return window, full | spent
-
-    def _by_size(self, m, regions, target, function):
-        """`target` gets `function` of the size that `regions` says."""
-        with m.Switch(regions):
-            for size in range(self.params.contexts.bit_length()):
-                with m.Case(size):
-                    m.d.sync += target.eq(function(size))
 
 
 class ValueHalves(wiring.Component):

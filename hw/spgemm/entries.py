@@ -128,27 +128,25 @@ class EntryRing(wiring.Component):
         places = 2 * p.contexts
         oldest, newest = Signal(range(2 * places)), Signal(range(2 * places))
         head, room = Signal.like(tail), Signal()
-        touched, done = Signal(places), Signal(places)
-        walk, at = self.read.walk, oldest[:-1]
+        touched = Signal(places)  # changes with a row's first read, so it is another bit that tells in every round
+        walk, at, round_ = self.read.walk, oldest[:-1], oldest[-1]
         m.submodules.reached = reached = Memory(
-            shape=len(tail), depth=places, init=[], attrs={"ram_style": "distributed"}
-        )
+            shape=data.StructLayout({"next": len(tail), "end": 1}), depth=places, init=[],
+            attrs={"ram_style": "distributed"},
+        )  # fmt: skip
         write, read = reached.write_port(), reached.read_port(domain="comb")
         m.d.comb += [
-            write.en.eq(self.read.reached), write.addr.eq(walk.number), write.data.eq(walk.next), read.addr.eq(at),
+            write.en.eq(self.read.reached), write.addr.eq(walk.number), write.data.next.eq(walk.next),
+            write.data.end.eq(self.read.piece.last), read.addr.eq(at),
             self.busy.eq(oldest != newest),
         ]  # fmt: skip
-        with m.If(self.read.reached):
-            m.d.sync += [
-                touched.bit_select(walk.number, 1).eq(1), done.bit_select(walk.number, 1).eq(self.read.piece.last),
-            ]  # fmt: skip
+        with m.If(self.read.enable):  # once, though a read may be held
+            m.d.sync += touched.eq(touched ^ ((self.read.reached & walk.first) << walk.number))
         with m.If(self.start):
-            m.d.sync += [
-                newest.eq(newest + 1), touched.bit_select(newest[:-1], 1).eq(0), done.bit_select(newest[:-1], 1).eq(0),
-            ]  # fmt: skip
-        with m.If(self.busy & touched.bit_select(at, 1)):
-            m.d.sync += head.eq(read.data)
-            with m.If(done.bit_select(at, 1)):
+            m.d.sync += newest.eq(newest + 1)
+        with m.If(self.busy & (touched.bit_select(at, 1) != round_)):
+            m.d.sync += head.eq(read.data.next)
+            with m.If(read.data.end):
                 m.d.sync += oldest.eq(oldest + 1)
         m.d.sync += room.eq((tail - head)[: len(tail)] < p.ring - 1)  # a cycle late: one less than there is
         return room, newest[:-1]

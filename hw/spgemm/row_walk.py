@@ -29,7 +29,7 @@ class RowWalk(wiring.Component):
         idle: no chunk has begun or all its rows' requests have left.
     """
 
-    LATENCY = EntryUnpack.LATENCY + Turns.LATENCY + 1
+    LATENCY = EntryUnpack.LATENCY + Turns.LATENCY
 
     def __init__(self, params: SpgemmParams, *, first_serial: int = 1):
         self.params, self.first_serial = params, first_serial

@@ -2,10 +2,10 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from golden.spgemm.params import SpgemmParams
+from hw.fabric.sure_fifo import SureFIFO
 
 from .entries import read_signature, walk_layout
 from .layouts import request_layout
@@ -29,7 +29,8 @@ class Turns(wiring.Component):
     behind it. So a row's requests keep their order, one with pieces of two lines or more keeps up a request a
     cycle, and so do two rows with pieces of one line. A row's first request comes LATENCY cycles after its start.
 
-    At most one row can have nothing to read: the newest one. It waits apart.
+    At most one row can have nothing to read: the newest one. It waits apart, and goes on two cycles after its next
+    entry has come.
 
     Attributes:
         start, started: from EntryRing. finished, finished_walk, read: to it. requests: registered.
@@ -49,7 +50,7 @@ class Turns(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         p = self.params
-        m.submodules.turns = turns = SyncFIFO(width=_turn_layout(p).size, depth=2 * p.contexts)
+        m.submodules.turns = turns = SureFIFO(width=_turn_layout(p).size, depth=2 * p.contexts)
         turn = data.View(_turn_layout(p), turns.r_data)
         valid, advance, pop = Signal(), Signal(), Signal()
         m.d.comb += [
@@ -96,28 +97,31 @@ class Turns(wiring.Component):
         at once, or the one whose turn asks. None of these FIFOs can be full: a row is in one of them at most once."""
         p = self.params
         size = walk_layout(p).size
-        m.submodules.starts = starts = SyncFIFO(width=size, depth=p.contexts)
-        m.submodules.wants = wants = SyncFIFO(width=size, depth=p.contexts)
-        starved, waits = Signal(walk_layout(p), reset_less=True), Signal()
+        m.submodules.starts = starts = SureFIFO(width=size, depth=p.contexts)
+        m.submodules.wants = wants = SureFIFO(width=size, depth=p.contexts)
+        starved, waits, came = Signal(walk_layout(p), reset_less=True), Signal(), Signal()
         ready, some, there = Signal(), Signal(), Signal()
         chosen, asking = Signal(walk_layout(p)), Signal(walk_layout(p))
         m.d.comb += [
             asking.eq(turn.walk), asking.first.eq(0),
             starts.w_data.eq(self.started), starts.w_en.eq(self.start),
             wants.w_data.eq(asking), wants.w_en.eq(asks & ~(free & ~(ready | starts.r_rdy | wants.r_rdy))),
-            ready.eq(waits & (starved.next != self.read.tail)),
+            ready.eq(waits & came),
             starts.r_en.eq(free & ~ready), wants.r_en.eq(free & ~ready & ~starts.r_rdy),
-            some.eq(ready | starts.r_rdy | wants.r_rdy | asks), there.eq(chosen.next != self.read.tail),
+            some.eq(ready | starts.r_rdy | wants.r_rdy | asks),
             self.read.enable.eq(free), self.read.address.eq(chosen.next),
         ]  # fmt: skip
         with m.If(ready):
-            m.d.comb += chosen.eq(starved)
+            m.d.comb += [chosen.eq(starved), there.eq(1)]
         with m.Elif(starts.r_rdy):
-            m.d.comb += chosen.eq(starts.r_data)
+            begins = data.View(walk_layout(p), starts.r_data)
+            m.d.comb += [chosen.eq(begins), there.eq(begins.next != self.read.tail)]
         with m.Elif(wants.r_rdy):
-            m.d.comb += chosen.eq(wants.r_data)
+            wanted = data.View(walk_layout(p), wants.r_data)
+            m.d.comb += [chosen.eq(wanted), there.eq(wanted.next != self.read.tail)]
         with m.Else():
-            m.d.comb += chosen.eq(asking)
+            m.d.comb += [chosen.eq(asking), there.eq(asking.next != self.read.tail)]
+        m.d.sync += came.eq(waits & (starved.next != self.read.tail))
         walk, reached = Signal(walk_layout(p), reset_less=True), Signal()
         m.d.comb += [self.read.walk.eq(walk), self.read.reached.eq(reached)]
         with m.If(free):
