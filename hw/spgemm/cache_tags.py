@@ -93,8 +93,8 @@ class CacheTags(wiring.Component):
             for w in range(self.params.cache_ways)
         ]
         old_ages = self._memory(m, "ages", blocks[0][0], address, change, next_ages, sweeping)
-        self._compare(m, blocks, changes, way, hits, [word == Cat(generation, blocks[2][1]) for word in tags],
-                      next_ages, ages, old_ages)
+        read_hits = [word == Cat(generation, blocks[2][1]) for word in tags]
+        self._compare(m, blocks, changes, way, hits, read_hits, next_ages, ages, old_ages)
         m.d.comb += [
             self.ready.eq(~sweeping), self.requests.ready.eq(self.room & ~sweeping), self.valid.eq(valid[self.LATENCY]),
             self.found.request.eq(decided), self.found.hit.eq(hits.any() & ~self.uncached),
