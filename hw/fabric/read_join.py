@@ -2,11 +2,11 @@
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from .axi import axi_read
 from .round_robin import RoundRobin
+from .sure_fifo import SureFIFO
 
 __all__ = ["ReadJoin"]
 
@@ -17,7 +17,7 @@ class ReadJoin(wiring.Component):
     A request leaves a cycle after it was taken, one a cycle; beats and their back-pressure pass in the same cycle.
 
     Args:
-        masters: how many. depth: requests that may be taken and not complete.
+        masters: how many. depth: requests that may be taken and not complete, a power of two.
 
     Attributes:
         masters: the joined ones. port: where they read.
@@ -29,17 +29,22 @@ class ReadJoin(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.owners = owners = SyncFIFO(width=max(1, (self.count - 1).bit_length()), depth=self.depth)
+        m.submodules.owners = owners = SureFIFO(width=max(1, (self.count - 1).bit_length()), depth=self.depth)
         self._requests(m, owners)
         self._beats(m, owners)
         return m
 
     def _requests(self, m, owners):
         port, free = self.port, Signal()
+        held, done, room = Signal(range(self.depth + 1)), Signal(), Signal()
         m.submodules.turns = turns = RoundRobin(self.count)
         m.d.comb += [
             turns.requests.eq(Cat(master.arvalid for master in self.masters)), turns.take.eq(free),
-            free.eq((~port.arvalid | port.arready) & owners.w_rdy), owners.w_en.eq(free & turns.requests.any()),
+            free.eq((~port.arvalid | port.arready) & room), owners.w_en.eq(free & turns.requests.any()),
+        ]  # fmt: skip
+        m.d.sync += [
+            held.eq(held + owners.w_en - done), done.eq(owners.r_en),
+            room.eq(held <= self.depth - 2),  # one may be taken before it shows
         ]  # fmt: skip
         with m.If(port.arready):
             m.d.sync += port.arvalid.eq(0)

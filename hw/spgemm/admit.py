@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.spgemm.params import SpgemmParams
 
-from .contexts import ValueHalves, group_of
+from .contexts import ValueHalves
 from .layouts import CHUNK_ID_BITS, arrival_layout, line_layout, order_layout, row_layout
 
 __all__ = ["Admit"]
@@ -55,18 +55,16 @@ class Admit(wiring.Component):
         )
         write, read = rows.write_port(), rows.read_port(domain="comb")
         arrival, line = Signal(arrival_layout(p), reset_less=True), Signal(line_layout(p), reset_less=True)
-        group, next_use = Signal(p.contexts, reset_less=True), self.arrivals.payload.use
         use, here, moves = arrival.use, Signal(), Signal()
         with m.If(self.arrivals.ready):
-            m.d.sync += [
-                arrival.eq(self.arrivals.payload), here.eq(self.arrivals.valid),
-                group.eq(group_of(m, p, "next_group", next_use.context, next_use.regions)),
-            ]  # fmt: skip
+            m.d.sync += [arrival.eq(self.arrivals.payload), here.eq(self.arrivals.valid)]
         marked, first, marks, take = Signal(), Signal(), Signal(), Signal()
         advance = ~self.lines.valid | self.lines.ready
         next_order = data.View(order_layout(p), orders.w_data)
         m.d.comb += [
-            halves.context.eq(use.context), halves.regions.eq(use.regions), halves.group.eq(group),
+            halves.comes.eq(self.arrivals.ready), halves.next_context.eq(self.arrivals.payload.use.context),
+            halves.next_regions.eq(self.arrivals.payload.use.regions),
+            halves.context.eq(use.context), halves.regions.eq(use.regions),
             first.eq(here & use.first), marks.eq(first & use.opens & ~marked),
             self.begun.ready.eq(marks & orders.w_rdy),
             moves.eq(advance & (~use.first | (halves.free & ~marks & orders.w_rdy))),

@@ -8,7 +8,7 @@ from golden.spgemm.params import SpgemmParams
 
 from .layouts import SERIAL_BITS, row_layout
 
-__all__ = ["ContextRing", "ValueHalves", "group_of"]
+__all__ = ["ContextRing", "ValueHalves"]
 
 
 def group_of(m, p: SpgemmParams, name, first, regions):
@@ -109,6 +109,9 @@ class ContextRing(wiring.Component):
 class ValueHalves(wiring.Component):
     """Tells which half of the values a row can have: one that all of its contexts have free.
 
+    What a row finds is looked up while it comes, so that little is left to do in the cycle in which it may begin; a
+    half that has become free is offered two cycles later.
+
     Tags need no wait: in every bank all products of the row that had the contexts before come first. Serials count from
     1. Before 0 comes, and after reset, all values must be free; then `sweep` goes over all slots.
 
@@ -116,8 +119,8 @@ class ValueHalves(wiring.Component):
         first_serial: of the first row.
 
     Attributes:
-        context, regions, group: the row's contexts, the last one by a bit each. row, free: the row with half and
-            serial. take: strobe, with `free`.
+        comes, next_context, next_regions: strobe: a row comes with these contexts; context, regions: from the next
+            cycle on. row, free: the row with half and serial. take: strobe, with `free`.
         release, released: strobe: a row's values have been read.
         sweep, sweep_address: slots that must forget what they have.
     """
@@ -125,21 +128,31 @@ class ValueHalves(wiring.Component):
     def __init__(self, params: SpgemmParams, *, first_serial: int = 1):
         self.params, self.first_serial = params, first_serial
         row = row_layout(params)
+        context, regions = row["context"].shape, row["regions"].shape
         super().__init__({
-            "context": In(row["context"].shape), "regions": In(row["regions"].shape), "group": In(params.contexts),
-            "row": Out(row), "free": Out(1), "take": In(1), "release": In(1), "released": In(row),
-            "sweep": Out(1), "sweep_address": Out(range(params.slots)),
+            "comes": In(1), "next_context": In(context), "next_regions": In(regions), "context": In(context),
+            "regions": In(regions), "row": Out(row), "free": Out(1), "take": In(1), "release": In(1),
+            "released": In(row), "sweep": Out(1), "sweep_address": Out(range(params.slots)),
         })
 
     def elaborate(self, platform):
         m = Module()
-        row, held = self.row, [Signal(self.params.contexts, name=f"held_{half}") for half in range(2)]
+        row, contexts = self.row, self.params.contexts
+        held = [Signal(contexts, name=f"held_{half}") for half in range(2)]
         stale = self._serial(m, ~(held[0] | held[1]).any())
-        group, free = self.group, [Signal(name=f"half_{half}_free") for half in range(2)]
-        m.d.comb += [free[half].eq(~(held[half] & group).any()) for half in range(2)]
+        coming, group = group_of(m, self.params, "coming", self.next_context, self.next_regions), Signal(contexts)
+        found, overlaps, took, blocked = Signal(2), Signal(), Signal(2), Signal(2)
         m.d.comb += [
-            row.context.eq(self.context), row.regions.eq(self.regions), row.half.eq(~free[0]),
-            self.free.eq(~stale & (free[0] | free[1])),
+            # the row that began in the cycle in which this one came is not in `found`
+            blocked.eq(found | (took & overlaps.replicate(2))), row.half.eq(blocked[0]),
+            self.free.eq(~stale & ~blocked.all()), row.context.eq(self.context), row.regions.eq(self.regions),
+        ]
+        looked_up = Signal(contexts)
+        m.d.comb += looked_up.eq(Mux(self.comes, coming, group))
+        m.d.sync += [
+            group.eq(looked_up), found.eq(Cat((half & looked_up).any() for half in held)),
+            overlaps.eq((group & coming).any() & self.comes),
+            took.eq(Cat(self.take & (row.half == half) for half in range(2))),
         ]
         gone = group_of(m, self.params, "released_group", self.released.context, self.released.regions)
         for half in range(2):

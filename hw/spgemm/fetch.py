@@ -2,11 +2,11 @@
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from golden.spgemm.params import SpgemmParams
 from hw.fabric.axi import ADDRESS_BITS, AxiReader, axi_read
+from hw.fabric.sure_fifo import SureFIFO
 
 from .layouts import chunk_layout
 
@@ -38,7 +38,7 @@ class EntryFetch(wiring.Component):
         p = self.params
         depth = BURSTS * p.burst_beats
         m.submodules.reader = reader = AxiReader(p.axi_bits, burst_beats=p.burst_beats, outstanding=p.outstanding)
-        m.submodules.buffer = buffer = SyncFIFO(width=p.axi_bits, depth=depth)
+        m.submodules.buffer = buffer = SureFIFO(width=p.axi_bits, depth=depth)
         chunk = Signal.like(self.chunks.payload, reset_less=True)
         beats = Signal(32, reset_less=True)
         taken, to_read, to_walk = Signal(), Signal(), Signal()
@@ -50,7 +50,7 @@ class EntryFetch(wiring.Component):
             reader.command.payload.beats.eq(beats),
             self.walk.valid.eq(to_walk),
             self.walk.payload.eq(chunk),
-            buffer.w_data.eq(reader.o.payload), buffer.w_en.eq(reader.o.valid), reader.o.ready.eq(buffer.w_rdy),
+            buffer.w_data.eq(reader.o.payload), buffer.w_en.eq(reader.o.valid), reader.o.ready.eq(1),
             self.words.payload.eq(buffer.r_data), self.words.valid.eq(buffer.r_rdy), buffer.r_en.eq(self.words.ready),
             self.error.eq(reader.error), reader.clear.eq(self.clear),
         ]

@@ -1,16 +1,18 @@
 """Lines of B, from the cache or from memory."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO, SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.spgemm.params import SpgemmParams
 from hw.fabric.axi import axi_read
+from hw.fabric.pipeline import delay, strobes
 from hw.fabric.ram import Ram
+from hw.fabric.sure_fifo import SureFIFO
 
 from .cache_tags import CacheTags, found_layout
-from .layouts import arrival_layout, request_layout, use_layout
+from .layouts import arrival_layout, request_layout
 from .miss_queue import MissQueue
 
 __all__ = ["LineCache"]
@@ -31,7 +33,9 @@ class LineCache(wiring.Component):
         hit, miss: strobe: a line was looked up. memory_wait: the next line waits for its response.
     """
 
-    LATENCY = CacheTags.LATENCY + 5
+    LATENCY = CacheTags.LATENCY + 6
+    QUEUE = 32
+    """Lines that wait until they are taken."""
 
     def __init__(self, params: SpgemmParams):
         self.params = p = params
@@ -76,36 +80,31 @@ class LineCache(wiring.Component):
         return memory.contents
 
     def _lines(self, m, window, contents):
-        """The window's first line goes to the output register. A block that has come is written, and its line read a
-        cycle later as if it had been there: a read does not see the write of the next one, which may replace it.
+        """The window's first line goes to a queue that has room for all that are on their way, so that nothing waits
+        between. A block that has come is written, and its line read a cycle later as if it had been there: a read does
+        not see the write of the next one, which may replace it.
         """
         p = self.params
         found = data.View(found_layout(p), window.r_data)
         m.submodules.ram = ram = Ram(width=p.block_lines * p.axi_bits, depth=p.cache_lines // p.block_lines)
-        valid, move = [Signal(name=f"valid_{stage}") for stage in range(3)], Signal(3)
-        missed, go = Signal(), Signal()
-        place = Signal.like(found.place, reset_less=True)
-        use = [Signal(use_layout(p), name=f"use_{stage}", reset_less=True) for stage in range(2)]
-        number = [Signal(range(max(2, p.block_lines)), name=f"number_{stage}", reset_less=True) for stage in range(2)]
+        m.submodules.queue = queue = SureFIFO(width=arrival_layout(p).size, depth=self.QUEUE)
+        missed, go, room, leaves = Signal(), Signal(), Signal(), Signal()
+        held = Signal(range(self.QUEUE + 1))  # lines behind the window
+        valid = strobes(m, go, 3, "valid")
+        number = delay(m, found.request.line & (p.block_lines - 1), 2, "number")
         line = Signal(arrival_layout(p), reset_less=True)
         m.d.comb += [
             missed.eq(~found.hit & ~found.request.dry),
-            *(move[stage].eq(~Cat(valid[stage:]).all() | self.lines.ready) for stage in range(3)),
-            go.eq(window.r_rdy & (~missed | contents.valid) & move[0]), window.r_en.eq(go),
+            go.eq(window.r_rdy & (~missed | contents.valid) & room), window.r_en.eq(go),
             contents.ready.eq(go & missed), self.memory_wait.eq(window.r_rdy & missed & ~contents.valid),
             ram.write_enable.eq(go & missed), ram.write_address.eq(found.place), ram.write_data.eq(contents.payload),
-            ram.read_enable.eq(move[1]), ram.read_address.eq(place),
-            self.lines.valid.eq(valid[2]), self.lines.payload.eq(line),
+            ram.read_address.eq(delay(m, found.place, 1, "place")),
+            queue.w_data.eq(line), queue.w_en.eq(valid[-1]),
+            self.lines.valid.eq(queue.r_rdy), self.lines.payload.eq(queue.r_data), queue.r_en.eq(self.lines.ready),
         ]  # fmt: skip
-        with m.If(move[0]):
-            m.d.sync += [
-                valid[0].eq(go), place.eq(found.place), use[0].eq(found.request.use),
-                number[0].eq(found.request.line & (p.block_lines - 1)),
-            ]  # fmt: skip
-        with m.If(move[1]):
-            m.d.sync += [valid[1].eq(valid[0]), use[1].eq(use[0]), number[1].eq(number[0])]
-        with m.If(move[2]):
-            m.d.sync += [
-                valid[2].eq(valid[1]), line.use.eq(use[1]),
-                line.data.as_value().eq(ram.read_data.word_select(number[1], p.axi_bits)),
-            ]  # fmt: skip
+        m.d.sync += [
+            line.use.eq(delay(m, found.request.use, 2, "use")),
+            line.data.as_value().eq(ram.read_data.word_select(number, p.axi_bits)),
+            leaves.eq(self.lines.valid & self.lines.ready), held.eq(held + go - leaves),
+            room.eq(held <= self.QUEUE - 2),  # one may go before it shows
+        ]  # fmt: skip

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from golden.spgemm.params import SpgemmParams
 
 from .layouts import row_layout
+from .line_cache import LineCache
 
 __all__ = ["Phases"]
 
@@ -34,7 +35,7 @@ class Phases(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        under_way = Signal(range(self.params.window + 16))
+        under_way = Signal(range(self.params.window + LineCache.QUEUE + 16))
         at_work = Signal(2 * self.params.contexts)
         m.d.sync += [
             under_way.eq(under_way + self.asked - self.came),

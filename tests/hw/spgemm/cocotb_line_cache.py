@@ -112,7 +112,7 @@ class Bench:
                 times.append(self.now)
                 assert {name: int(view.use[name]) for name in request["use"]} == request["use"]
                 if not request["dry"]:
-                    word = sum(int(view.data[i].as_bits()) << 64 * i for i in range(self.p.lanes))
+                    word = sum(int(view.data[i].as_bits()) << 8 * self.p.element_bytes * i for i in range(self.p.lanes))
                     assert word == self.word_at(self.address(request["line"])), request
 
         await watchdog(take(), 100_000)
