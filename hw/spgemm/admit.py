@@ -2,11 +2,11 @@
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from golden.spgemm.params import SpgemmParams
+from hw.fabric.sure_fifo import SureFIFO
 
 from .contexts import ValueHalves
 from .layouts import CHUNK_ID_BITS, arrival_layout, line_layout, order_layout, row_layout
@@ -48,8 +48,12 @@ class Admit(wiring.Component):
         m = Module()
         p = self.params
         m.submodules.halves = halves = ValueHalves(p, first_serial=self.first_serial)
-        m.submodules.orders = orders = SyncFIFO(width=order_layout(p).size, depth=2 * p.contexts)
-        wiring.connect(m, orders.r_stream, wiring.flipped(self.order))
+        m.submodules.orders = orders = SureFIFO(width=order_layout(p).size, depth=2 * p.contexts)
+        level, room = Signal(range(orders.depth + 1)), Signal()
+        m.d.sync += [
+            level.eq(level + orders.w_en - (orders.r_rdy & orders.r_en)),
+            room.eq(level <= orders.depth - 2),  # one may come before it shows
+        ]
         m.submodules.rows = rows = Memory(
             shape=row_layout(p), depth=p.contexts, init=[], attrs={"ram_style": "distributed"}
         )
@@ -66,11 +70,12 @@ class Admit(wiring.Component):
             halves.next_regions.eq(self.arrivals.payload.use.regions),
             halves.context.eq(use.context), halves.regions.eq(use.regions),
             first.eq(here & use.first), marks.eq(first & use.opens & ~marked),
-            self.begun.ready.eq(marks & orders.w_rdy),
-            moves.eq(advance & (~use.first | (halves.free & ~marks & orders.w_rdy))),
+            self.begun.ready.eq(marks & room),
+            moves.eq(advance & (~use.first | (halves.free & ~marks & room))),
             self.arrivals.ready.eq(~here | moves), take.eq(first & moves), halves.take.eq(take),
             next_order.chunk.eq(marks), next_order.id.eq(self.begun.payload), next_order.row.eq(halves.row),
-            orders.w_en.eq(take | (marks & self.begun.valid)),
+            orders.w_en.eq(take | (marks & self.begun.valid & room)), orders.r_en.eq(self.order.ready),
+            self.order.payload.eq(orders.r_data), self.order.valid.eq(orders.r_rdy),
             write.en.eq(take), write.addr.eq(use.context), write.data.eq(halves.row), read.addr.eq(use.context),
             self.lines.payload.eq(line), self.busy.eq(self.lines.valid | here | self.arrivals.valid),
             self.begins.eq(take), self.began.eq(halves.row), self.came.eq(here & moves),
@@ -79,7 +84,7 @@ class Admit(wiring.Component):
         ]
         with m.If(take):
             m.d.sync += marked.eq(0)
-        with m.Elif(marks & self.begun.valid & orders.w_rdy):
+        with m.Elif(marks & self.begun.valid & room):
             m.d.sync += marked.eq(1)
         with m.If(advance):
             m.d.sync += [

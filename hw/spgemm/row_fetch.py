@@ -61,10 +61,13 @@ class RowFetch(wiring.Component):
         m = Module()
         p = self.params
         head, valid, go, may = Signal(order_layout(p), reset_less=True), Signal(), Signal(), Signal()
-        has_ended, room = Signal(), Signal()
+        has_ended, was_ended, room = Signal(), Signal(), Signal()
+        coming = self.order.payload.row
+        m.d.sync += was_ended.eq(self.ended.bit_select(
+            Mux(self.order.ready, Cat(coming.context, coming.half), self.count_index), 1))  # fmt: skip
         m.d.comb += [
             self.count_index.eq(Cat(head.row.context, head.row.half)), self.order.ready.eq(~valid | go),
-            has_ended.eq(head.chunk | (self.leaving & self.ended.bit_select(self.count_index, 1))),
+            has_ended.eq(head.chunk | (self.leaving & was_ended)),
             may.eq(room & self.number_room), go.eq(valid & has_ended & may),
         ]  # fmt: skip
         with m.If(self.order.ready):

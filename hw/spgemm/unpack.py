@@ -2,11 +2,11 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from golden.isa.spgemm import COUNT_BITS, FIRST_BITS
 from golden.spgemm.params import SpgemmParams
+from hw.fabric.sure_fifo import SureFIFO
 
 from .layouts import chunk_layout, entry_layout
 
@@ -46,7 +46,7 @@ class EntryUnpack(wiring.Component):
     """
 
     LATENCY = 3
-    WAITING = 4
+    WAITING = 8
 
     def __init__(self, params: SpgemmParams):
         self.params = params
@@ -62,9 +62,9 @@ class EntryUnpack(wiring.Component):
         p = self.params
         record = Signal(record_layout(p), reset_less=True)
         valid, advance = Signal(), Signal()
-        m.submodules.waiting = waiting = SyncFIFO(width=len(record.as_value()), depth=self.WAITING)
+        m.submodules.waiting = waiting = SureFIFO(width=len(record.as_value()), depth=self.WAITING)
         m.d.comb += [
-            waiting.w_data.eq(record), waiting.w_en.eq(valid), advance.eq(~valid | waiting.w_rdy),
+            waiting.w_data.eq(record), waiting.w_en.eq(valid),
             self.records.payload.eq(waiting.r_data), self.records.valid.eq(waiting.r_rdy),
             waiting.r_en.eq(self.records.ready),
         ]  # fmt: skip
@@ -83,8 +83,11 @@ class EntryUnpack(wiring.Component):
             self.entries.ready.eq(load),
             self.busy.eq(active | valid | waiting.r_rdy),
         ]  # fmt: skip
-        with m.If(advance):
-            m.d.sync += valid.eq(begin | shift)
+        level = Signal(range(self.WAITING + 1))
+        m.d.sync += [
+            valid.eq(begin | shift), level.eq(level + valid - (waiting.r_rdy & waiting.r_en)),
+            advance.eq(level <= self.WAITING - 4),  # three more may come before they show
+        ]
         with m.If(shift):
             m.d.sync += [word.eq(word >> entry_bits), fill.eq(fill - 1), left.eq(left - 1), last_of_chunk.eq(left == 2)]
             m.d.sync += active.eq(~last_of_chunk)
