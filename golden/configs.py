@@ -20,8 +20,8 @@ models whose vectors are short: it deals the inputs of a matrix to two columns o
 words a cycle, so that the array catches up after it had to wait for the vector unit."""
 
 SPGEMM = {"spgemm-u280": SpgemmParams(
-    engines=28, axi_bits=512, banks=16, slots=1024, contexts=16, probe_limit=1024, cache_lines=8192,
+    engines=30, axi_bits=512, banks=16, slots=1024, contexts=16, probe_limit=1024, cache_lines=8192,
     column_bits=24, block_lines=2, cache_ways=4, window=256, ring=1024, queue_banks=2, bank_fifo=32, burst_beats=16,
     outstanding=64, in_flight=24,
 )}
-"""SpGEMM engine: spgemm-u280 has a row engine for each of 28 of a U280's 32 HBM channels (decision 8)."""
+"""SpGEMM engine: spgemm-u280 has a row engine for each of 30 of a U280's 32 HBM channels (decision 8)."""
