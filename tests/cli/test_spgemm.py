@@ -25,7 +25,7 @@ def files(tmp_path):
 
 @pytest.mark.parametrize(("arguments", "expected"), [
     (["a.mtx", "b.mtx"], A @ B), (["a.mtx", "--op", "a*at"], A @ A.T), (["s.mtx"], A.T @ A @ A.T @ A),
-    (["a.mtx", "b.mtx", "--numbers", "int32"], A @ B),
+    (["a.mtx", "b.mtx", "--numbers", "int32"], A @ B), (["a.mtx", "b.mtx", "--numbers", "fp64"], A @ B),
 ])
 @pytest.mark.parametrize("name", ["c.mtx", "c.mtx.gz", "c.npz"])
 def test_from_file_to_file(files, capsys, monkeypatch, arguments, expected, name):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import scipy.sparse
 
 from compiler.frontend.matrix import read_matrix
 from compiler.spgemm import KERNELS, Kernel, is_scipys, plan_product, stored
+from golden.configs import SPGEMM
 from golden.execution import ERROR_CODES
 from golden.isa.spgemm import ISA, Hash
 from golden.spgemm.csr import Csr
@@ -34,7 +36,9 @@ SHAPES = {
 }  # fmt: skip
 DATA = Path(os.environ.get("LACUNA_DATA", Path(__file__).resolve().parents[3] / "shared" / "data")) / "matrices"
 INDEX = json.loads((DATA / "index.json").read_text()) if (DATA / "index.json").exists() else []
-SQUARES = [entry for entry in INDEX if entry["op"] == "A*A" and entry["mults"] < 200_000]
+SMALL = [entry for entry in INDEX if entry["mults"] < 200_000]
+INT32 = tomllib.loads((Path(__file__).resolve().parents[2] / "bench" / "spgemm_int32.toml").read_text())["engine"]
+SIZES = {"two engines, int32": (SpgemmParams(**INT32), "ideal"), "U280": (SPGEMM["spgemm-u280"], "hbm2")}
 
 
 def random_csr(rng, rows, columns, density, params):
@@ -50,6 +54,7 @@ def assert_equal_to_golden(a, b, params, memory, **options):
     for name in ("starts", "columns"):
         np.testing.assert_array_equal(getattr(c, name), getattr(expected, name))
     assert c.values.tobytes() == expected.values.tobytes()
+    assert is_scipys(c, a, b)
     for name in COUNTERS[:4]:
         assert report.counters[name] == golden.counters[name], name
     assert report.macs == report.counters["products"]
@@ -129,13 +134,27 @@ def test_the_edges(shape):
         np.testing.assert_array_equal(c.toarray(), a @ b)
 
 
-@pytest.mark.parametrize("entry", SQUARES, ids=[entry["name"] for entry in SQUARES])
-def test_real_matrices(entry):
-    matrix = read_matrix(DATA / f"{entry['name']}.mtx.gz")
-    matrix.data = np.random.default_rng(1).standard_normal(matrix.nnz)
-    a = stored(matrix, "fp32", "A")
-    report = assert_equal_to_golden(a, a, SHAPES["8 lanes"], "hbm2")
+def assert_as_published(entry, params, memory):
+    matrix, rng = read_matrix(DATA / f"{entry['name']}.mtx.gz"), np.random.default_rng(1)
+    whole = params.numbers == "int32"
+    matrix.data = rng.integers(-99, 100, matrix.nnz) if whole else rng.standard_normal(matrix.nnz)
+    a = stored(matrix, params.numbers, "A")
+    b = stored(matrix.T, params.numbers, "B") if entry["op"] == "A*A^T" else a
+    report = assert_equal_to_golden(a, b, params, memory)
     assert (report.macs, report.nnz_c) == (entry["mults"], entry["nnzC"])
+
+
+@pytest.mark.parametrize("entry", SMALL, ids=[entry["name"] for entry in SMALL])
+def test_real_matrices(entry):
+    assert_as_published(entry, SHAPES["8 lanes"], "hbm2")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("entry", INDEX, ids=[entry["name"] for entry in INDEX])
+@pytest.mark.parametrize("size", SIZES)
+def test_every_matrix(size, entry):
+    """An hour for both sizes."""
+    assert_as_published(entry, *SIZES[size])
 
 
 def test_a_chain():
