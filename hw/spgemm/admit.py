@@ -1,7 +1,7 @@
 """Lines of B get to the rows of the banks."""
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -49,10 +49,11 @@ class Admit(wiring.Component):
         p = self.params
         m.submodules.halves = halves = ValueHalves(p, first_serial=self.first_serial)
         m.submodules.orders = orders = SureFIFO(width=order_layout(p).size, depth=2 * p.contexts)
-        level, room = Signal(range(orders.depth + 1)), Signal()
+        level, room, orders_come = Signal(range(orders.depth + 1)), Signal(), Signal()
+        next_order = Signal(order_layout(p))
         m.d.sync += [
-            level.eq(level + orders.w_en - (orders.r_rdy & orders.r_en)),
-            room.eq(level <= orders.depth - 2),  # one may come before it shows
+            level.eq(level + orders_come - (orders.r_rdy & orders.r_en)), orders.w_en.eq(orders_come),
+            orders.w_data.eq(next_order), room.eq(level <= orders.depth - 2),  # one may come before it shows
         ]
         m.submodules.rows = rows = Memory(
             shape=row_layout(p), depth=p.contexts, init=[], attrs={"ram_style": "distributed"}
@@ -64,7 +65,6 @@ class Admit(wiring.Component):
             m.d.sync += [arrival.eq(self.arrivals.payload), here.eq(self.arrivals.valid)]
         marked, first, marks, take = Signal(), Signal(), Signal(), Signal()
         advance = ~self.lines.valid | self.lines.ready
-        next_order = data.View(order_layout(p), orders.w_data)
         m.d.comb += [
             halves.comes.eq(self.arrivals.ready), halves.next_context.eq(self.arrivals.payload.use.context),
             halves.next_regions.eq(self.arrivals.payload.use.regions),
@@ -74,7 +74,7 @@ class Admit(wiring.Component):
             moves.eq(advance & (~use.first | (halves.free & ~marks & room))),
             self.arrivals.ready.eq(~here | moves), take.eq(first & moves), halves.take.eq(take),
             next_order.chunk.eq(marks), next_order.id.eq(self.begun.payload), next_order.row.eq(halves.row),
-            orders.w_en.eq(take | (marks & self.begun.valid & room)), orders.r_en.eq(self.order.ready),
+            orders_come.eq(take | (marks & self.begun.valid & room)), orders.r_en.eq(self.order.ready),
             self.order.payload.eq(orders.r_data), self.order.valid.eq(orders.r_rdy),
             write.en.eq(take), write.addr.eq(use.context), write.data.eq(halves.row), read.addr.eq(use.context),
             self.lines.payload.eq(line), self.busy.eq(self.lines.valid | here | self.arrivals.valid),

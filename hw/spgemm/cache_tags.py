@@ -57,8 +57,8 @@ class CacheTags(wiring.Component):
 
     Attributes:
         uncached: nothing is found.
-        requests: ready if `room`, but during sweeps. With `hint` a block becomes the next to be replaced.
-        room: a request can be taken. found, valid: what was found.
+        requests: ready if `room`. With `hint` a block becomes the next to be replaced.
+        room: a request can be taken; not during sweeps. found, valid: what was found.
         invalidate: strobe, while no request is here: nothing is there any more. Every 2**8 - 1 times, and after
             reset, the tags are swept, one set a cycle, as only their generation tells.
         ready: no sweep.
@@ -96,7 +96,7 @@ class CacheTags(wiring.Component):
         read_hits = [word == Cat(generation, blocks[2][1]) for word in tags]
         self._compare(m, blocks, changes, way, hits, read_hits, next_ages, ages, old_ages)
         m.d.comb += [
-            self.ready.eq(~sweeping), self.requests.ready.eq(self.room & ~sweeping), self.valid.eq(valid[self.LATENCY]),
+            self.ready.eq(~sweeping), self.requests.ready.eq(self.room), self.valid.eq(valid[self.LATENCY]),
             self.found.request.eq(decided), self.found.hit.eq(hits.any() & ~self.uncached),
         ]  # fmt: skip
         self._place(m, of_set, way)

@@ -2,12 +2,12 @@
 
 from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from golden.spgemm.params import SpgemmParams
 from hw.fabric.ram import Ram
+from hw.fabric.sure_fifo import SureFIFO
 
 from .contexts import ContextRing
 from .layouts import CHUNK_ID_BITS, use_layout
@@ -72,13 +72,18 @@ class EntryRing(wiring.Component):
         m = Module()
         p, record = self.params, self.records.payload
         m.submodules.contexts = contexts = ContextRing(p, first_serial=self.first_serial)
-        m.submodules.ids = ids = SyncFIFO(width=CHUNK_ID_BITS, depth=self.CHUNKS)
-        wiring.connect(m, ids.r_stream, wiring.flipped(self.chunks))
+        m.submodules.ids = ids = SureFIFO(width=CHUNK_ID_BITS, depth=self.CHUNKS)
+        waiting, may_open = Signal(range(self.CHUNKS + 1)), Signal()
+        m.d.sync += [
+            waiting.eq(waiting + ids.w_en - (ids.r_rdy & ids.r_en)),
+            may_open.eq(waiting <= self.CHUNKS - 2),  # one may come before it shows
+        ]
         begins, opens, tail = Signal(init=1), Signal(), Signal.like(self.started.next)
         regions = Signal.like(self.started.regions)
         room, newest = self._space(m, tail)
         write = Signal()
         m.d.comb += [
+            self.chunks.payload.eq(ids.r_data), self.chunks.valid.eq(ids.r_rdy), ids.r_en.eq(self.chunks.ready),
             ids.w_data.eq(record.piece.value), self.started.number.eq(newest), self.started.first.eq(1),
             self.started.context.eq(contexts.context), self.started.opens.eq(opens),
             self.started.regions.eq(regions), self.started.next.eq(tail),
@@ -93,10 +98,10 @@ class EntryRing(wiring.Component):
         with m.Switch(record.kind):
             with m.Case(Kind.CHUNK):
                 m.d.comb += [
-                    ids.w_en.eq(self.records.valid), self.records.ready.eq(ids.w_rdy),
-                    contexts.set_regions.eq(self.records.valid & ids.w_rdy),
+                    ids.w_en.eq(self.records.valid & may_open), self.records.ready.eq(may_open),
+                    contexts.set_regions.eq(self.records.valid & may_open),
                 ]
-                with m.If(self.records.valid & ids.w_rdy):
+                with m.If(self.records.valid & may_open):
                     m.d.sync += opens.eq(1)
             with m.Case(Kind.REGIONS):
                 m.d.comb += [self.records.ready.eq(1), contexts.set_regions.eq(self.records.valid)]

@@ -66,13 +66,15 @@ class EntryFetch(wiring.Component):
         return m
 
     def _ask(self, m, reader, depth):
-        """Requests pass on when the buffer has room for their words."""
+        """Requests pass on when the buffer has room for their words, which is looked at a cycle ahead."""
         free = Signal(range(depth + 1), init=depth)  # places of the buffer for which nothing is on its way
         behind, may_ask = free + ~reader.axi.arlen[: len(free)], Signal()  # less arlen + 1; carries if they are free
         asked = reader.axi.arvalid & may_ask & self.axi.arready
-        m.d.sync += free.eq(Mux(asked, behind[:-1], free) + (self.words.valid & self.words.ready))
+        m.d.sync += [
+            free.eq(Mux(asked, behind[:-1], free) + (self.words.valid & self.words.ready)),
+            may_ask.eq(reader.axi.arvalid & behind[-1] & ~asked),
+        ]
         m.d.comb += [
-            may_ask.eq(behind[-1]),
             self.axi.arvalid.eq(reader.axi.arvalid & may_ask), reader.axi.arready.eq(self.axi.arready & may_ask),
             self.axi.araddr.eq(reader.axi.araddr), self.axi.arlen.eq(reader.axi.arlen),
             self.axi.rready.eq(reader.axi.rready),

@@ -28,7 +28,8 @@ class LineCache(wiring.Component):
         requests, lines: a line for each, also for dry ones, whose data mean nothing.
         axi: reads of a line each, see MissQueue. base: byte address of line 0, a multiple of a line.
         uncached: every line is read, not to change while a request is here.
-        invalidate: strobe, before a run: nothing is here. ready: low while tags are swept, and so requests.ready.
+        invalidate: strobe, before a run: nothing is here, and nothing comes in the next two cycles. ready: low while
+            tags are swept; requests.ready follows a cycle later.
         error: sticky: a response that is not OKAY; `clear` resets it.
         hit, miss: strobe: a line was looked up. memory_wait: the next line waits for its response.
     """
@@ -55,7 +56,7 @@ class LineCache(wiring.Component):
         taken, left = self.requests.valid & self.requests.ready, Signal()
         m.d.sync += [
             left.eq(window.r_en & window.r_rdy), held.eq(held + taken - left),
-            room.eq(held <= p.window - 2),  # one may be taken before it shows
+            room.eq((held <= p.window - 2) & tags.ready),  # one may be taken before it shows
         ]  # fmt: skip
         looked_up = tags.valid & ~tags.found.request.dry
         m.d.comb += [

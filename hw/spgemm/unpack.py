@@ -72,14 +72,12 @@ class EntryUnpack(wiring.Component):
         entry_bits = 8 * p.element_bytes
         active, left = Signal(), Signal(32)  # entries of the chunk
         word, fill = Signal(p.axi_bits, reset_less=True), Signal(range(p.lanes + 1))
-        last_of_word, last_of_chunk = Signal(), Signal(reset_less=True)
+        some, ends, last_of_chunk = Signal(), Signal(), Signal(reset_less=True)  # fill is not 0; is 1
         begin, shift, load = Signal(), Signal(), Signal()
         m.d.comb += [
             begin.eq(advance & ~active & self.chunks.valid),
             self.chunks.ready.eq(advance & ~active),
-            shift.eq(advance & active & (fill != 0)),
-            last_of_word.eq((fill == 1) | last_of_chunk),
-            load.eq((fill == 0) | (shift & last_of_word)),
+            shift.eq(advance & active & some), load.eq(~some | (shift & (ends | last_of_chunk))),
             self.entries.ready.eq(load),
             self.busy.eq(active | valid | waiting.r_rdy),
         ]  # fmt: skip
@@ -90,9 +88,9 @@ class EntryUnpack(wiring.Component):
         ]
         with m.If(shift):
             m.d.sync += [word.eq(word >> entry_bits), fill.eq(fill - 1), left.eq(left - 1), last_of_chunk.eq(left == 2)]
-            m.d.sync += active.eq(~last_of_chunk)
+            m.d.sync += [active.eq(~last_of_chunk), ends.eq(fill == 2)]
         with m.If(load):
-            m.d.sync += [word.eq(self.entries.payload), fill.eq(Mux(self.entries.valid, p.lanes, 0))]
+            m.d.sync += [word.eq(self.entries.payload), fill.eq(p.lanes), some.eq(self.entries.valid), ends.eq(0)]
         with m.If(begin):
             entries = self.chunks.payload.entries
             m.d.sync += [left.eq(entries), last_of_chunk.eq(entries == 1), active.eq(entries != 0)]
