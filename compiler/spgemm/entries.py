@@ -41,14 +41,17 @@ def cut_chunks(work: np.ndarray, engines: int) -> np.ndarray:
     Each takes half of what would be an engine's share of the rest (guided self-scheduling), so that an engine works on
     few stretches of rows, and all end together.
     """
-    done = np.concatenate(([0], np.cumsum(work)))
-    total, at, ends = int(done[-1]), 0, []
-    shortest = max(SHORTEST, total // (PARTS * engines))
-    while at < total:
-        left = total - at
-        at += left if engines == 1 else min(left, max(left // (2 * engines), shortest))
-        ends.append(at)
-    return np.unique(np.concatenate(([0], np.searchsorted(done, ends)))).astype(np.int64)
+    done = np.cumsum(work)
+    total = left = int(done[-1]) if len(done) else 0
+    shortest, ends = max(SHORTEST, total // (PARTS * engines)), []
+    if engines > 1:
+        while left // (2 * engines) > shortest:
+            left -= left // (2 * engines)
+            ends.append(total - left)
+        ends += range(total - left + shortest, total, shortest)
+    ends += [total] if total else []
+    begins = np.concatenate(([0], np.searchsorted(done, np.array(ends, done.dtype)) + 1))
+    return begins[np.append(True, begins[1:] != begins[:-1])]
 
 
 def encode_entries(pieces: Pieces, regions: np.ndarray, begins: np.ndarray,
