@@ -3,11 +3,13 @@
 Planning must stay far below what the product takes, so it is NumPy and SciPy's compiled sums, without a loop over rows.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse
 
+from compiler.frontend.matrix import dimensions
 from golden.spgemm.csr import Csr
 from golden.spgemm.params import SpgemmParams
 
@@ -23,7 +25,7 @@ class Cuts:
 
     Attributes:
         rows: int64, the heavy rows of C. used: int64, rows of B that they take.
-        counts: int64 [used, ranges], elements of each of these in each range.
+        counts: [used, ranges], elements of each of these in each range.
         begin, end: int64 [heavy rows, most windows of one], ranges of each window.
     """
 
@@ -40,7 +42,7 @@ class Windows:
 
     Attributes:
         of_row: int64, which row of C each belongs to, rising. parts: int64, windows of each row of C.
-        regions: int8, logarithm of the contexts that each takes. work: int64, lines of B that it takes, about.
+        regions: int8, logarithm of the contexts that each takes. work: lines of B that it takes, about.
         cuts: None if no row is heavy.
     """
 
@@ -63,102 +65,120 @@ def capacities(p: SpgemmParams, careful: int) -> np.ndarray:
     of the slots are taken, so that probing stays short. Each step of `careful` halves them, for matrices whose columns
     fill the banks less evenly.
     """
-    region = p.region << np.arange(p.contexts.bit_length())
-    mean = np.minimum((np.sqrt(9.0 + np.maximum(region - 4.0, 0.0)) - 3.0) ** 2, region / 2)
-    return np.maximum(np.maximum((p.banks * mean).astype(np.int64), region // 2) >> careful, 1)
+    limits = []
+    for shift in range(p.contexts.bit_length()):
+        region = p.region << shift
+        root = math.sqrt(9.0 + max(region - 4.0, 0.0)) - 3.0
+        mean = min(root * root, region / 2)
+        limits.append(max(max(int(p.banks * mean), region // 2) >> careful, 1))
+    return np.array(limits)
 
 
 def plan_windows(a: Csr, b: Csr, p: SpgemmParams, careful: int = 0) -> Windows:
     """Windows for A B. The bound of a row is its products, or all columns."""
     limits = capacities(p, careful)
-    lengths = b.lengths
-    fits = int(lengths.max(initial=0)) * len(a.columns) < 1 << 31
-    bound = _sums(a.starts, a.columns, lengths.astype(np.int32) if fits else lengths)
-    work = a.lengths + bound // p.lanes
-    bound = np.minimum(bound, b.columns_in_all)
-    heavy = bound > limits[-1]
-    if not heavy.any():
-        return Windows(np.arange(a.rows), np.ones(a.rows, np.int64), _regions(bound, limits), work, None)
-    return _with_heavy(a, b, limits, bound, work, np.flatnonzero(heavy))
+    lengths = np.diff(b.starts.astype(_whole(len(b.columns))))
+    longest = int(lengths.max()) if b.rows else 0
+    number = _whole(max((longest + 1) * len(a.columns), len(b.columns)))
+    pattern = _pattern(a, number)
+    bound = pattern @ lengths
+    work = bound // p.lanes
+    work += np.diff(pattern.indptr)
+    np.minimum(bound, b.columns_in_all, out=bound)
+    if a.rows and bound.max() > limits[-1]:
+        return _with_heavy(pattern, _pattern(b, number), limits, bound, work)
+    return Windows(np.arange(a.rows), np.ones(a.rows, np.int64), _regions(bound, limits), work, None)
 
 
-def _sums(starts: np.ndarray, columns: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """[rows, ..]: sums over a row's entries of the values [columns, ..] of their columns."""
-    ones = np.ones(len(columns), values.dtype)
-    return scipy.sparse.csr_array((ones, columns, starts), shape=(len(starts) - 1, len(values))) @ values
+def _whole(limit: int) -> type[np.signedinteger]:
+    """For numbers up to `limit`: 32 bits if they suffice, which SciPy need not convert and which are read faster."""
+    return np.int32 if limit < 1 << 31 else np.int64
+
+
+def _pattern(matrix: Csr, number: type[np.signedinteger]) -> scipy.sparse.csr_array:
+    """The matrix with ones for its values."""
+    ones = np.ones(len(matrix.columns), number)
+    return scipy.sparse.csr_array((ones, matrix.columns, matrix.starts.astype(number)),
+                                  shape=(matrix.rows, matrix.columns_in_all))
 
 
 def _regions(bound: np.ndarray, limits: np.ndarray) -> np.ndarray:
     regions = np.zeros(len(bound), np.int8)
+    most = bound.max() if len(bound) else 0
     for limit in limits[:-1].tolist():
-        regions += bound > limit
+        if limit < most:
+            regions += (bound > limit).view(np.int8)
     return regions
 
 
-def _with_heavy(a: Csr, b: Csr, limits: np.ndarray, bound: np.ndarray, work: np.ndarray, rows: np.ndarray) -> Windows:
-    cuts = _columns_of_cuts(b, int(limits[-1]))
-    lengths = a.lengths[rows]
-    starts = np.concatenate(([0], np.cumsum(lengths)))
-    entries = np.repeat(a.starts[rows] - starts[:-1], lengths) + np.arange(starts[-1])
-    used = np.flatnonzero(np.bincount(a.columns[entries], minlength=b.rows))
-    number = np.full(b.rows, -1)
-    number[used] = np.arange(len(used))
-    counts = _counts(b, number, cuts)
-    made = np.minimum(_sums(starts, number[a.columns[entries]], counts), np.diff(cuts))
-    group, filled = _grouped(made, int(limits[-1]))
-
-    parts = np.ones(a.rows, np.int64)
-    parts[rows] = group[:, -1] + 1
-    of_row = np.repeat(np.arange(a.rows), parts)
-    is_cut = np.zeros(a.rows, bool)
+def _with_heavy(a: scipy.sparse.csr_array, b: scipy.sparse.csr_array, limits: np.ndarray, bound: np.ndarray,
+                work: np.ndarray) -> Windows:
+    rows = np.flatnonzero(bound > limits[-1])
+    of_rows = a[rows]
+    cuts, sizes = _cut(rows, of_rows, b, int(limits[-1]))
+    parts = np.ones(len(bound), np.int64)
+    parts[rows] = of_heavy = np.count_nonzero(cuts.end, axis=1)
+    of_row = np.repeat(np.arange(len(bound)), parts)
+    is_cut = np.zeros(len(bound), bool)
     is_cut[rows] = True
-    cut = is_cut[of_row]
-    bound, work = bound[of_row], work[of_row]
-    bound[cut] = filled
-    work[cut] = work[cut] // parts[of_row[cut]] + a.lengths[of_row[cut]] // 2
-    begin, end = _edges(group)
-    return Windows(of_row, parts, _regions(bound, limits), work, Cuts(rows, used, counts, begin, end))
+    cut = np.flatnonzero(is_cut.take(of_row))
+    share = work[rows] // of_heavy + np.diff(of_rows.indptr) // 2
+    bound, work = bound.take(of_row), work.take(of_row)
+    bound[cut], work[cut] = sizes, np.repeat(share, of_heavy)
+    return Windows(of_row, parts, _regions(bound, limits), work, cuts)
 
 
-def _columns_of_cuts(b: Csr, widest: int) -> np.ndarray:
+def _cut(rows: np.ndarray, of_rows: scipy.sparse.csr_array, b: scipy.sparse.csr_array,
+         widest: int) -> tuple[Cuts, np.ndarray]:
+    """(cuts of these rows of A, elements of C that their windows may have, row by row)."""
+    b_rows, columns = dimensions(b)
+    at = _columns_of_cuts(b, columns, widest)
+    used = np.flatnonzero(_column_sums(of_rows, b_rows))
+    counts = _counts(b[used], at)
+    number = np.empty(b_rows, of_rows.indices.dtype)
+    number[used] = np.arange(len(used), dtype=number.dtype)
+    renumbered = (of_rows.data, number.take(of_rows.indices), of_rows.indptr)
+    made = scipy.sparse.csr_array(renumbered, shape=(len(rows), len(used))) @ counts
+    begin, end, sizes = _grouped(np.minimum(made, np.diff(at)), widest)
+    return Cuts(rows, used, counts, begin, end), sizes
+
+
+def _columns_of_cuts(b: scipy.sparse.csr_array, columns: int, widest: int) -> np.ndarray:
     """int64: ascending columns, from 0 to all of them, at most `widest` apart."""
-    columns = b.columns_in_all
     even = np.linspace(0, columns, -(-columns // widest) + 1).astype(np.int64)
-    share = np.cumsum(np.bincount(b.columns, minlength=columns))
-    shares = np.searchsorted(share, np.linspace(0, len(b.columns), QUANTILES, endpoint=False)[1:])
+    share = np.cumsum(_column_sums(b, columns))
+    shares = np.searchsorted(share, np.linspace(0, b.nnz, QUANTILES, endpoint=False)[1:])
     return np.unique(np.concatenate([even, shares]))
 
 
-def _counts(b: Csr, number: np.ndarray, cuts: np.ndarray) -> np.ndarray:
-    """int64 [used, ranges]: elements of the rows of B with a number in each range of columns."""
-    range_of = np.repeat(np.arange(len(cuts) - 1), np.diff(cuts))
-    of_entry = number[b.entry_rows]
-    taken = of_entry >= 0
-    key = of_entry[taken] * (len(cuts) - 1) + range_of[b.columns[taken]]
-    rows = int(number.max()) + 1
-    return np.bincount(key, minlength=rows * (len(cuts) - 1)).reshape(rows, -1)
+def _counts(matrix: scipy.sparse.csr_array, cuts: np.ndarray) -> np.ndarray:
+    """[rows, ranges]: elements of each row in each range of columns."""
+    range_of = np.repeat(np.arange(len(cuts) - 1, dtype=matrix.indices.dtype), np.diff(cuts))
+    return _sums(matrix.data, range_of.take(matrix.indices), matrix.indptr, len(cuts) - 1)
 
 
-def _grouped(made: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """(int64 [rows, ranges] number of the window of each range, elements that each row's windows may have, in order):
-    as many neighbours as stay within `limit`."""
-    group, sums = np.zeros(made.shape, np.int64), np.zeros(made.shape, np.int64)
-    number, total = np.zeros(len(made), np.int64), np.zeros(len(made), np.int64)
-    every = np.arange(len(made))
-    for at in range(made.shape[1]):
-        opens = (total + made[:, at] > limit) & (total > 0)
-        number += opens
-        total = np.where(opens, 0, total) + made[:, at]
-        group[:, at] = number
-        sums[every, number] = total
-    return group, sums[np.arange(made.shape[1]) <= number[:, None]]
+def _column_sums(matrix: scipy.sparse.csr_array, columns: int) -> np.ndarray:
+    """[columns]: of the elements; ones take half the time of `np.bincount`."""
+    return _sums(matrix.data, matrix.indices, matrix.indptr[[0, -1]], columns)[0]
 
 
-def _edges(group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(int64 [rows, most windows]: the first range of each window, the one behind its last)."""
-    begin, end = (np.zeros((len(group), int(group.max()) + 1), np.int64) for _ in range(2))
-    every = np.arange(len(group))
-    for at in range(group.shape[1]):
-        end[every, group[:, at]] = at + 1
-        begin[every, group[:, group.shape[1] - 1 - at]] = group.shape[1] - 1 - at
-    return begin, end
+def _sums(values: np.ndarray, columns: np.ndarray, starts: np.ndarray, width: int) -> np.ndarray:
+    """[rows, width]: values of each row, summed where they share a column."""
+    return scipy.sparse.csr_array((values, columns, starts), shape=(len(starts) - 1, width)).toarray()
+
+
+def _grouped(made: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(int64 [rows, most windows of one]: first range of each window; the range behind its last; elements that the
+    windows may have, row by row): as many neighbours as stay within `limit`, which none of them exceeds alone."""
+    rows, ranges = made.shape
+    before = np.zeros((rows, ranges + 1), np.int64)
+    np.cumsum(made, axis=1, out=before[:, 1:])
+    before += np.arange(rows)[:, None] * (before.max() + limit + 1)  # so that all rows are one that rises
+    before, first = before.ravel(), np.arange(rows) * (ranges + 1)
+    edges = [first]
+    while (edges[-1] < first + ranges).any():
+        edges.append(np.searchsorted(before, before[edges[-1]] + limit, side="right") - 1)
+    begin, end = np.array(edges[:-1]).T, np.array(edges[1:]).T
+    there = begin < end
+    sizes = (before[end] - before[begin])[there]
+    return np.where(there, begin - first[:, None], 0), np.where(there, end - first[:, None], 0), sizes
