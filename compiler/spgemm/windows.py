@@ -41,7 +41,7 @@ class Windows:
     """Rows as the engine works on them: a row of C, or one that is heavy in several ranges of columns.
 
     Attributes:
-        of_row: int64, which row of C each belongs to, rising. parts: int64, windows of each row of C.
+        of_row: int32, which row of C each belongs to, rising. parts: int32, windows of each row of C.
         regions: int8, logarithm of the contexts that each takes. work: lines of B that it takes, about.
         cuts: None if no row is heavy.
     """
@@ -77,29 +77,31 @@ def capacities(p: SpgemmParams, careful: int) -> np.ndarray:
 def plan_windows(a: Csr, b: Csr, p: SpgemmParams, careful: int = 0) -> Windows:
     """Windows for A B. The bound of a row is its products, or all columns."""
     limits = capacities(p, careful)
-    lengths = np.diff(b.starts.astype(_whole(len(b.columns))))
-    longest = int(lengths.max()) if b.rows else 0
-    number = _whole(max((longest + 1) * len(a.columns), len(b.columns)))
-    pattern = _pattern(a, number)
-    bound = pattern @ lengths
-    work = bound // p.lanes
-    work += np.diff(pattern.indptr)
-    np.minimum(bound, b.columns_in_all, out=bound)
-    if a.rows and bound.max() > limits[-1]:
-        return _with_heavy(pattern, _pattern(b, number), limits, bound, work)
-    return Windows(np.arange(a.rows), np.ones(a.rows, np.int64), _regions(bound, limits), work, None)
+    most = max(len(a.columns), len(b.columns))
+    index = np.promote_types(np.int32, _signed(most))
+    a_starts, b_starts = a.starts.astype(index), b.starts.astype(index)
+    a_lengths, b_lengths = np.diff(a_starts), np.diff(b_starts)
+    highest = int(a_lengths.max(initial=0)) * int(b_lengths.max(initial=0))
+    number = _signed(highest if highest <= limits[-1] else max(highest, most))
+    pattern = _pattern(a, a_starts, number)
+    bound = pattern @ b_lengths.astype(number)
+    work = a_lengths + bound // p.lanes
+    if b.columns_in_all < highest:
+        np.minimum(bound, b.columns_in_all, out=bound)
+    if highest > limits[-1] and bound.max() > limits[-1]:
+        return _with_heavy(pattern, _pattern(b, b_starts, number), limits, bound, work)
+    return Windows(np.arange(a.rows, dtype=np.int32), np.ones(a.rows, np.int32), _regions(bound, limits), work, None)
 
 
-def _whole(limit: int) -> type[np.signedinteger]:
-    """For numbers up to `limit`: 32 bits if they suffice, which SciPy need not convert and which are read faster."""
-    return np.int32 if limit < 1 << 31 else np.int64
+def _signed(most: int) -> np.dtype:
+    """The narrowest type of whole numbers up to `most`: new memory takes longer than what is done with it."""
+    return np.min_scalar_type(-1 - most)
 
 
-def _pattern(matrix: Csr, number: type[np.signedinteger]) -> scipy.sparse.csr_array:
-    """The matrix with ones for its values."""
+def _pattern(matrix: Csr, starts: np.ndarray, number: np.dtype) -> scipy.sparse.csr_array:
+    """The matrix with ones for its values; SciPy neither converts nor checks 32-bit `starts`."""
     ones = np.ones(len(matrix.columns), number)
-    return scipy.sparse.csr_array((ones, matrix.columns, matrix.starts.astype(number)),
-                                  shape=(matrix.rows, matrix.columns_in_all))
+    return scipy.sparse.csr_array((ones, matrix.columns, starts), shape=(matrix.rows, matrix.columns_in_all))
 
 
 def _regions(bound: np.ndarray, limits: np.ndarray) -> np.ndarray:
@@ -116,9 +118,9 @@ def _with_heavy(a: scipy.sparse.csr_array, b: scipy.sparse.csr_array, limits: np
     rows = np.flatnonzero(bound > limits[-1])
     of_rows = a[rows]
     cuts, sizes = _cut(rows, of_rows, b, int(limits[-1]))
-    parts = np.ones(len(bound), np.int64)
+    parts = np.ones(len(bound), np.int32)
     parts[rows] = of_heavy = np.count_nonzero(cuts.end, axis=1)
-    of_row = np.repeat(np.arange(len(bound)), parts)
+    of_row = np.repeat(np.arange(len(bound), dtype=np.int32), parts)
     is_cut = np.zeros(len(bound), bool)
     is_cut[rows] = True
     cut = np.flatnonzero(is_cut.take(of_row))

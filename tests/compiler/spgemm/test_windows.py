@@ -24,6 +24,11 @@ def random_csr(rng, rows, columns):
     return Csr(columns, starts, chosen, rng.standard_normal(len(chosen)).astype(np.float32))
 
 
+def full_csr(rows, columns):
+    every = np.tile(np.arange(columns, dtype=np.int32), rows)
+    return Csr(columns, columns * np.arange(rows + 1), every, np.ones(len(every), np.float32))
+
+
 @pytest.mark.parametrize("params", [SMALL, SpgemmParams()])
 def test_capacities(params):
     limits = capacities(params, 0)
@@ -66,6 +71,21 @@ def test_windows_make_every_product_once_and_fit(seed, rows, inner, columns):
             found[j].append((value, k))
         assert found == expected
         assert sum(map(len, columns_of[i])) == len(set().union(*columns_of[i]))
+
+
+@pytest.mark.parametrize(("entries", "length"), [
+    (1, 0), (1, 127), (1, 128), (127, 1), (128, 1), (129, 254), (129, 255), (256, 128), (257, 256),
+])
+def test_sums_fit_their_types(entries, length):
+    a, b = full_csr(2, entries), full_csr(entries, length)
+    p = SpgemmParams()
+    windows = plan_windows(a, b, p)
+    assert windows.work.tolist() == [entries + entries * length // p.lanes] * 2
+    assert windows.regions.tolist() == [int((capacities(p, 0) < min(length, entries * length)).sum())] * 2
+    heavy = plan_windows(a, b, p, careful=20)
+    assert heavy.parts.tolist() == [max(length, 1)] * 2
+    if heavy.cuts is not None:
+        assert heavy.cuts.counts.sum() == entries * length
 
 
 @given(st.lists(st.integers(1, 1000), max_size=300), st.integers(1, 8))
