@@ -74,9 +74,10 @@ def encode_entries(pieces: Pieces, regions: np.ndarray, begins: np.ndarray,
     result = np.zeros(int(room.sum()), entry_type(p))
     result["says"][start[says]] = regions[says]
     first, count = encode_piece(pieces.first, pieces.count, p.lanes)
-    place = first | count << FIRST_BITS | pieces.hint.astype(np.int64) << (FIRST_BITS + COUNT_BITS)
+    place = first | count << FIRST_BITS | pieces.hint.astype(count.dtype) << (FIRST_BITS + COUNT_BITS)
     skipped = start + says - pieces.starts[:-1]
-    to = np.repeat(skipped, pieces.per_row) + np.arange(len(place))
+    to = np.repeat(skipped, pieces.per_row)
+    to += np.arange(len(to))
     result["place"][to], result["value"][to] = place, pieces.values
     result["place"][start + words - 1] |= LAST
     return result, Chunks(begins, at, entries)

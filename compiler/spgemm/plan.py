@@ -115,7 +115,7 @@ def plan_product(a: Csr, b: Csr, params: SpgemmParams, *, kernel: Kernel = OURS,
     planned = time.perf_counter()
     first, total = place_rows(b.lengths, params.lanes)
     require("elements of B in a channel", total, 1 << FIRST_BITS, "multiply by fewer columns at a time")
-    pieces = window_pieces(a, b, windows, first, hint, params.lanes)
+    pieces = window_pieces(a, b, windows, first.astype(np.int32), hint, params.lanes)  # half the memory
     entries, chunks = encode_entries(pieces, windows.regions, begins, params)
 
     a_at = _up(total * params.element_bytes)
@@ -125,7 +125,8 @@ def plan_product(a: Csr, b: Csr, params: SpgemmParams, *, kernel: Kernel = OURS,
     require("bytes of A and B in a channel", c_at, CHANNEL_BYTES, "use fewer rows of A at a time")
     image = np.zeros(numbers_at, np.uint8)
     elements = image[: total * params.element_bytes].view(element_type(params))
-    at = first[b.entry_rows] + np.arange(len(b.columns)) - b.starts[b.entry_rows]
+    at = np.repeat(first - b.starts[:-1], b.lengths)
+    at += np.arange(len(at))
     elements["column"][at], elements["value"][at] = b.columns, b.values
     image[a_at : a_at + entries.nbytes] = entries.view(np.uint8)
     word = params.beat_bytes

@@ -13,7 +13,7 @@ def longest_piece(lanes: int) -> int:
 
 
 def encode_piece(first: np.ndarray, count: np.ndarray, lanes: int) -> tuple[np.ndarray, np.ndarray]:
-    """(`first`, `count` of the entries) of pieces of `count` elements from `first` on.
+    """(`first`, `count` of the entries) of pieces of `count` elements from `first` on; `lanes` is a power of two.
 
     A piece shorter than a line begins anywhere. Others begin with a line, so that the lowest bits of `first` are free
     to count too.
@@ -21,10 +21,10 @@ def encode_piece(first: np.ndarray, count: np.ndarray, lanes: int) -> tuple[np.n
     Raises:
         ValueError: a piece of a line or more that does not begin with a line, or a longer one than there can be.
     """
-    is_long = count >= lanes
-    if np.any(is_long & (first % lanes != 0)) or np.any(count > longest_piece(lanes)):
+    is_long, low = count >= lanes, lanes - 1
+    if np.any(is_long & (first & low != 0)) or np.any(count > longest_piece(lanes)):
         raise ValueError(f"pieces that entries of {lanes} lanes cannot say")
-    return np.where(is_long, first + count % lanes, first), np.where(is_long, count // lanes + lanes - 1, count)
+    return first + np.where(is_long, count & low, 0), np.where(is_long, count // lanes + low, count)
 
 
 def decode_piece(first: np.ndarray, count: np.ndarray, lanes: int) -> tuple[np.ndarray, np.ndarray]:
