@@ -39,10 +39,11 @@ def cut_chunks(work: np.ndarray, engines: int) -> np.ndarray:
     """int64 [chunks + 1]: windows where chunks begin.
 
     Each takes half of what would be an engine's share of the rest (guided self-scheduling), so that an engine works on
-    few stretches of rows, and all end together.
+    few stretches of rows, and all end together. A window without work counts as 1.
     """
-    done = np.cumsum(work)
-    total = left = int(done[-1]) if len(done) else 0
+    done = np.maximum(work, 1)
+    total = left = int(done.sum())
+    done = np.cumsum(done, out=done if total < 1 << 31 else None)
     shortest, ends = max(SHORTEST, total // (PARTS * engines)), []
     if engines > 1:
         while left // (2 * engines) > shortest:

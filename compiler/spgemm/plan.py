@@ -105,7 +105,7 @@ def plan_product(a: Csr, b: Csr, params: SpgemmParams, *, kernel: Kernel = OURS,
     if kernel.fixed:
         begins = np.unique(np.linspace(0, len(windows.of_row), params.engines + 1).astype(np.int64))
     else:
-        begins = cut_chunks(np.maximum(windows.work, 1), params.engines)
+        begins = cut_chunks(windows.work, params.engines)
     hint = np.zeros(len(a.columns), bool)
     if hints:
         first_window = np.cumsum(windows.parts) - windows.parts

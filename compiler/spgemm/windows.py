@@ -75,26 +75,26 @@ def capacities(p: SpgemmParams, careful: int) -> np.ndarray:
 
 
 def plan_windows(a: Csr, b: Csr, p: SpgemmParams, careful: int = 0) -> Windows:
-    """Windows for A B. The bound of a row is its products, or all columns."""
+    """Windows for A B. The bound of a row is its products, at most all elements of B, or all columns."""
     limits = capacities(p, careful)
-    most = max(len(a.columns), len(b.columns))
-    index = np.promote_types(np.int32, _signed(most))
+    index = np.promote_types(np.int32, _signed(len(a.columns) + len(b.columns)))
     a_starts, b_starts = a.starts.astype(index), b.starts.astype(index)
-    a_lengths, b_lengths = np.diff(a_starts), np.diff(b_starts)
-    highest = int(a_lengths.max(initial=0)) * int(b_lengths.max(initial=0))
-    number = _signed(highest if highest <= limits[-1] else max(highest, most))
+    work, lengths = np.diff(a_starts), np.diff(b_starts)
+    highest = int(work.max(initial=0)) * int(lengths.max(initial=0))
+    number = _signed(highest) if highest <= limits[-1] else index
     pattern = _pattern(a, a_starts, number)
-    bound = pattern @ b_lengths.astype(number)
-    work = a_lengths + bound // p.lanes
+    bound = pattern @ lengths.astype(number)
+    work += bound // p.lanes
     if b.columns_in_all < highest:
         np.minimum(bound, b.columns_in_all, out=bound)
     if highest > limits[-1] and bound.max() > limits[-1]:
-        return _with_heavy(pattern, _pattern(b, b_starts, number), limits, bound, work)
-    return Windows(np.arange(a.rows, dtype=np.int32), np.ones(a.rows, np.int32), _regions(bound, limits), work, None)
+        return _with_heavy(pattern, _pattern(b, b_starts, index), limits, bound, work)
+    one = np.broadcast_to(np.int32(1), a.rows)
+    return Windows(np.arange(a.rows, dtype=np.int32), one, _regions(bound, limits), work, None)
 
 
 def _signed(most: int) -> np.dtype:
-    """The narrowest type of whole numbers up to `most`: new memory takes longer than what is done with it."""
+    """The narrowest type of whole numbers up to `most`: to get memory takes longer than what is done with it."""
     return np.min_scalar_type(-1 - most)
 
 
