@@ -5,7 +5,6 @@ from typing import ClassVar
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 
-from golden.execution import ERROR_CODES, HALTED
 from golden.isa.llm import ISA, QUEUES
 from golden.params import LlmParams
 from hw.fabric.axi import AxiReader, AxiWriter
@@ -13,6 +12,7 @@ from hw.fabric.dsp import TWIN
 from hw.fabric.isa_layout import instruction_layout
 from hw.fabric.tokens import TokenQueue, TokenTable
 from hw.shell.core import EngineCore
+from hw.shell.run_status import RunStatus
 
 from .load import LoadUnit
 from .mpe import MPU_MODULE, Mpe
@@ -25,8 +25,6 @@ from .weight_buffer import WeightBuffer
 
 __all__ = ["LlmEngine"]
 
-WATCHDOG_LOG2 = 17
-"""A run in which 2**17 cycles long nothing is read from memory and no instruction is dispatched has failed."""
 VECTOR_OPERATIONS = {"VEC": Operation.VEC, "QNT": Operation.QNT, "AMX": Operation.AMX, "PUT": Operation.PUT}
 
 
@@ -85,7 +83,8 @@ class LlmEngine(EngineCore):
         m.d.comb += store.answered.eq(Cat(*(writer.answered for writer in writers)))
 
         self._vector_port(m, sequencer, load, readers[-1])
-        self._queues(m, sequencer, tokens, {"LD": load, "ST": store, "MV": mpe, "MISC": vector})
+        running = self._status(m, sequencer, tokens, mpe, vector, readers, writers)
+        self._queues(m, sequencer, tokens, running, {"LD": load, "ST": store, "MV": mpe, "MISC": vector})
         self._global_buffer(m, buffer, load, store, mpe, vector)
         m.d.comb += [
             mpe.x_valid.eq(vector.x_valid),
@@ -97,7 +96,6 @@ class LlmEngine(EngineCore):
             self.results[0].eq(vector.best),
             self.pc.eq(sequencer.pc),
         ]
-        self._status(m, sequencer, tokens, mpe, vector, readers, writers)
         return m
 
     def _vector_port(self, m, sequencer, load, reader):
@@ -137,7 +135,7 @@ class LlmEngine(EngineCore):
         with m.If(sequencer.load):
             m.d.sync += loading.eq(1)
 
-    def _queues(self, m, sequencer, tokens, units):
+    def _queues(self, m, sequencer, tokens, running, units):
         heads = {}
         for q, name in enumerate(QUEUES[:-1]):
             queue = TokenQueue(ISA.bits, len(QUEUES), self.params.queue_depth, units[name].OVERLAP)
@@ -214,11 +212,6 @@ class LlmEngine(EngineCore):
             "vector_stall": heads["MISC"].stalled,
             "store_stall": heads["ST"].stalled,
         }
-        running = Signal()
-        with m.If(self.start):
-            m.d.sync += running.eq(1)
-        with m.Elif(self.done):
-            m.d.sync += running.eq(0)
         counted["cycles"] = running
         for i, name in enumerate(self.COUNTERS):
             with m.If(self.start):
@@ -253,31 +246,15 @@ class LlmEngine(EngineCore):
             m.d.comb += [buffer.b_row.eq(store.read_row), buffer.b_read.eq(1)]
 
     def _status(self, m, sequencer, tokens, mpe, vector, readers, writers):
-        """First error or HALT ends the run; an aborted engine needs a reset before the next start."""
-        active, code = Signal(), Signal(32)
-        idle_cycles = Signal(WATCHDOG_LOG2 + 1)
-        m.d.sync += idle_cycles.eq(idle_cycles + 1)
-        with m.If(~active | Cat(*(r.o.valid & r.o.ready for r in readers), sequencer.dispatched).any()):
-            m.d.sync += idle_cycles.eq(0)
-        m.d.comb += code.eq(0)
-        for condition, value in (
-            (sequencer.halted, HALTED + sequencer.code),
-            (sequencer.too_long, ERROR_CODES["program_size"]),
-            (sequencer.illegal | mpe.illegal | vector.illegal, ERROR_CODES["illegal"]),
-            (mpe.error, ERROR_CODES["descriptor"]),
-            (Cat(*(r.error for r in readers)).any(), ERROR_CODES["axi_read"]),
-            (Cat(*(w.error for w in writers)).any(), ERROR_CODES["axi_write"]),
-            (tokens.error, ERROR_CODES["token"]),
-            (idle_cycles[-1], ERROR_CODES["timeout"]),
-        ):
-            with m.If(condition):
-                m.d.comb += code.eq(value)
-        started = Signal()
-        m.d.sync += started.eq(self.start)
-        with m.If(self.start):
-            m.d.sync += self.status.eq(0)
-        with m.Elif(started):
-            m.d.sync += active.eq(1)
-        with m.Elif(active & (code != 0)):
-            m.d.sync += [active.eq(0), self.status.eq(code)]
-            m.d.comb += self.done.eq(1)
+        """Whether a run is on, for the counters."""
+        m.submodules.end = end = RunStatus(("program_size", "illegal", "descriptor", "axi_read", "axi_write", "token"))
+        m.d.comb += [
+            end.start.eq(self.start), end.halted.eq(sequencer.halted), end.code.eq(sequencer.code),
+            end.errors.eq(Cat(
+                sequencer.too_long, sequencer.illegal | mpe.illegal | vector.illegal, mpe.error,
+                Cat(*(r.error for r in readers)).any(), Cat(*(w.error for w in writers)).any(), tokens.error,
+            )),
+            end.moving.eq(Cat(*(r.o.valid & r.o.ready for r in readers), sequencer.dispatched).any()),
+            self.done.eq(end.done), self.status.eq(end.status),
+        ]  # fmt: skip
+        return end.running

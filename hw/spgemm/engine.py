@@ -5,12 +5,12 @@ from typing import ClassVar
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 
-from golden.execution import ERROR_CODES, HALTED
 from golden.isa.spgemm import ISA
 from golden.spgemm.params import SpgemmParams
 from hw.fabric.axi import AxiReader, AxiWriter
 from hw.fabric.block import instantiate
 from hw.shell.core import EngineCore
+from hw.shell.run_status import RunStatus
 
 from .bank import BANK_MODULE, Bank
 from .bank_group import BANK_GROUP_MODULE, BankGroup
@@ -18,9 +18,6 @@ from .dispatcher import Dispatcher
 from .row_engine import ROW_ENGINE_MODULE, RowEngine
 
 __all__ = ["SpgemmEngine"]
-
-WATCHDOG_LOG2 = 17
-"""A run in which 2**17 cycles long nothing is read from memory and no instruction is dispatched has failed."""
 
 
 class SpgemmEngine(EngineCore):
@@ -104,33 +101,18 @@ class SpgemmEngine(EngineCore):
             m.d.sync += asked.eq(1)
 
     def _status(self, m, dispatcher, reader, engines):
-        """First error or HALT ends the run; an aborted engine needs a reset before the next start."""
-        active, started, running = Signal(), Signal(), Signal()
-        code, idle_cycles = Signal(32), Signal(WATCHDOG_LOG2 + 1)
-        moving = Cat(*(engine.moving for engine in engines), dispatcher.dispatched).any()
-        m.d.sync += idle_cycles.eq(idle_cycles + 1)
-        with m.If(~active | moving):
-            m.d.sync += idle_cycles.eq(0)
-        m.d.comb += code.eq(0)
-        for condition, value in (
-            (dispatcher.halted, HALTED + dispatcher.code),
-            (dispatcher.too_long, ERROR_CODES["program_size"]),
-            (dispatcher.illegal, ERROR_CODES["illegal"]),
-            (Cat(*(engine.overflow for engine in engines)).any(), ERROR_CODES["overflow"]),
-            (Cat(*(engine.axi_read_error for engine in engines), reader.error).any(), ERROR_CODES["axi_read"]),
-            (Cat(*(engine.axi_write_error for engine in engines)).any(), ERROR_CODES["axi_write"]),
-            (idle_cycles[-1], ERROR_CODES["timeout"]),
-        ):
-            with m.If(condition):
-                m.d.comb += code.eq(value)
-        m.d.sync += started.eq(dispatcher.start)
+        m.submodules.end = end = RunStatus(("program_size", "illegal", "overflow", "axi_read", "axi_write"))
+        m.d.comb += [
+            end.start.eq(self.start), end.halted.eq(dispatcher.halted), end.code.eq(dispatcher.code),
+            end.errors.eq(Cat(
+                dispatcher.too_long, dispatcher.illegal, Cat(*(engine.overflow for engine in engines)).any(),
+                Cat(*(engine.axi_read_error for engine in engines), reader.error).any(),
+                Cat(*(engine.axi_write_error for engine in engines)).any(),
+            )),
+            end.moving.eq(Cat(*(engine.moving for engine in engines), dispatcher.dispatched).any()),
+            self.done.eq(end.done), self.status.eq(end.status),
+        ]  # fmt: skip
         with m.If(self.start):
-            m.d.sync += [self.status.eq(0), running.eq(1), self.counters[0].eq(0)]
-        with m.Elif(started):
-            m.d.sync += active.eq(1)
-        with m.Elif(active & (code != 0)):
-            m.d.sync += [active.eq(0), running.eq(0), self.status.eq(code)]
-            m.d.comb += self.done.eq(1)
-        with m.If(running & ~self.start):
+            m.d.sync += self.counters[0].eq(0)
+        with m.Elif(end.running):
             m.d.sync += self.counters[0].eq(self.counters[0] + 1)
-        return m
