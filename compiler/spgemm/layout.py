@@ -3,7 +3,7 @@
 All of it is NumPy without a loop over rows: a product takes milliseconds, and planning must not take longer.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -43,19 +43,35 @@ class Pieces:
 def place_rows(lengths: np.ndarray, line: int) -> tuple[np.ndarray, int]:
     """(int64 first element of each row, elements in all) of an image in lines of `line` elements, a power of two.
 
-    No row touches more lines than it must: rows above half a line begin with a line, shorter ones lie in places of
-    1, 2, 4, .. elements. Places of one size follow each other in the order of the rows, the largest first.
+    No row touches more lines than it must: rows above half a line begin with a line, in the order of the rows. Shorter
+    ones fill what these leave free at the ends of lines, the longest ones first, and the shortest stretches that are
+    long enough. Those that are left lie behind, in places of 1, 2, 4, .. elements.
     """
-    half = line // 2
-    powers = np.array([0, *(1 << (length - 1).bit_length() for length in range(1, half + 1))])
-    size = np.where(lengths > half, -(-lengths // line) * line, powers.take(np.minimum(lengths, half)))
-    first, end = np.zeros(len(lengths), np.int64), 0
-    for of_class in [size >= line, *(size == line >> shift for shift in range(1, line.bit_length()))]:
-        rows = np.flatnonzero(of_class)
-        sizes = size.take(rows)
-        behind = end + np.cumsum(sizes)
-        first[rows] = behind - sizes
-        end = int(behind[-1]) if len(behind) else end
+    half, first = line // 2, np.zeros(len(lengths), np.int64)
+    rows = np.flatnonzero(lengths > half)
+    sizes = -(-lengths.take(rows) // line) * line
+    behind = np.cumsum(sizes)
+    first[rows] = behind - sizes
+    end = int(behind[-1]) if len(behind) else 0
+    free = sizes - lengths.take(rows)
+    stretches = [behind[free == size] - size for size in range(line)]  # by their lengths
+    left = []
+    for length in range(half, 0, -1):
+        rows = np.flatnonzero(lengths == length)
+        for size in range(length, line):
+            each = size // length
+            count = min(len(rows), each * len(stretches[size]))
+            here, stretches[size] = np.split(stretches[size], [-(-count // each)])
+            first[rows[:count]] = (here[:, None] + length * np.arange(each)).ravel()[:count]
+            rows = rows[count:]
+            taken = length * np.minimum(each, count - each * np.arange(len(here)))
+            for rest in set((size - taken[-2:]).tolist()):  # the last stretch may not be full
+                some = here[taken == size - rest] + size - rest
+                stretches[rest] = np.concatenate([stretches[rest], some])
+        left.append((rows, 1 << (length - 1).bit_length()))
+    for rows, size in left:
+        first[rows] = end + size * np.arange(len(rows))
+        end += size * len(rows)
     return first, -(-end // line) * line
 
 
@@ -91,7 +107,10 @@ def window_pieces(a: Csr, b: Csr, windows: Windows, first: np.ndarray, hint: np.
     """Pieces of all windows; a heavy row's entries come for each of its windows, with the part that lies in it."""
     lengths, cuts = b.lengths.astype(first.dtype), windows.cuts
     if cuts is None:
-        return refer(a.starts, a.values, first.take(a.columns), lengths.take(a.columns), hint, line)
+        pieces = refer(a.starts, a.values, first.take(a.columns), lengths.take(a.columns), hint, line)
+        if len(windows.of_row) < a.rows:  # the others have no pieces
+            pieces = replace(pieces, per_row=pieces.per_row.take(windows.of_row))
+        return pieces
     per_window = a.lengths.take(windows.of_row)
     starts = np.concatenate(([0], np.cumsum(per_window)))
     source = np.repeat(a.starts.take(windows.of_row) - starts[:-1], per_window) + np.arange(starts[-1])

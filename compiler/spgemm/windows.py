@@ -38,7 +38,8 @@ class Cuts:
 
 @dataclass(frozen=True)
 class Windows:
-    """Rows as the engine works on them: a row of C, or one that is heavy in several ranges of columns.
+    """Rows as the engine works on them: a row of C, or one that is heavy in several ranges of columns, or none for a
+    row without products.
 
     Attributes:
         of_row: int32, which row of C each belongs to, rising. parts: int32, windows of each row of C.
@@ -89,8 +90,12 @@ def plan_windows(a: Csr, b: Csr, p: SpgemmParams, careful: int = 0) -> Windows:
         np.minimum(bound, b.columns_in_all, out=bound)
     if highest > limits[-1] and bound.max() > limits[-1]:
         return _with_heavy(pattern, _pattern(b, b_starts, index), limits, bound, work)
-    one = np.broadcast_to(np.int32(1), a.rows)
-    return Windows(np.arange(a.rows, dtype=np.int32), one, _regions(bound, limits), work, None)
+    if a.rows and not bound.all():
+        of_row = np.flatnonzero(bound).astype(np.int32)
+        parts, bound, work = (bound > 0).astype(np.int32), bound.take(of_row), work.take(of_row)
+    else:
+        of_row, parts = np.arange(a.rows, dtype=np.int32), np.broadcast_to(np.int32(1), a.rows)
+    return Windows(of_row, parts, _regions(bound, limits), work, None)
 
 
 def _signed(most: int) -> np.dtype:
@@ -118,7 +123,7 @@ def _with_heavy(a: scipy.sparse.csr_array, b: scipy.sparse.csr_array, limits: np
     rows = np.flatnonzero(bound > limits[-1])
     of_rows = a[rows]
     cuts, sizes = _cut(rows, of_rows, b, int(limits[-1]))
-    parts = np.ones(len(bound), np.int32)
+    parts = (bound > 0).astype(np.int32)
     parts[rows] = of_heavy = np.count_nonzero(cuts.end, axis=1)
     of_row = np.repeat(np.arange(len(bound), dtype=np.int32), parts)
     is_cut = np.zeros(len(bound), bool)

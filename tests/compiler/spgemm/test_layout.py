@@ -26,7 +26,8 @@ def test_no_row_touches_more_lines_than_it_must(lengths, line):
 
 @pytest.mark.parametrize(("lengths", "first", "total"), [
     ([], [], 0), ([0, 0], [0, 0], 0), ([1, 2, 4, 8], [14, 12, 8, 0], 16), ([1] * 9, list(range(9)), 16),
-    ([3, 3, 5], [8, 12, 0], 16), ([9, 1], [0, 16], 24),
+    ([3, 3, 5], [5, 8, 0], 16), ([9, 1], [0, 9], 16),
+    ([12, 3, 1, 2, 5, 1], [0, 21, 14, 12, 16, 15], 24),
 ])
 def test_places(lengths, first, total):
     at, elements = place_rows(np.array(lengths, np.int64), 8)
