@@ -36,15 +36,10 @@ class ReadJoin(wiring.Component):
 
     def _requests(self, m, owners):
         port, free = self.port, Signal()
-        held, done, room = Signal(range(self.depth + 1)), Signal(), Signal()
         m.submodules.turns = turns = RoundRobin(self.count)
         m.d.comb += [
             turns.requests.eq(Cat(master.arvalid for master in self.masters)), turns.take.eq(free),
-            free.eq((~port.arvalid | port.arready) & room), owners.w_en.eq(free & turns.requests.any()),
-        ]  # fmt: skip
-        m.d.sync += [
-            held.eq(held + owners.w_en - done), done.eq(owners.r_en),
-            room.eq(held <= self.depth - 2),  # one may be taken before it shows
+            free.eq((~port.arvalid | port.arready) & owners.room), owners.w_en.eq(free & turns.requests.any()),
         ]  # fmt: skip
         with m.If(port.arready):
             m.d.sync += port.arvalid.eq(0)

@@ -48,13 +48,9 @@ class Admit(wiring.Component):
         m = Module()
         p = self.params
         m.submodules.halves = halves = ValueHalves(p, first_serial=self.first_serial)
-        m.submodules.orders = orders = SureFIFO(width=order_layout(p).size, depth=2 * p.contexts)
-        level, room, orders_come = Signal(range(orders.depth + 1)), Signal(), Signal()
-        next_order = Signal(order_layout(p))
-        m.d.sync += [
-            level.eq(level + orders_come - (orders.r_rdy & orders.r_en)), orders.w_en.eq(orders_come),
-            orders.w_data.eq(next_order), room.eq(level <= orders.depth - 2),  # one may come before it shows
-        ]
+        m.submodules.orders = orders = SureFIFO(width=order_layout(p).size, depth=2 * p.contexts, margin=3)
+        orders_come, next_order = Signal(), Signal(order_layout(p))
+        m.d.sync += [orders.w_en.eq(orders_come), orders.w_data.eq(next_order)]
         m.submodules.rows = rows = Memory(
             shape=row_layout(p), depth=p.contexts, init=[], attrs={"ram_style": "distributed"}
         )
@@ -70,11 +66,11 @@ class Admit(wiring.Component):
             halves.next_regions.eq(self.arrivals.payload.use.regions),
             halves.context.eq(use.context), halves.regions.eq(use.regions),
             first.eq(here & use.first), marks.eq(first & use.opens & ~marked),
-            self.begun.ready.eq(marks & room),
-            moves.eq(advance & (~use.first | (halves.free & ~marks & room))),
+            self.begun.ready.eq(marks & orders.room),
+            moves.eq(advance & (~use.first | (halves.free & ~marks & orders.room))),
             self.arrivals.ready.eq(~here | moves), take.eq(first & moves), halves.take.eq(take),
             next_order.chunk.eq(marks), next_order.id.eq(self.begun.payload), next_order.row.eq(halves.row),
-            orders_come.eq(take | (marks & self.begun.valid & room)), orders.r_en.eq(self.order.ready),
+            orders_come.eq(take | (marks & self.begun.valid & orders.room)), orders.r_en.eq(self.order.ready),
             self.order.payload.eq(orders.r_data), self.order.valid.eq(orders.r_rdy),
             write.en.eq(take), write.addr.eq(use.context), write.data.eq(halves.row), read.addr.eq(use.context),
             self.lines.payload.eq(line), self.busy.eq(self.lines.valid | here | self.arrivals.valid),
@@ -84,7 +80,7 @@ class Admit(wiring.Component):
         ]
         with m.If(take):
             m.d.sync += marked.eq(0)
-        with m.Elif(marks & self.begun.valid & room):
+        with m.Elif(marks & self.begun.valid & orders.room):
             m.d.sync += marked.eq(1)
         with m.If(advance):
             m.d.sync += [

@@ -73,11 +73,6 @@ class EntryRing(wiring.Component):
         p, record = self.params, self.records.payload
         m.submodules.contexts = contexts = ContextRing(p, first_serial=self.first_serial)
         m.submodules.ids = ids = SureFIFO(width=CHUNK_ID_BITS, depth=self.CHUNKS)
-        waiting, may_open = Signal(range(self.CHUNKS + 1)), Signal()
-        m.d.sync += [
-            waiting.eq(waiting + ids.w_en - (ids.r_rdy & ids.r_en)),
-            may_open.eq(waiting <= self.CHUNKS - 2),  # one may come before it shows
-        ]
         begins, opens, tail = Signal(init=1), Signal(), Signal.like(self.started.next)
         regions = Signal.like(self.started.regions)
         room, newest = self._space(m, tail)
@@ -98,10 +93,10 @@ class EntryRing(wiring.Component):
         with m.Switch(record.kind):
             with m.Case(Kind.CHUNK):
                 m.d.comb += [
-                    ids.w_en.eq(self.records.valid & may_open), self.records.ready.eq(may_open),
-                    contexts.set_regions.eq(self.records.valid & may_open),
+                    ids.w_en.eq(self.records.valid & ids.room), self.records.ready.eq(ids.room),
+                    contexts.set_regions.eq(self.records.valid & ids.room),
                 ]
-                with m.If(self.records.valid & may_open):
+                with m.If(self.records.valid & ids.room):
                     m.d.sync += opens.eq(1)
             with m.Case(Kind.REGIONS):
                 m.d.comb += [self.records.ready.eq(1), contexts.set_regions.eq(self.records.valid)]

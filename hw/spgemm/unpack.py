@@ -62,9 +62,9 @@ class EntryUnpack(wiring.Component):
         p = self.params
         record = Signal(record_layout(p), reset_less=True)
         valid, advance = Signal(), Signal()
-        m.submodules.waiting = waiting = SureFIFO(width=len(record.as_value()), depth=self.WAITING)
+        m.submodules.waiting = waiting = SureFIFO(width=len(record.as_value()), depth=self.WAITING, margin=4)
         m.d.comb += [
-            waiting.w_data.eq(record), waiting.w_en.eq(valid),
+            waiting.w_data.eq(record), waiting.w_en.eq(valid), advance.eq(waiting.room),
             self.records.payload.eq(waiting.r_data), self.records.valid.eq(waiting.r_rdy),
             waiting.r_en.eq(self.records.ready),
         ]  # fmt: skip
@@ -81,11 +81,7 @@ class EntryUnpack(wiring.Component):
             self.entries.ready.eq(load),
             self.busy.eq(active | valid | waiting.r_rdy),
         ]  # fmt: skip
-        level = Signal(range(self.WAITING + 1))
-        m.d.sync += [
-            valid.eq(begin | shift), level.eq(level + valid - (waiting.r_rdy & waiting.r_en)),
-            advance.eq(level <= self.WAITING - 4),  # three more may come before they show
-        ]
+        m.d.sync += valid.eq(begin | shift)
         with m.If(shift):
             m.d.sync += [word.eq(word >> entry_bits), fill.eq(fill - 1), left.eq(left - 1), last_of_chunk.eq(left == 2)]
             m.d.sync += [active.eq(~last_of_chunk), ends.eq(fill == 2)]

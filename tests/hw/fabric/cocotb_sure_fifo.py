@@ -13,8 +13,8 @@ from tests.hw.harness import parameters, start
 @cocotb.parametrize((("writes", "reads"), [(1.0, 1.0), (0.9, 0.3), (0.3, 0.9), (0.5, 0.5)]))
 async def random_words(dut, writes, reads):
     await start(dut, inputs={"w_en": 0, "r_en": 0, "w_data": 0})
-    depth, width = parameters()["depth"], parameters()["width"]
-    rng, words, most = random.Random(f"{writes}-{reads}"), deque(), 0
+    depth, width, margin = (parameters()[name] for name in ("depth", "width", "margin"))
+    rng, words, most, before, full = random.Random(f"{writes}-{reads}"), deque(), 0, 0, 0
     for _ in range(1000):
         takes = rng.random() < reads
         comes = rng.random() < writes and len(words) < depth + (takes and bool(words))
@@ -23,6 +23,8 @@ async def random_words(dut, writes, reads):
         await FallingEdge(dut.clk)
         assert int(dut.r_rdy.value) == bool(words)
         assert not words or int(dut.r_data.value) == words[0]
+        assert int(dut.room.value) == (before + margin <= depth)
+        before, full = len(words), full + (before + margin > depth)
         await RisingEdge(dut.clk)
         if takes and words:
             words.popleft()
@@ -30,3 +32,4 @@ async def random_words(dut, writes, reads):
             words.append(word)
         most = max(most, len(words))
     assert most == depth or writes <= reads
+    assert full or margin == 1 or writes <= reads
