@@ -51,7 +51,10 @@ def run_spgemm(args: argparse.Namespace, out: Output) -> int:
         raise UsageError(f"--op {operation}: {rows} x {inner} times {others} x {columns}: the shapes do not match")
     params = load_config(args.config, "spgemm")
     if args.numbers is not None:
-        params = replace(params, number_format=NUMBER_FORMATS[args.numbers])
+        try:
+            params = replace(params, number_format=NUMBER_FORMATS[args.numbers])
+        except ValueError as error:
+            raise UsageError(f"--numbers {args.numbers}: {error}") from error
     log.info("multiplying")
     started = time.perf_counter()
     c, report = spgemm(a, b, params, level=args.level, memory=args.memory, kernel=KERNELS[args.kernel],

@@ -63,3 +63,11 @@ def test_what_cannot_be_meant(files, capsys, monkeypatch, arguments, reason):
     error = json.loads(capsys.readouterr().out)["error"]
     assert re.search(reason, error["message"])
     assert sorted(path.name for path in files.iterdir()) == ["a.mtx", "b.mtx", "half.mtx", "s.mtx"]
+
+
+def test_numbers_that_the_memory_words_are_too_narrow_for(files, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(files)
+    (tmp_path / "narrow.toml").write_text("[engine]\naxi_bits = 128\nbanks = 2\n")
+    assert main(["spgemm", "s.mtx", "--numbers", "fp64", "--config", "narrow.toml", "--json"]) == 2
+    message = json.loads(capsys.readouterr().out)["error"]["message"]
+    assert message == "--numbers fp64: axi_bits = 128: must hold two elements"
