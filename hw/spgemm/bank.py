@@ -16,8 +16,8 @@ __all__ = ["BANK_MODULE", "Bank"]
 BANK_MODULE = "lacuna_hash_bank"
 
 UPDATES = 32
-"""Updates between the tag table and the values: while these wait for a sum, the bank does not hold up the one with which
-it shares a queue. A LUT RAM has no fewer words."""
+"""Updates between the tag table and the values: while these wait for a sum, the bank does not hold up the one with
+which it shares a queue. A LUT RAM of fewer words is no smaller."""
 
 
 class Bank(wiring.Component):
