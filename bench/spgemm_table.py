@@ -1,11 +1,16 @@
-"""Tables of docs/results/spgemm.md: `python -m bench.spgemm_table FILE`, which `lacuna bench spgemm -o FILE` kept."""
+"""Tables of docs/results/spgemm.md: `python -m bench.spgemm_table FILE ..`, which `lacuna bench spgemm -o FILE` kept.
+
+Several files with results of the same engine make one table.
+"""
 
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
-__all__ = ["breakdown_table", "main", "speed_table"]
+from cli.bench_spgemm import CHECKS, summary
+
+__all__ = ["breakdown_table", "joined", "main", "speed_table"]
 
 WAITS = ("lines", "memory_wait", "no_request", "bank_wait", "idle")
 REUSE = 3
@@ -43,8 +48,26 @@ def breakdown_table(record: dict[str, Any]) -> list[str]:
     return lines
 
 
+def joined(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """One record of all results, the lightest first.
+
+    Raises:
+        ValueError: records of several engines, a matrix twice, or a result that did not pass its checks.
+    """
+    if any(record["params"] != records[0]["params"] for record in records):
+        raise ValueError("records of several engines")
+    results = sorted((r for record in records for r in record["results"]), key=lambda r: r["macs"])
+    names = [r["name"] for r in results]
+    if len(set(names)) < len(names):
+        raise ValueError("a matrix comes twice")
+    wrong = [r["name"] for r in results if False in [r[check] for check in CHECKS]]
+    if wrong:
+        raise ValueError(f"{', '.join(wrong)}: not what golden, SciPy or the index says")
+    return {**records[0], "results": results, **summary(results)}
+
+
 def main() -> None:
-    record = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    record = joined([json.loads(Path(name).read_text(encoding="utf-8")) for name in sys.argv[1:]])
     print("\n".join([*speed_table(record), "", *breakdown_table(record)]))
 
 

@@ -22,6 +22,8 @@ __all__ = ["add_engine"]
 ROOT = Path(__file__).resolve().parents[1]
 GPU = ROOT / "bench" / "gpu_spgemm.json"
 BOARDS = {"u280": "spgemm-u280"}
+CHECKS = ("matches_golden", "matches_reference", "counts_as_published")
+"""Of a result: True, False, or None where it was not looked at."""
 LARGE = 1_000_000
 """Multiplications above which a matrix counts as large."""
 HBM_GBS = 425
@@ -67,8 +69,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     lines = [f"{result['name']:36}{number(result['us']):>12} us {number(result['gflops']):>10} GFLOP/s "
              f"{number(result['vs_gpu']):>8} x GPU" for result in results]
     out.result(record, [*lines, *(f"{key}: {value}" for key, value in summary(results).items())])
-    checks = ("matches_golden", "matches_reference", "counts_as_published")
-    return 1 if any(result[check] is False for result in results for check in checks) else 0
+    return 1 if any(result[check] is False for result in results for check in CHECKS) else 0
 
 
 def chosen(folder: Path, names: list[str], most: int | None) -> list[dict[str, Any]]:
