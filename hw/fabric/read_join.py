@@ -29,7 +29,7 @@ class ReadJoin(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.owners = owners = SureFIFO(width=max(1, (self.count - 1).bit_length()), depth=self.depth)
+        m.submodules.owners = owners = SureFIFO(width=max(1, (self.count - 1).bit_length()), depth=self.depth, margin=2)
         self._requests(m, owners)
         self._beats(m, owners)
         return m

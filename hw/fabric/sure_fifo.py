@@ -13,7 +13,8 @@ class SureFIFO(wiring.Component):
     shortens what follows from them. A word can be read in the cycle after its write; one a cycle.
 
     Args:
-        width: bits of a word. depth: a power of two. margin: words for which `room` says that there is place.
+        width: bits of a word. depth: a power of two. margin: words for which `room` says that there is place; without,
+            there is no `room`.
 
     Attributes:
         w_data, w_en: a word to write. r_data, r_rdy: the first word, if there is one. r_en: take it.
@@ -23,14 +24,15 @@ class SureFIFO(wiring.Component):
         ValueError: a depth that is not a power of two, or a margin that it does not hold.
     """
 
-    def __init__(self, *, width: int, depth: int, margin: int = 2):
+    def __init__(self, *, width: int, depth: int, margin: int | None = None):
         if depth < 2 or depth & (depth - 1):
             raise ValueError(f"depth = {depth!r}: must be a power of two")
-        if not 1 <= margin <= depth:
+        if margin is not None and not 1 <= margin <= depth:
             raise ValueError(f"margin = {margin!r}: must be 1 to depth = {depth}")
         self.width, self.depth, self.margin = width, depth, margin
         super().__init__({
-            "w_data": In(width), "w_en": In(1), "r_data": Out(width), "r_rdy": Out(1), "r_en": In(1), "room": Out(1),
+            "w_data": In(width), "w_en": In(1), "r_data": Out(width), "r_rdy": Out(1), "r_en": In(1),
+            **({} if margin is None else {"room": Out(1)}),
         })
 
     def elaborate(self, platform):
@@ -50,7 +52,8 @@ class SureFIFO(wiring.Component):
         with m.If(taken):
             m.d.sync += first.eq(first + 1)
         # `more` words than the first one: counted only while there is one
-        m.d.sync += self.room.eq(more < self.depth - self.margin if self.margin < self.depth else ~self.r_rdy)
+        if self.margin is not None:
+            m.d.sync += self.room.eq(more < self.depth - self.margin if self.margin < self.depth else ~self.r_rdy)
         with m.If(self.w_en & ~taken):
             m.d.sync += [self.r_rdy.eq(1), more.eq(more + self.r_rdy)]
         with m.If(taken & ~self.w_en):

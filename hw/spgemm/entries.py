@@ -72,7 +72,7 @@ class EntryRing(wiring.Component):
         m = Module()
         p, record = self.params, self.records.payload
         m.submodules.contexts = contexts = ContextRing(p, first_serial=self.first_serial)
-        m.submodules.ids = ids = SureFIFO(width=CHUNK_ID_BITS, depth=self.CHUNKS)
+        m.submodules.ids = ids = SureFIFO(width=CHUNK_ID_BITS, depth=self.CHUNKS, margin=2)
         begins, opens, tail = Signal(init=1), Signal(), Signal.like(self.started.next)
         regions = Signal.like(self.started.regions)
         room, newest = self._space(m, tail)
