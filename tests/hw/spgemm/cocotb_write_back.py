@@ -1,5 +1,6 @@
 """Write-back of rows that the test's banks hold, in the order of `hash_order`: elements, lengths, releases."""
 
+import functools
 import random
 
 import cocotb
@@ -19,6 +20,14 @@ from tests.hw.spgemm.ports import element_bits
 
 INPUTS = {"order__valid": 0, "order__payload": 0, "ended": 0, "counts": 0, "read_data": 0, "read_live": 0, "leaving": 1,
           "scan": 0, "elements__room": 0, "numbers__room": 0, "flush": 0}  # fmt: skip
+
+
+@functools.cache
+def columns_by_bank(banks, bits):
+    """Many columns that hash to each bank."""
+    columns = np.random.default_rng(1).integers(0, 1 << bits, 1 << 18)
+    bank = bank_of(columns, banks)
+    return [columns[bank == number].tolist() for number in range(banks)]
 
 
 class Row:
@@ -45,10 +54,7 @@ class Row:
         self.counts = [sum(bits is not None for bits in bank) for bank in self.banks]
 
     def column(self, bank):
-        while True:
-            column = random.getrandbits(self.p.column_bits)
-            if bank_of(np.array(column), self.p.banks) == bank:
-                return column
+        return random.choice(columns_by_bank(self.p.banks, self.p.column_bits)[bank])
 
     @property
     def index(self):
