@@ -15,9 +15,10 @@ from cli.output import Output, log
 from cli.simulate import add_memory_option
 
 if TYPE_CHECKING:
+    from golden.spgemm.csr import Csr
     from golden.spgemm.params import SpgemmParams
 
-__all__ = ["add_engine"]
+__all__ = ["CHECKS", "add_engine", "operands", "summary"]
 
 ROOT = Path(__file__).resolve().parents[1]
 GPU = ROOT / "bench" / "gpu_spgemm.json"
@@ -82,20 +83,26 @@ def chosen(folder: Path, names: list[str], most: int | None) -> list[dict[str, A
     return [entry for entry in entries if most is None or entry["mults"] <= most]
 
 
-def measure(entry: dict[str, Any], args: argparse.Namespace, params: "SpgemmParams") -> dict[str, Any]:
-    """One matrix with random values; counts are compared with the index."""
+def operands(folder: Path, entry: dict[str, Any], numbers: str, seed: int) -> tuple["Csr", "Csr"]:
+    """A and B of an entry of the folder's index, with random values of this kind: normal ones, or whole ones."""
     import numpy as np
 
     from compiler.frontend.matrix import read_matrix
-    from compiler.spgemm import is_scipys, stored
+    from compiler.spgemm import stored
+
+    matrix, rng = read_matrix(folder / f"{entry['name']}.mtx.gz"), np.random.default_rng(seed)
+    matrix.data = rng.integers(-99, 100, matrix.nnz) if numbers == "int32" else rng.standard_normal(matrix.nnz)
+    a = stored(matrix, numbers, "A")
+    return a, stored(matrix.T, numbers, "B") if entry["op"] == "A*A^T" else a
+
+
+def measure(entry: dict[str, Any], args: argparse.Namespace, params: "SpgemmParams") -> dict[str, Any]:
+    """One matrix with random values; counts are compared with the index."""
+    from compiler.spgemm import is_scipys
     from golden.engines import ENGINES
     from sim.spgemm import compared, multiply
 
-    matrix = read_matrix(args.matrices / f"{entry['name']}.mtx.gz")
-    rng = np.random.default_rng(args.seed)
-    matrix.data = rng.integers(-99, 100, matrix.nnz) if params.numbers == "int32" else rng.standard_normal(matrix.nnz)
-    a = stored(matrix, params.numbers, "A")
-    b = stored(matrix.T, params.numbers, "B") if entry["op"] == "A*A^T" else a
+    a, b = operands(args.matrices, entry, params.numbers, args.seed)
     c, report = multiply(a, b, params, level=args.level, memory=args.memory, hints=args.hints)
     if args.check and args.level == "rtl":
         report = compared(c, report, a, b, params, hints=args.hints)

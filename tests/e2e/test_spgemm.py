@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from compiler.frontend.matrix import read_matrix
+from cli.bench_spgemm import operands
 from compiler.spgemm import KERNELS, Kernel, is_scipys, plan_product, stored
 from golden.configs import SPGEMM
 from golden.execution import ERROR_CODES
@@ -135,12 +135,7 @@ def test_the_edges(shape):
 
 
 def assert_as_published(entry, params, memory):
-    matrix, rng = read_matrix(DATA / f"{entry['name']}.mtx.gz"), np.random.default_rng(1)
-    whole = params.numbers == "int32"
-    matrix.data = rng.integers(-99, 100, matrix.nnz) if whole else rng.standard_normal(matrix.nnz)
-    a = stored(matrix, params.numbers, "A")
-    b = stored(matrix.T, params.numbers, "B") if entry["op"] == "A*A^T" else a
-    report = assert_equal_to_golden(a, b, params, memory)
+    report = assert_equal_to_golden(*operands(DATA, entry, params.numbers, 1), params, memory)
     assert (report.macs, report.nnz_c) == (entry["mults"], entry["nnzC"])
 
 
