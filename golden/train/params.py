@@ -1,0 +1,72 @@
+"""Parameters of the training engine."""
+
+from dataclasses import dataclass
+
+from golden.float16 import HALVES, Half
+from golden.params import EngineParams, check, power_of_two
+
+__all__ = ["GROUP", "INTERLEAVE", "LONGEST", "NUMBER_FORMATS", "PATTERNS", "TrainParams", "slots"]
+
+GROUP = 16
+"""k's of a group; see docs/units/train.md."""
+INTERLEAVE = 8
+"""Sums of a USPE: stages of its adder."""
+PATTERNS = ((1, 2), (2, 4), (1, 4), (2, 8), (4, 8), (1, 8), (2, 16))
+"""N:M that weights may have."""
+LONGEST = max(n for n, _ in PATTERNS)
+"""Numbers that a lane of the SORE keeps of a group."""
+NUMBER_FORMATS = {"binary16": 1, "bfloat16": 2}
+"""`TrainParams.number_format` by key of `golden.float16.HALVES`."""
+
+
+def slots(n: int, m: int) -> int:
+    """Slots of 16 k's under N:M; raises ValueError for another pattern than PATTERNS or dense, 16:16."""
+    check((n, m) in PATTERNS or n == m == GROUP, "N:M", f"{n}:{m}",
+          f"must be one of {', '.join(f'{n}:{m}' for n, m in PATTERNS)}, or 16:16")
+    return GROUP * n // m
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainParams(EngineParams):
+    """An array of USPEs and what feeds it.
+
+    Attributes:
+        rows, columns: of the STCE.
+        axi_bits: data width of the AXI4 ports.
+        number_format: 1: binary16 operands; 2: bfloat16.
+        update_lanes: weights that the WUVE takes a cycle.
+    """
+
+    rows: int = 8
+    columns: int = 4
+    axi_bits: int = 256
+    number_format: int = 1
+    update_lanes: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self.axi_bits in (256, 512), "axi_bits", self.axi_bits, "must be 256 or 512")
+        check(self.number_format in NUMBER_FORMATS.values(), "number_format", self.number_format,
+              "must be 1 (binary16) or 2 (bfloat16)")
+        for name in ("rows", "columns", "update_lanes"):
+            check(power_of_two(getattr(self, name)), name, getattr(self, name), "must be a power of two")
+        check(self.rows >= 2, "rows", self.rows, "must be at least 2")
+        check(self.columns <= 64, "columns", self.columns, "must be at most 64")
+        check(self.rows <= INTERLEAVE * self.word, "rows", self.rows,
+              f"must be at most {INTERLEAVE * self.word}, {INTERLEAVE} for each number of a memory word")
+        check(self.update_lanes <= GROUP, "update_lanes", self.update_lanes, f"must be at most {GROUP}")
+
+    @property
+    def word(self) -> int:
+        """16-bit numbers of a memory word."""
+        return self.axi_bits // 16
+
+    @property
+    def half(self) -> Half:
+        """The format of operands."""
+        return next(HALVES[name] for name, value in NUMBER_FORMATS.items() if value == self.number_format)
+
+    @property
+    def tile_columns(self) -> int:
+        """Columns of a tile: sums that a row of USPEs makes."""
+        return INTERLEAVE * self.columns
