@@ -61,6 +61,8 @@ from hw.spgemm.spread import Spread
 from hw.spgemm.tag_table import TagTable
 from hw.spgemm.values import Values
 from hw.spgemm.write_back import WriteBack
+from hw.train.exact_mul import ExactMul
+from hw.train.uspe import Uspe
 
 CORE = LLM["u280-core"]
 OF_CORE = (BundleAssembler, BundleIssue, LaneDecoder, Lane, GroupSums, Accumulator, Vpu, ReadOut, RowWalk, Quantiser,
@@ -75,7 +77,8 @@ UNITS = {"FloatAdd": FloatAdd, "FloatMul": FloatMul, "FloatAdd64": partial(Float
          "IntToFloat64": lambda: IntToFloat(64), "FunctionUnit": FunctionUnit, "CsdChain": CsdChain,
          "VectorLane": VectorLane, **{unit.__name__: partial(unit, CORE) for unit in OF_CORE},
          **{f"4:{unit.__name__}": partial(unit, WIDE) for unit in OF_WIDE},
-         **{f"spgemm:{unit.__name__}": partial(unit, U280) for unit in OF_SPGEMM}}
+         **{f"spgemm:{unit.__name__}": partial(unit, U280) for unit in OF_SPGEMM},
+         "train:ExactMul": ExactMul, "train:Uspe": Uspe}
 BLOCKS = {
     "spgemm:BankGroup": lambda: {BANK_MODULE: Bank(U280)},
     "spgemm:RowEngine": lambda: {BANK_GROUP_MODULE: BankGroup(U280)},
@@ -83,7 +86,7 @@ BLOCKS = {
 """Modules inside of units that are counted, not synthesised."""
 COMMAND = "synth_xilinx -family xcup -flatten -noiopad -noclkbuf -top unit"
 RESOURCES = {"LUT": r"LUT\d|INV", "SRL": r"SRL\w+", "FF": r"FD\w+", "CARRY4": "CARRY4", "MUXF": r"MUXF\d",
-             "RAM32M16": "RAM32M16", "RAM64M8": "RAM64M8",
+             "RAM32M16": "RAM32M16", "RAM64M8": "RAM64M8", "RAM128X1": r"RAM128X1\w+",
              BANK_MODULE: BANK_MODULE, BANK_GROUP_MODULE: BANK_GROUP_MODULE,
              "DSP48E2": "DSP48E2", "RAMB36E2": "RAMB36E2", "RAMB18E2": "RAMB18E2", "lacuna_ram": r".*\blacuna_ram"}
 COMBINATIONAL = re.compile(r"LUT\d|INV|MUXF\d|CARRY4")

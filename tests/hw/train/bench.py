@@ -1,0 +1,25 @@
+"""Shapes of the training engine's unit tests, and what these share."""
+
+import numpy as np
+
+from golden.train.params import GROUP
+
+__all__ = ["SHAPES", "ascending", "numbers"]
+
+SHAPES = {
+    "4 x 4": {"rows": 4, "columns": 4},
+    "8 x 2, 512 bits": {"rows": 8, "columns": 2, "axi_bits": 512},
+    "2 x 1, bfloat16": {"rows": 2, "columns": 1, "number_format": 2},
+}
+
+
+def ascending(rng, groups, count, columns):
+    """[groups, count, columns]: random places in a group, each slot's beyond the one before."""
+    places = np.tile(np.arange(GROUP, dtype=np.uint8), (groups, columns, 1))
+    return np.sort(rng.permuted(places, axis=2)[..., :count], axis=2).transpose(0, 2, 1)
+
+
+def numbers(rng, half, shape, wild=0.02):
+    """Bit patterns: normally distributed numbers, and a share of `wild` any bits at all."""
+    bits = half.narrow(rng.standard_normal(shape).astype(np.float32))
+    return np.where(rng.random(shape) < wild, rng.integers(0, 1 << 16, shape, dtype=np.uint16), bits)
