@@ -93,8 +93,9 @@ class StceSchedule:
         for number, row_numbers in enumerate(x):
             at = begin + number * period
             self.say(at, load=1)
-            for row in range(groups):
-                self.put_word(at + row * (period + 1), np.resize(row_numbers[GROUP * row : GROUP * (row + 1)], p.word))
+            for row in range(p.rows):  # rows without weights get numbers too, which must not count
+                mine = row_numbers[GROUP * (row % groups) : GROUP * (row % groups + 1)]
+                self.put_word(at + row * (period + 1), np.resize(mine, p.word))
             for k in range(GROUP):
                 self.say(at + 1 + k, write=1, place=GROUP * (number % 2) + k)
             for slot in range(slots):
