@@ -22,7 +22,9 @@ from pathlib import Path
 from amaranth.back import verilog
 
 from golden.configs import LLM, SPGEMM
+from golden.float16 import HALVES
 from golden.floats import BINARY64
+from hw.fabric.float16 import Narrow, Widen
 from hw.fabric.floats import FloatAdd, FloatMul, IntToFloat
 from hw.fabric.functions import FunctionUnit
 from hw.fabric.ram import RAM
@@ -75,7 +77,10 @@ U280 = SPGEMM["spgemm-u280"]
 UNITS = {"FloatAdd": FloatAdd, "FloatMul": FloatMul, "FloatAdd64": partial(FloatAdd, BINARY64),
          "FloatMul64": partial(FloatMul, BINARY64), "IntToFloat32": lambda: IntToFloat(32),
          "IntToFloat64": lambda: IntToFloat(64), "FunctionUnit": FunctionUnit, "CsdChain": CsdChain,
-         "VectorLane": VectorLane, **{unit.__name__: partial(unit, CORE) for unit in OF_CORE},
+         "VectorLane": VectorLane,
+         **{f"{unit.__name__}:{name}": partial(unit, half)
+            for unit in (Narrow, Widen) for name, half in HALVES.items()},
+         **{unit.__name__: partial(unit, CORE) for unit in OF_CORE},
          **{f"4:{unit.__name__}": partial(unit, WIDE) for unit in OF_WIDE},
          **{f"spgemm:{unit.__name__}": partial(unit, U280) for unit in OF_SPGEMM},
          "train:ExactMul": ExactMul, "train:Uspe": Uspe}

@@ -38,7 +38,7 @@ class Narrow(wiring.Component):
         least = BINARY32.bias - half.bias + 1  # exponent of the smallest normal number, biased as in binary32
         dropped = BINARY32.fraction + 1 - kept_bits
 
-        above = (x.exponent - least).as_signed()  # the exponent less one
+        above = x.exponent - least  # the exponent less one
         s1_low = above[-1]
         s1_exponent = p.register(above[:half.exponent] & ~s1_low.replicate(half.exponent), "s1_exponent")
         s1_kept = p.register(x.significand[dropped:], "s1_kept")
