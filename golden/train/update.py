@@ -1,0 +1,72 @@
+"""What the WUVE computes: stochastic gradient descent with momentum on binary32 master weights.
+
+Order of operations (each one rounded, `golden.floats`), a weight at a time:
+
+    g = dW * unscale
+    g = g + decay * w
+    g = g + (regulariser * w if pruned else +0)      SR-STE
+    v = momentum * v + g
+    w = w + -(rate * v)
+    h = narrow(w)
+
+Adding +0 makes +0 of a g that is -0, and changes nothing else.
+"""
+
+from dataclasses import astuple, dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from golden.float16 import Half
+from golden.floats import BINARY32
+
+__all__ = ["Sgd", "Updated"]
+
+
+class Updated(NamedTuple):
+    """Arrays of one shape.
+
+    Attributes:
+        w, v: float32. half: the rounded weight's bit patterns, uint16.
+    """
+
+    w: np.ndarray
+    v: np.ndarray
+    half: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sgd:
+    """The WUVE's registers; each number is rounded to binary32 first.
+
+    Attributes:
+        rate: learning rate. momentum: of the velocity v that is kept. decay: of all weights (L2).
+        unscale: what gradients are multiplied by: 1 / (loss scale * whatever they are averaged over).
+        regulariser: SR-STE's lambda, a decay of those weights that the forward pass does not use (its authors: 2e-4).
+    """
+
+    rate: float
+    momentum: float = 0.0
+    decay: float = 0.0
+    unscale: float = 1.0
+    regulariser: float = 0.0
+
+    def registers(self) -> dict[str, int]:
+        """Bit pattern by name."""
+        return dict(zip(self.__dataclass_fields__, BINARY32.to_bits(astuple(self)).tolist(), strict=True))
+
+    def update(self, half: Half, *, w, v, gradient, pruned=None) -> Updated:
+        """One step for arrays of float32 of one shape.
+
+        Args:
+            w, v: master weights and velocities. gradient: scaled dW.
+            pruned: True where the forward pass dropped the weight (the mask of w before this step); None: nowhere.
+        """
+        add, mul = BINARY32.add, BINARY32.mul
+        pruned = np.zeros(np.shape(w), bool) if pruned is None else np.asarray(pruned, bool)
+        g = mul(gradient, self.unscale)
+        g = add(g, mul(self.decay, w))
+        g = add(g, np.where(pruned, mul(self.regulariser, w), np.float32(0)))
+        v = add(mul(self.momentum, v), g)
+        w = add(w, -mul(self.rate, v))
+        return Updated(w, v, half.narrow(w))
