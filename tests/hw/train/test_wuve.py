@@ -1,0 +1,24 @@
+# amaranth: UnusedElaboratable=no
+import pytest
+
+from golden.train.params import TrainParams
+from hw.train.wuve import ROOM, UPDATE_LANE_MODULE, UpdateLane, Wuve
+from tests.hw.runner import run_cocotb, to_verilog
+
+SHAPES = {
+    "2 lanes, binary16": {"update_lanes": 2, "number_format": 1},
+    "4 lanes, bfloat16": {"update_lanes": 4, "number_format": 2},
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_wuve(shape):
+    params = TrainParams(**SHAPES[shape])
+    sources = [to_verilog(UpdateLane(params), UPDATE_LANE_MODULE), to_verilog(Wuve(params), "wuve")]
+    run_cocotb("\n".join(sources), top="wuve", test_module="tests.hw.train.cocotb_wuve",
+               parameters={"params": SHAPES[shape]}, blocks=[UPDATE_LANE_MODULE])  # fmt: skip
+
+
+def test_latency():
+    assert (UpdateLane.LATENCY, Wuve.LATENCY) == (49, 50)
+    assert ROOM >= Wuve.LATENCY
