@@ -66,6 +66,9 @@ from hw.spgemm.tag_table import TagTable
 from hw.spgemm.values import Values
 from hw.spgemm.write_back import WriteBack
 from hw.train.exact_mul import ExactMul
+from hw.train.pregenerate import Pregenerate
+from hw.train.sore import Sore
+from hw.train.transpose import Transposer
 from hw.train.uspe import Uspe
 from hw.train.wuve import UPDATE_LANE_MODULE, UpdateLane, Wuve
 
@@ -77,7 +80,7 @@ OF_WIDE = (PlaneWindow, BundleIssue, LaneDecoder, Lane, Accumulator, Vpu)
 OF_SPGEMM = (EntryFetch, EntryWalk, LineCache, CacheTags, MissQueue, Admit, Multiply, Spread, LineQueue, TagTable,
              Values, Bank, BankGroup, EndBoard, Phases, WriteBack, Results, RowEngine, Dispatcher)
 U280 = SPGEMM["spgemm-u280"]
-OF_TRAIN = (UpdateLane, Wuve)
+OF_TRAIN, OF_ANY_TRAIN = (UpdateLane, Wuve), (ExactMul, Uspe, Sore, Transposer, Pregenerate)
 UNITS = {"FloatAdd": FloatAdd, "FloatMul": FloatMul, "FloatAdd64": partial(FloatAdd, BINARY64),
          "FloatMul64": partial(FloatMul, BINARY64), "IntToFloat32": lambda: IntToFloat(32),
          "IntToFloat64": lambda: IntToFloat(64), "FunctionUnit": FunctionUnit, "CsdChain": CsdChain,
@@ -87,8 +90,8 @@ UNITS = {"FloatAdd": FloatAdd, "FloatMul": FloatMul, "FloatAdd64": partial(Float
          **{unit.__name__: partial(unit, CORE) for unit in OF_CORE},
          **{f"4:{unit.__name__}": partial(unit, WIDE) for unit in OF_WIDE},
          **{f"spgemm:{unit.__name__}": partial(unit, U280) for unit in OF_SPGEMM},
-         **{f"train:{unit.__name__}": partial(unit, TrainParams()) for unit in OF_TRAIN},
-         "train:ExactMul": ExactMul, "train:Uspe": Uspe}
+         **{f"train:{unit.__name__}": unit for unit in OF_ANY_TRAIN},
+         **{f"train:{unit.__name__}": partial(unit, TrainParams()) for unit in OF_TRAIN}}
 BLOCKS = {
     "spgemm:BankGroup": lambda: {BANK_MODULE: Bank(U280)},
     "spgemm:RowEngine": lambda: {BANK_GROUP_MODULE: BankGroup(U280)},
