@@ -20,8 +20,8 @@ class Transposer(wiring.Component):
     Two banks: one is written while the other one is read, so a row is taken and one is given every cycle. Number c of
     row r lies in memory (r + c) modulo 16 at address c, so that a row's numbers and a column's lie in 16 memories each.
 
-    A block's first row is offered LATENCY cycles after its last one was taken. 32 rows are taken while none leaves,
-    33 if one is offered. `i.ready` is a register's. Data registers have no reset.
+    A block's first row is offered LATENCY cycles after its last one was taken. 32 rows are taken while none leaves;
+    a bank is free when its last row is offered. `i.ready` is a register. Data registers have no reset.
 
     Args:
         tag_bits: of a tag that goes with a block, that of its first row.
