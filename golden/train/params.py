@@ -34,13 +34,16 @@ class TrainParams(EngineParams):
         rows, columns: of the STCE.
         axi_bits: data width of the AXI4 ports.
         number_format: 1: binary16 operands; 2: bfloat16.
+        x_words: memory words that the X buffer holds. w_steps: steps whose weights the W buffer holds.
         update_lanes: weights that the WUVE takes a cycle.
     """
 
-    rows: int = 8
+    rows: int = 16
     columns: int = 4
     axi_bits: int = 256
     number_format: int = 1
+    x_words: int = 1024
+    w_steps: int = 1024
     update_lanes: int = 4
 
     def __post_init__(self) -> None:
@@ -48,12 +51,14 @@ class TrainParams(EngineParams):
         check(self.axi_bits in (256, 512), "axi_bits", self.axi_bits, "must be 256 or 512")
         check(self.number_format in NUMBER_FORMATS.values(), "number_format", self.number_format,
               "must be 1 (binary16) or 2 (bfloat16)")
-        for name in ("rows", "columns", "update_lanes"):
+        for name in ("rows", "columns", "x_words", "w_steps", "update_lanes"):
             check(power_of_two(getattr(self, name)), name, getattr(self, name), "must be a power of two")
-        check(self.rows >= 2, "rows", self.rows, "must be at least 2")
-        check(self.columns <= 64, "columns", self.columns, "must be at most 64")
-        check(self.rows <= INTERLEAVE * self.word, "rows", self.rows,
-              f"must be at most {INTERLEAVE * self.word}, {INTERLEAVE} for each number of a memory word")
+        check(self.word <= self.rows <= INTERLEAVE * self.word, "rows", self.rows,
+              f"must be {self.word}..{INTERLEAVE * self.word}: 1 to {INTERLEAVE} for each number of a memory word")
+        check(self.word <= INTERLEAVE * self.columns <= INTERLEAVE * self.word, "columns", self.columns,
+              f"must be {self.word // INTERLEAVE}..{self.word}: a row of a tile fills memory words, a step at most one")
+        for name in ("x_words", "w_steps"):
+            check(256 <= getattr(self, name) <= 65536, name, getattr(self, name), "must be 256..65536")
         check(self.update_lanes <= GROUP, "update_lanes", self.update_lanes, f"must be at most {GROUP}")
 
     @property

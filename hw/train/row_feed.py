@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.train.params import TrainParams
+from golden.train.params import GROUP, TrainParams
 from hw.fabric.float16 import Widen
 from hw.fabric.pipeline import delay
 
@@ -37,6 +37,7 @@ class RowFeed(wiring.Component):
         control: of this row. word: `params.word` numbers.
         spread: the row's number is in every word, at its own place, row cycles before it is written, less one for each
             `params.word` rows; else a word is loaded, and its numbers are written one after the other.
+        stationary: the group of the word that is the row's comes first.
         groups: if weights are stationary: rows that have any; 0: all.
     """
 
@@ -46,7 +47,7 @@ class RowFeed(wiring.Component):
         self.params, self.row = params, row
         super().__init__({
             "control": In(control_layout(params)), "word": In(16 * params.word), "spread": In(1),
-            "groups": In(range(params.rows)),
+            "stationary": In(1), "groups": In(range(params.rows)),
             "step": Out(step_layout()), "link": Out(link_layout()),
         })
 
@@ -55,8 +56,9 @@ class RowFeed(wiring.Component):
         p, control = self.params, self.control
         m.submodules.widen = widen = Widen(p.half)
         numbers = Signal(16 * p.word, reset_less=True)
+        group = 16 * GROUP * (self.row % (p.word // GROUP))
         with m.If(control.load):
-            m.d.sync += numbers.eq(self.word)
+            m.d.sync += numbers.eq(Mux(self.stationary, self.word.rotate_right(group), self.word))
         with m.Elif(control.write):
             m.d.sync += numbers.eq(numbers >> 16)
         mine = delay(m, self.word.word_select(self.row % p.word, 16), self.row - self.row // p.word, "mine")

@@ -67,8 +67,11 @@ class Stce(wiring.Component):
         ]
         for row, (control, of_row) in enumerate(zip(controls, elements, strict=True)):
             m.submodules[f"feed_{row}"] = feed = RowFeed(p, row)
-            m.d.comb += [feed.control.eq(control), feed.word.eq(self.word), feed.spread.eq(self.spread),
-                         feed.groups.eq(self.groups), of_row[0].step.eq(feed.step), of_row[0].link.eq(feed.link)]
+            m.d.comb += [
+                feed.control.eq(control),
+                *(getattr(feed, name).eq(getattr(self, name)) for name in ("word", "spread", "stationary", "groups")),
+                of_row[0].step.eq(feed.step), of_row[0].link.eq(feed.link),
+            ]  # fmt: skip
             for left, right in pairwise(of_row):
                 m.d.comb += [right.step.eq(left.step_right), right.link.eq(left.link_right)]
             for column, element in enumerate(of_row):

@@ -69,7 +69,8 @@ def test_slots():
 
 
 @pytest.mark.parametrize(("name", "value"), [
-    ("axi_bits", 128), ("rows", 3), ("rows", 1), ("columns", 128), ("number_format", 3), ("update_lanes", 32),
+    ("axi_bits", 128), ("rows", 24), ("rows", 8), ("rows", 256), ("columns", 1), ("columns", 32), ("number_format", 3),
+    ("x_words", 128), ("w_steps", 1000), ("update_lanes", 32),
 ])  # fmt: skip
 def test_parameters_are_refused(name, value):
     with pytest.raises(ValueError, match=f"{name} = {value}"):

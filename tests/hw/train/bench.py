@@ -7,9 +7,8 @@ from golden.train.params import GROUP
 __all__ = ["SHAPES", "ascending", "numbers"]
 
 SHAPES = {
-    "4 x 4": {"rows": 4, "columns": 4},
-    "8 x 2, 512 bits": {"rows": 8, "columns": 2, "axi_bits": 512},
-    "2 x 1, bfloat16": {"rows": 2, "columns": 1, "number_format": 2},
+    "16 x 2": {"rows": 16, "columns": 2},
+    "32 x 4, 512 bits, bfloat16": {"rows": 32, "columns": 4, "axi_bits": 512, "number_format": 2},
 }
 
 

@@ -95,7 +95,9 @@ class StceSchedule:
             self.say(at, load=1)
             for row in range(p.rows):  # rows without weights get numbers too, which must not count
                 mine = row_numbers[GROUP * (row % groups) : GROUP * (row % groups + 1)]
-                self.put_word(at + row * (period + 1), np.resize(mine, p.word))
+                word = np.roll(np.resize(mine, p.word), GROUP * row)  # its group is that of its number in the word
+                word[: GROUP * (row % (p.word // GROUP))] = 0x7FFF
+                self.put_word(at + row * (period + 1), word)
             for k in range(GROUP):
                 self.say(at + 1 + k, write=1, place=GROUP * (number % 2) + k)
             for slot in range(slots):

@@ -20,7 +20,8 @@ def played(schedule, tmp_path):
     files["inputs"].write_text(json.dumps(schedule.inputs()))
     files["uspe"].write_text(to_verilog(Uspe(), USPE_MODULE))
     run_cocotb(schedule.dut, top="stce", test_module="tests.hw.train.cocotb_stce", extra_sources=[files["uspe"]],
-               blocks=[USPE_MODULE], parameters={"columns": p.columns, **{name: str(path) for name, path in files.items()}})
+               blocks=[USPE_MODULE],
+               parameters={"columns": p.columns, **{name: str(path) for name, path in files.items()}})
     found = json.loads(files["results"].read_text())
     return [cycle for cycle, _ in found], [vector for _, vector in found]
 
