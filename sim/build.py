@@ -14,7 +14,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata, util
 from pathlib import Path
 
@@ -80,16 +80,50 @@ def build_engine(verilog_sources, top, port_names, axi_bits, *, blocks=(), trace
         names = [f"source{number}.v" for number in range(len(verilog_sources))]
         for name, text in zip(names, verilog_sources, strict=True):
             (work / name).write_text(text)
-        environment = verilator_environment()
+        environment, runtime = verilator_environment(), Runtime(BUILD, [*flags, "trace" if trace else ""])
         _call("verilator", [*options, "--Mdir", "objects", "-CFLAGS", " ".join([*flags, "-I.."]), "-LDFLAGS",
                             " ".join(LINK_FLAGS), "-o", "engine.so", WAIVERS.name, *names, "../harness.cpp"],
               work, environment)
+        for path in runtime.objects():
+            shutil.copyfile(path, work / "objects" / path.name)
         _call("make", ["-j", str(JOBS), "-C", "objects", "-f", "Vengine.mk", "OPT_FAST=-O2", "OPT_GLOBAL=-O2"],
               work, environment)
+        runtime.keep(work / "objects")
         (work / "objects" / "engine.so").rename(work / "engine.so")
         shutil.rmtree(work / "objects")
 
     return _cached(digest, "engine.so", produce)
+
+
+class Runtime:
+    """Objects of Verilator's own sources, which are the same for every design and take longer to compile than a small
+    one: kept from the first build with these options, and lent to further ones.
+
+    Args:
+        folder: where they are kept. options: whatever the objects depend on, besides the tools' versions.
+    """
+
+    NAMES = ("verilated.o", "verilated_dpi.o", "verilated_vpi.o", "verilated_threads.o")
+
+    def __init__(self, folder, options):
+        self.folder = Path(folder) / f"runtime-{_digest([*options, *tool_versions()])}"
+
+    def objects(self):
+        """Paths of what there is. Copied beside the verilated sources, they are newer, and so not made again."""
+        return sorted(self.folder.iterdir()) if self.folder.is_dir() else []
+
+    def keep(self, objects):
+        """After make."""
+        if self.folder.is_dir():
+            return
+        with tempfile.TemporaryDirectory(dir=self.folder.parent) as scratch:
+            kept = Path(scratch) / "kept"
+            kept.mkdir()
+            for path in (Path(objects) / name for name in self.NAMES):
+                if path.is_file():
+                    shutil.copyfile(path, kept / path.name)
+            with suppress(OSError):  # another process was faster
+                kept.rename(self.folder)
 
 
 def build_memory_model():

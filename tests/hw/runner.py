@@ -7,7 +7,8 @@
   net of a large design public and costs minutes of compile time, so it is replaced by a control file.
 * Builds are cached in `build/cocotb/<hash>`, the hash being taken over the Verilog, the control file, the
   options and the tool versions; safe under pytest-xdist (file lock, build elsewhere, rename).
-* C++ without optimisation: units are small and run briefly, so that compiling is what costs.
+* C++ without optimisation: units are small and run briefly, so that compiling is what costs. Objects of Verilator's own
+  sources are compiled once for all of them.
 * `-Wall` with every warning fatal but those that `sim/verilator.vlt` waives.
 * Parameters travel as JSON in one environment variable; the test reads them with `harness.parameters()`.
 """
@@ -29,7 +30,7 @@ from xml.etree import ElementTree
 import cocotb_tools.runner
 from amaranth.back import verilog
 
-from sim.build import WAIVERS, verilator_environment
+from sim.build import WAIVERS, Runtime, verilator_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "cocotb"
@@ -39,18 +40,21 @@ BUILD_ARGS = ("-Wall", "--assert", "-O3", "--x-assign", "fast", "--x-initial", "
 
 
 class PortsOnlyVerilator(cocotb_tools.runner.Verilator):
-    """cocotb's Verilator runner without `--public-flat-rw`, and silent."""
+    """cocotb's Verilator runner without `--public-flat-rw`, and silent; `runtime` is not compiled if it is there."""
 
-    def __init__(self):
+    def __init__(self, runtime=None):
         super().__init__()
+        self.runtime = runtime
         self.log.setLevel("ERROR")
 
     def _build_command(self):
         commands = super()._build_command()
         if "--public-flat-rw" not in commands[0]:
             raise RuntimeError("cocotb no longer passes --public-flat-rw: drop this class")
-        commands[0] = [argument for argument in commands[0] if argument != "--public-flat-rw"]
-        return commands
+        verilate = [argument for argument in commands[0] if argument != "--public-flat-rw"]
+        lent = [str(path) for path in self.runtime.objects()] if self.runtime else []
+        lend = [["cp", *lent, str(self.build_dir)]] if lent else []  # newer than Vtop.mk, on which objects depend
+        return [verilate, *lend, *commands[1:]]
 
 
 def run_cocotb(component_or_verilog, *, top, test_module, testcase=None, parameters, extra_sources=(), blocks=(),
@@ -111,13 +115,15 @@ def build(sources, top, blocks=(), optimise="-O0"):
             paths = [work / f"source{number}.v" for number in range(len(sources))]
             for path, text in zip(paths, sources, strict=True):
                 path.write_text(text)
-            runner, log = PortsOnlyVerilator(), work / "build.txt"
+            runtime, log = Runtime(BUILD, [*versions, *build_args, optimise]), work / "build.txt"
+            runner = PortsOnlyVerilator(runtime)
             try:
                 with _verilator_environment(optimise):
                     runner.build(sources=[work / "control.vlt", *paths], hdl_toplevel=top, build_dir=work,
                                  build_args=build_args, log_file=str(log), always=True)
             except (SystemExit, RuntimeError) as error:
                 raise AssertionError(f"Verilator build of {top!r} failed: {_tail(log)}") from error
+            runtime.keep(work)
             for path in work.iterdir():  # megabytes of objects that nobody needs again
                 if path.is_dir():
                     shutil.rmtree(path)
