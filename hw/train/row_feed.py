@@ -17,12 +17,13 @@ __all__ = ["RowFeed", "control_layout"]
 def control_layout(params: TrainParams) -> data.StructLayout:
     """What a row does in a cycle.
 
-    `load`: the word of numbers is for this row. `write`: its next number goes to `place` of the row's elements.
+    `load`: the word of numbers is for this row. `write`: its next number goes to `place` of the row's elements; with
+    `spread` the one that lies at the row's place in a word, else the next one of the word that was loaded.
     `on`, `half`, `slot`, `sum`: a step, see `step_layout`; `first`, `last`: it begins, or ends, its sum. `store`: the
     step's weight is for row `row` to keep.
     """
     return data.StructLayout({
-        "load": 1, "write": 1, "place": PLACE_BITS, "on": 1, "half": 1, "slot": SLOT_BITS, "sum": SUM_BITS,
+        "load": 1, "write": 1, "spread": 1, "place": PLACE_BITS, "on": 1, "half": 1, "slot": SLOT_BITS, "sum": SUM_BITS,
         "first": 1, "last": 1, "store": 1, "row": (params.rows - 1).bit_length(),
     })
 
@@ -34,9 +35,8 @@ class RowFeed(wiring.Component):
         row: its number in the array.
 
     Attributes:
-        control: of this row. word: `params.word` numbers.
-        spread: the row's number is in every word, at its own place, row cycles before it is written, less one for each
-            `params.word` rows; else a word is loaded, and its numbers are written one after the other.
+        control: of this row. word: `params.word` numbers; those to spread lie there when row 0, or the first of each
+            `params.word` rows in the cycles behind that, is told to write.
         stationary: the group of the word that is the row's comes first.
         groups: if weights are stationary: rows that have any; 0: all.
     """
@@ -46,7 +46,7 @@ class RowFeed(wiring.Component):
     def __init__(self, params: TrainParams, row: int):
         self.params, self.row = params, row
         super().__init__({
-            "control": In(control_layout(params)), "word": In(16 * params.word), "spread": In(1),
+            "control": In(control_layout(params)), "word": In(16 * params.word),
             "stationary": In(1), "groups": In(range(params.rows)),
             "step": Out(step_layout()), "link": Out(link_layout()),
         })
@@ -62,7 +62,7 @@ class RowFeed(wiring.Component):
         with m.Elif(control.write):
             m.d.sync += numbers.eq(numbers >> 16)
         mine = delay(m, self.word.word_select(self.row % p.word, 16), self.row - self.row // p.word, "mine")
-        m.d.comb += [widen.ce.eq(1), widen.i.eq(Mux(self.spread, mine, numbers[:16]))]
+        m.d.comb += [widen.ce.eq(1), widen.i.eq(Mux(control.spread, mine, numbers[:16]))]
 
         has_weights = Signal()
         m.d.sync += has_weights.eq((self.groups == 0) | (self.groups > self.row))

@@ -36,7 +36,7 @@ class Stce(wiring.Component):
     OUTPUT_STATIONARY + 8 slots (rows - 1) cycles later. No back-pressure.
 
     Attributes:
-        control: for row 0. word, spread, groups: see RowFeed; a word to load lies there when the row it is for loads.
+        control: for row 0. word, groups: see RowFeed; a word to load lies there when the row it is for loads.
         weights: of the step of the same cycle.
         stationary, slots_log2: weights are stationary, a group has 2**slots_log2 of them. They change only when for
             RING cycles and all that is under way nothing has been said in `control`.
@@ -48,14 +48,19 @@ class Stce(wiring.Component):
 
     def __init__(self, params: TrainParams):
         self.params = params
-        edges = RowFeed.LATENCY + params.rows - 1 + params.columns - 1 + Uspe.SUM
-        self.OUTPUT, self.OUTPUT_STATIONARY = edges + Uspe.DRAIN, edges + 1
+        self.OUTPUT = self.output(params)
+        self.OUTPUT_STATIONARY = self.OUTPUT - Uspe.DRAIN + 1
         super().__init__({
-            "control": In(control_layout(params)), "word": In(16 * params.word), "spread": In(1),
+            "control": In(control_layout(params)), "word": In(16 * params.word),
             "groups": In(range(params.rows)), "weights": In(weight_layout(params)),
             "stationary": In(1), "slots_log2": In(range(GROUP.bit_length())),
             "sums": Out(BINARY32.bits).array(params.columns), "valid": Out(1),
         })
+
+    @staticmethod
+    def output(params: TrainParams) -> int:
+        """OUTPUT of an array."""
+        return RowFeed.LATENCY + params.rows - 1 + params.columns - 1 + Uspe.SUM + Uspe.DRAIN
 
     def elaborate(self, platform):
         m = Module()
@@ -69,7 +74,7 @@ class Stce(wiring.Component):
             m.submodules[f"feed_{row}"] = feed = RowFeed(p, row)
             m.d.comb += [
                 feed.control.eq(control),
-                *(getattr(feed, name).eq(getattr(self, name)) for name in ("word", "spread", "stationary", "groups")),
+                *(getattr(feed, name).eq(getattr(self, name)) for name in ("word", "stationary", "groups")),
                 of_row[0].step.eq(feed.step), of_row[0].link.eq(feed.link),
             ]  # fmt: skip
             for left, right in pairwise(of_row):

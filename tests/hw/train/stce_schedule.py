@@ -61,12 +61,11 @@ class StceSchedule:
         p = self.params
         values, index = dense_columns(y)
         groups, period = len(values), INTERLEAVE * GROUP
-        self.modes[self.now] = {"spread": 1}
         begin = self.now + 1
         for group in range(groups):
             at = begin + group * period
             for k in range(GROUP):
-                self.say(at + INTERLEAVE * k, write=1, place=GROUP * (group % 2) + k)
+                self.say(at + INTERLEAVE * k, write=1, spread=1, place=GROUP * (group % 2) + k)
                 for block in range(0, p.rows, p.word):
                     column = x[block : block + p.word, GROUP * group + k]
                     self.put_word(at + INTERLEAVE * k + block // p.word, np.resize(column, p.word))
@@ -74,7 +73,6 @@ class StceSchedule:
         end = begin + INTERLEAVE * (GROUP - 1) + 1 + groups * period
         self._expect(end, x, values, index)
         self.now = end + p.rows
-        self.modes[self.now] = {"spread": 0}
 
     def stationary(self, x, values, index):
         """Weight-stationary: x [any number of rows, 16 groups]."""
@@ -146,7 +144,7 @@ class StceSchedule:
             "weights": [weights.const(self.weights[t]).as_value().value if t in self.weights else 0
                         for t in range(cycles)],
         }
-        modes = dict.fromkeys(("spread", "stationary", "slots_log2", "groups"), 0)
+        modes = dict.fromkeys(("stationary", "slots_log2", "groups"), 0)
         held = {name: [] for name in modes}
         for t in range(cycles):
             modes |= self.modes.get(t, {})
