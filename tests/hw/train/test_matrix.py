@@ -93,7 +93,8 @@ def test_instructions(shape, stall, tmp_path):
     wrong = [i for i, (a, b) in enumerate(zip(words, expected, strict=True)) if a != b]
     assert not wrong, f"{len(wrong)} of {len(words)} words differ, first {wrong[0]}: {words[wrong[0]]}, not " \
                       f"{expected[wrong[0]]}; instructions end at {ends}"
-    assert found["ends"] == ends
+    assert all(answered >= end for answered, end in zip(found["ends"], ends, strict=True)), (found["ends"], ends)
+    assert found["ends"][-1] == ends[-1]
 
 
 def as_numbers(rows, bits):
