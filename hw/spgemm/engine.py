@@ -2,14 +2,14 @@
 
 from typing import ClassVar
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 
 from golden.isa.spgemm import ISA
 from golden.spgemm.params import SpgemmParams
-from hw.fabric.axi import AxiReader, AxiWriter
 from hw.fabric.block import instantiate
 from hw.shell.core import EngineCore
+from hw.shell.program_reader import ProgramReader
 from hw.shell.run_status import RunStatus
 
 from .bank import BANK_MODULE, Bank
@@ -44,10 +44,8 @@ class SpgemmEngine(EngineCore):
         m = Module()
         p = self.params
         m.submodules.dispatcher = dispatcher = Dispatcher(p)
-        m.submodules.reader = reader = AxiReader(p.axi_bits, burst_beats=p.burst_beats, outstanding=p.outstanding)
-        m.submodules.writer = writer = AxiWriter(p.axi_bits)  # the port is whole, though nothing is written there
-        wiring.connect(m, reader.axi, wiring.flipped(self.read[-1]))
-        wiring.connect(m, writer.axi, wiring.flipped(self.write[-1]))
+        m.submodules.reader = reader = ProgramReader(
+            p.axi_bits, ISA.bits, burst_beats=p.burst_beats, outstanding=p.outstanding)
         engines = [self._row_engine(m, number, dispatcher) for number in range(p.engines)]
         m.d.comb += [
             dispatcher.idle.eq(Cat(*(engine.idle for engine in engines))),
@@ -76,29 +74,13 @@ class SpgemmEngine(EngineCore):
         return engine
 
     def _program(self, m, dispatcher, reader):
-        """A start with 0 words runs the program of the one before."""
-        length, address, asked = Signal(32), Signal(32), Signal(init=1)
         m.d.comb += [
-            reader.clear.eq(self.start),
-            reader.command.valid.eq(~asked),
-            reader.command.payload.address.eq(self.bases[-1] + address),
-            reader.command.payload.beats.eq(
-                ((length << (ISA.bits.bit_length() - 4)) + self.params.beat_bytes - 1)
-                >> (self.params.beat_bytes.bit_length() - 1)
-            ),
-            dispatcher.words.eq(length),
-            dispatcher.program.payload.eq(reader.o.payload), dispatcher.program.valid.eq(reader.o.valid),
-            reader.o.ready.eq(dispatcher.program.ready),
+            *(getattr(reader, name).eq(getattr(self, name)) for name in ("start", "words", "address")),
+            reader.base.eq(self.bases[-1]), dispatcher.start.eq(reader.begins), dispatcher.words.eq(reader.length),
         ]
-        starting = Signal()
-        m.d.sync += starting.eq(self.start)
-        m.d.comb += dispatcher.start.eq(starting)
-        with m.If(self.start):
-            m.d.sync += asked.eq(0)
-            with m.If(self.words != 0):
-                m.d.sync += [length.eq(self.words), address.eq(self.address)]
-        with m.Elif(reader.command.ready):
-            m.d.sync += asked.eq(1)
+        wiring.connect(m, reader.o, dispatcher.program)
+        wiring.connect(m, reader.read, wiring.flipped(self.read[-1]))
+        wiring.connect(m, reader.write, wiring.flipped(self.write[-1]))
 
     def _status(self, m, dispatcher, reader, engines):
         m.submodules.end = end = RunStatus(("program_size", "illegal", "overflow", "axi_read", "axi_write"))
