@@ -3,16 +3,15 @@
 Order of operations (each one rounded, `golden.floats`), a weight at a time:
 
     g = dW * unscale
-    g = g + decay * w
-    g = g + (regulariser * w if pruned else +0)      SR-STE
+    g = g + (pruned_decay if pruned else decay) * w      SR-STE
     v = momentum * v + g
     w = w + -(rate * v)
     h = narrow(w)
 
-Adding +0 makes +0 of a g that is -0, and changes nothing else.
+pruned_decay = decay + regulariser, which the host makes.
 """
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -37,12 +36,13 @@ class Updated(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Sgd:
-    """The WUVE's registers; each number is rounded to binary32 first.
+    """What the WUVE's registers are made of; each number is rounded to binary32 first.
 
     Attributes:
         rate: learning rate. momentum: of the velocity v that is kept. decay: of all weights (L2).
         unscale: what gradients are multiplied by: 1 / (loss scale * whatever they are averaged over).
-        regulariser: SR-STE's lambda, a decay of those weights that the forward pass does not use (its authors: 2e-4).
+        regulariser: SR-STE's lambda, a further decay of those weights that the forward pass does not use (its authors:
+            2e-4).
     """
 
     rate: float
@@ -51,9 +51,15 @@ class Sgd:
     unscale: float = 1.0
     regulariser: float = 0.0
 
+    @property
+    def pruned_decay(self) -> np.float32:
+        """Decay of pruned weights."""
+        return np.float32(BINARY32.add(self.decay, self.regulariser))
+
     def registers(self) -> dict[str, int]:
         """Bit pattern by name."""
-        return dict(zip(self.__dataclass_fields__, BINARY32.to_bits(astuple(self)).tolist(), strict=True))
+        names = ("rate", "momentum", "decay", "unscale", "pruned_decay")
+        return {name: int(BINARY32.to_bits(getattr(self, name))) for name in names}
 
     def update(self, half: Half, *, w, v, gradient, pruned=None) -> Updated:
         """One step for arrays of float32 of one shape.
@@ -65,8 +71,7 @@ class Sgd:
         add, mul = BINARY32.add, BINARY32.mul
         pruned = np.zeros(np.shape(w), bool) if pruned is None else np.asarray(pruned, bool)
         g = mul(gradient, self.unscale)
-        g = add(g, mul(self.decay, w))
-        g = add(g, np.where(pruned, mul(self.regulariser, w), np.float32(0)))
+        g = add(g, mul(np.where(pruned, self.pruned_decay, np.float32(self.decay)), w))
         v = add(mul(self.momentum, v), g)
         w = add(w, -mul(self.rate, v))
         return Updated(w, v, half.narrow(w))

@@ -1,6 +1,6 @@
 """WUVE: the update of master weights, bit exact with `golden.train.update`."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,8 +15,8 @@ __all__ = ["SETTINGS", "UPDATE_LANE_MODULE", "UpdateLane", "Wuve", "step_layout"
 
 UPDATE_LANE_MODULE = "lacuna_update_lane"
 
-SETTINGS = ("rate", "momentum", "decay", "unscale", "regulariser")
-"""Registers, bit patterns of binary32: fields of `golden.train.update.Sgd`."""
+SETTINGS = ("rate", "momentum", "decay", "unscale", "pruned_decay")
+"""Registers, bit patterns of binary32: `golden.train.update.Sgd.registers`."""
 ROOM = 64
 """Words that may be under way."""
 
@@ -34,19 +34,19 @@ def updated_layout(p: TrainParams) -> data.StructLayout:
 
 
 class UpdateLane(wiring.Component):
-    """A weight a cycle, LATENCY 49. Five multipliers, four adders in a row:
+    """A weight a cycle, LATENCY 41. Four multipliers, three adders in a row:
 
-        cycle   0         7          15             23           31          38          46       49
-                unscale*g + decay*w  + regulariser*w + momentum*v = v  rate*v  w - rate*v  narrow
+        cycle   0                    7             15           23     30           38     41
+                unscale*g | decay*w  +  momentum*v  +    = v    rate*v | w - rate*v | narrow
 
     Nothing stops and nothing is reset: the first LATENCY results after power-up mean nothing.
 
     Attributes:
-        gradient, w, v, pruned: of a weight. rate .. regulariser: constant while weights are inside.
+        gradient, w, v, pruned: of a weight. rate .. pruned_decay: constant while weights are inside.
         new_w, new_v, half: of the weight that entered LATENCY cycles ago.
     """
 
-    ADDED = FloatMul.LATENCY + 3 * FloatAdd.LATENCY
+    ADDED = FloatMul.LATENCY + 2 * FloatAdd.LATENCY
     """v is made."""
     MOVED = ADDED + FloatMul.LATENCY + FloatAdd.LATENCY
     """w is made."""
@@ -72,21 +72,16 @@ class UpdateLane(wiring.Component):
         def later(value, start, end, name):
             return delay(m, value, end - start, f"{name}_{end}")
 
-        mul, add = FloatMul.LATENCY, FloatAdd.LATENCY
         scaled = unit("unscaling", FloatMul(), a=self.gradient, b=self.unscale)
-        decayed = unit("decaying", FloatMul(), a=self.w, b=self.decay)
-        g1 = unit("decay_sum", FloatAdd(), a=scaled, b=decayed)
+        decayed = unit("decaying", FloatMul(), a=self.w, b=Mux(self.pruned, self.pruned_decay, self.decay))
+        g = unit("decay_sum", FloatAdd(), a=scaled, b=decayed)
 
-        w_2, pruned_2 = later(self.w, 0, add, "w"), later(self.pruned, 0, mul + add, "pruned")
-        regularised = unit("regularising", FloatMul(), a=w_2, b=self.regulariser)
-        g2 = unit("regulariser_sum", FloatAdd(), a=g1, b=regularised & pruned_2.replicate(32))
+        kept = unit("keeping", FloatMul(), a=later(self.v, 0, FloatAdd.LATENCY, "v"), b=self.momentum)
+        v = unit("velocity_sum", FloatAdd(), a=kept, b=g)
 
-        kept = unit("keeping", FloatMul(), a=later(self.v, 0, 2 * add, "v"), b=self.momentum)
-        v = unit("velocity_sum", FloatAdd(), a=kept, b=g2)
-
-        w_4 = later(w_2, add, self.ADDED + mul, "w")
         moved = unit("moving", FloatMul(), a=v, b=self.rate)
-        w = unit("weight_sum", FloatAdd(), a=w_4, b=Cat(moved[:-1], ~moved[-1]))
+        old_w = later(self.w, 0, self.ADDED + FloatMul.LATENCY, "w")
+        w = unit("weight_sum", FloatAdd(), a=old_w, b=Cat(moved[:-1], ~moved[-1]))
 
         m.d.comb += [
             self.half.eq(unit("narrow", Narrow(self.params.half), i=w)),
@@ -97,10 +92,10 @@ class UpdateLane(wiring.Component):
 
 
 class Wuve(wiring.Component):
-    """Lanes between two streams, a word of `update_lanes` weights a cycle; LATENCY 50: taken in cycle t, a word is
-    offered in t + 50 at the earliest.
+    """Lanes between two streams, a word of `update_lanes` weights a cycle; LATENCY 42: taken in cycle t, a word is
+    offered in t + 42 at the earliest.
 
-    Lanes never stop, for an enable would reach all their registers, 2,900 a lane. Instead no more words are let in
+    Lanes never stop, for an enable would reach all their registers, 2,200 a lane. Instead no more words are let in
     than the FIFO at the end, a LUT RAM, has places for. A place is taken for LATENCY cycles at least, so that with
     ROOM >= LATENCY a word enters every cycle, and a receiver that stops and goes on finds no gap.
 
@@ -108,7 +103,7 @@ class Wuve(wiring.Component):
 
     Attributes:
         i: weights to update. o: the same ones updated, in the same order.
-        rate .. regulariser: SETTINGS, constant from the first word's entry until the last one is offered.
+        rate .. pruned_decay: SETTINGS, constant from the first word's entry until the last one is offered.
     """
 
     LATENCY = UpdateLane.LATENCY + 1

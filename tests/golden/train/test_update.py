@@ -20,11 +20,11 @@ def operands(rng, shape):
 
 def reference(sgd, w, v, gradient, pruned):
     """(w, v) in float64, and the sums of the magnitudes that each is made of."""
-    rate, momentum, decay, unscale, regulariser = (
-        float(np.float32(x)) for x in (sgd.rate, sgd.momentum, sgd.decay, sgd.unscale, sgd.regulariser)
+    rate, momentum, decay, unscale, pruned_decay = (
+        float(np.float32(x)) for x in (sgd.rate, sgd.momentum, sgd.decay, sgd.unscale, sgd.pruned_decay)
     )
     w, v, gradient = (x.astype(np.float64) for x in (w, v, gradient))
-    terms = [momentum * v, gradient * unscale, decay * w, regulariser * w * pruned]
+    terms = [momentum * v, gradient * unscale, np.where(pruned, pruned_decay, decay) * w]
     new_v, v_size = sum(terms), sum(map(abs, terms))
     return w - rate * new_v, new_v, abs(w) + rate * v_size, v_size
 
@@ -32,14 +32,14 @@ def reference(sgd, w, v, gradient, pruned):
 @BOTH
 @pytest.mark.parametrize("shape", [(4000,), (3, 16, 40)])
 def test_update_is_near_float64(half, shape):
-    """At most 5 roundings lie between a term and v, 7 between it and w, each of at most 2^-24 of what is summed."""
+    """At most 3 roundings lie between a term and v, 5 between it and w, each of at most 2^-24 of what is summed."""
     values = operands(np.random.default_rng(3), shape)
     w, v, w_size, v_size = reference(SETTING, **values)
     made = SETTING.update(half, **values)
     assert made.w.shape == made.v.shape == made.half.shape == shape
     assert (made.w.dtype, made.v.dtype, made.half.dtype) == (np.float32, np.float32, np.uint16)
-    assert np.all(abs(made.v - v) <= 5 * EPSILON * v_size)
-    assert np.all(abs(made.w - w) <= 7 * EPSILON * w_size)
+    assert np.all(abs(made.v - v) <= (3 + 1e-6) * EPSILON * v_size)
+    assert np.all(abs(made.w - w) <= (5 + 1e-6) * EPSILON * w_size)
     assert np.array_equal(made.half, half.narrow(made.w))
 
 
@@ -48,7 +48,7 @@ def test_powers_of_two_are_exact(half):
     sgd = Sgd(rate=0.5, momentum=0.25, decay=0.125, unscale=2.0**-8, regulariser=0.0625)
     w, v, gradient = (np.float32(x) for x in ([4, 4, -2, 0], [8, 8, 0.5, -16], [256, 256, -512, 1024]))
     made = sgd.update(half, w=w, v=v, gradient=gradient, pruned=[False, True, True, True])
-    # v: momentum v + unscale gradient + decay w + regulariser w
+    # v: momentum v + unscale gradient + (decay + regulariser) w
     assert made.v.tolist() == [2 + 1 + 0.5, 2 + 1 + 0.5 + 0.25, 0.125 - 2 - 0.25 - 0.125, -4 + 4]
     assert made.w.tolist() == [4 - 1.75, 4 - 1.875, -2 + 1.125, 0]
     assert half.widen(made.half).tolist() == made.w.tolist()
@@ -66,11 +66,13 @@ def test_without_mask_nothing_is_pruned():
 
 
 def test_order_is_that_of_the_contract():
-    """1 + 2^-24 twice is 1, but 1 + 2^-23 is not: the gradient meets decay before the regulariser, then momentum."""
+    """1 + 2^-24 twice is 1, but 1 + 2^-23 is not: decay and regulariser become one number, the gradient meets it before
+    momentum."""
     tiny = np.float32(2.0**-24)
-    made = Sgd(rate=0, momentum=1, decay=1, regulariser=1).update(
+    made = Sgd(rate=0, decay=1, regulariser=1).update(
         BINARY16, w=tiny, v=np.float32(0), gradient=np.float32(1), pruned=True)
-    assert made.v == 1
+    assert made.v == 1 + 2.0**-23
+    assert Sgd(rate=0, decay=1, regulariser=float(tiny)).pruned_decay == 1
     made = Sgd(rate=0, momentum=1, decay=1).update(BINARY16, w=tiny, v=np.float32(1), gradient=tiny)
     assert made.v == 1 + 2.0**-23
 
@@ -106,9 +108,13 @@ def test_regulariser_is_not_read_where_not_pruned():
 
 
 def test_zeros():
-    """-0 of a gradient is gone after +0 was added, whatever is pruned."""
+    """-0 stays where all that is added is -0."""
     zero = np.zeros(1, np.float32)
     made = Sgd(rate=1.0).update(BINARY16, w=-zero, v=-zero, gradient=-zero)
+    assert np.signbit(made.v)
+    assert not np.signbit(made.w)  # -0 + -(-0)
+    assert made.half == 0
+    made = Sgd(rate=1.0).update(BINARY16, w=-zero, v=-zero, gradient=zero)
     assert not np.signbit(made.v)
     assert np.signbit(made.w)  # -0 + -(+0)
     assert made.half == 0x8000
@@ -129,5 +135,5 @@ def test_large_weights_overflow_in_binary16():
 
 def test_registers():
     found = SETTING.registers()
-    assert list(found) == ["rate", "momentum", "decay", "unscale", "regulariser"]
+    assert list(found) == ["rate", "momentum", "decay", "unscale", "pruned_decay"]
     assert (found["unscale"], found["rate"]) == (0x3A800000, 0x3DCCCCCD)

@@ -20,5 +20,5 @@ def test_wuve(shape):
 
 
 def test_latency():
-    assert (UpdateLane.LATENCY, Wuve.LATENCY) == (49, 50)
+    assert (UpdateLane.LATENCY, Wuve.LATENCY) == (41, 42)
     assert ROOM >= Wuve.LATENCY
