@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from golden.float16 import HALVES, Half
 from golden.params import EngineParams, check, power_of_two
 
-__all__ = ["GROUP", "INTERLEAVE", "LONGEST", "NUMBER_FORMATS", "PATTERNS", "TrainParams", "slots"]
+__all__ = ["GROUP", "INTERLEAVE", "LONGEST", "NUMBER_FORMATS", "PARTIALS", "PATTERNS", "PIXEL_BITS", "TrainParams",
+           "slots"]
 
 GROUP = 16
 """k's of a group; see docs/units/train.md."""
@@ -15,6 +16,10 @@ PATTERNS = ((1, 2), (2, 4), (1, 4), (2, 8), (4, 8), (1, 8), (2, 16))
 """N:M that weights may have."""
 LONGEST = max(n for n, _ in PATTERNS)
 """Numbers that a lane of the SORE keeps of a group."""
+PARTIALS = 8
+"""Partial sums of a channel in the vector unit: stages of its adder."""
+PIXEL_BITS = 24
+"""Of the number of pixels of a vector pass."""
 NUMBER_FORMATS = {"binary16": 1, "bfloat16": 2}
 """`TrainParams.number_format` by key of `golden.float16.HALVES`."""
 
@@ -36,6 +41,7 @@ class TrainParams(EngineParams):
         number_format: 1: binary16 operands; 2: bfloat16.
         x_words: memory words that the X buffer holds. w_steps: steps whose weights the W buffer holds.
         update_lanes: weights that the WUVE takes a cycle.
+        channel_words: words of channels, `word` channels each, of which the vector unit holds constants and sums.
     """
 
     rows: int = 16
@@ -45,13 +51,14 @@ class TrainParams(EngineParams):
     x_words: int = 1024
     w_steps: int = 1024
     update_lanes: int = 4
+    channel_words: int = 64
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check(self.axi_bits in (256, 512), "axi_bits", self.axi_bits, "must be 256 or 512")
         check(self.number_format in NUMBER_FORMATS.values(), "number_format", self.number_format,
               "must be 1 (binary16) or 2 (bfloat16)")
-        for name in ("rows", "columns", "x_words", "w_steps", "update_lanes"):
+        for name in ("rows", "columns", "x_words", "w_steps", "update_lanes", "channel_words"):
             check(power_of_two(getattr(self, name)), name, getattr(self, name), "must be a power of two")
         check(self.word <= self.rows <= INTERLEAVE * self.word, "rows", self.rows,
               f"must be {self.word}..{INTERLEAVE * self.word}: 1 to {INTERLEAVE} for each number of a memory word")
@@ -60,6 +67,7 @@ class TrainParams(EngineParams):
         for name in ("x_words", "w_steps"):
             check(256 <= getattr(self, name) <= 65536, name, getattr(self, name), "must be 256..65536")
         check(self.update_lanes <= GROUP, "update_lanes", self.update_lanes, f"must be at most {GROUP}")
+        check(self.channel_words >= 2, "channel_words", self.channel_words, "must be at least 2")
 
     @property
     def word(self) -> int:

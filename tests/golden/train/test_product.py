@@ -70,7 +70,7 @@ def test_slots():
 
 @pytest.mark.parametrize(("name", "value"), [
     ("axi_bits", 128), ("rows", 24), ("rows", 8), ("rows", 256), ("columns", 1), ("columns", 32), ("number_format", 3),
-    ("x_words", 128), ("w_steps", 1000), ("update_lanes", 32),
+    ("x_words", 128), ("w_steps", 1000), ("update_lanes", 32), ("channel_words", 48), ("channel_words", 1),
 ])  # fmt: skip
 def test_parameters_are_refused(name, value):
     with pytest.raises(ValueError, match=f"{name} = {value}"):
