@@ -25,7 +25,7 @@ from golden.params import check
 
 from .params import PARTIALS, PIXEL_BITS
 
-__all__ = ["CONSTANTS", "Passed", "VectorPass", "vector_pass"]
+__all__ = ["CONSTANTS", "Passed", "VectorMode", "vector_pass"]
 
 CONSTANTS = 5
 """c0 .. c4."""
@@ -36,7 +36,7 @@ EXACT = 2.0**-102
 
 
 @dataclass(frozen=True, kw_only=True)
-class VectorPass:
+class VectorMode:
     """What a pass does.
 
     Attributes:
@@ -76,7 +76,7 @@ class Passed(NamedTuple):
     s1: np.ndarray | None
 
 
-def vector_pass(mode: VectorPass, half: Half, a: np.ndarray, b: np.ndarray | None, constants: np.ndarray) -> Passed:
+def vector_pass(mode: VectorMode, half: Half, a: np.ndarray, b: np.ndarray | None, constants: np.ndarray) -> Passed:
     """Runs a pass.
 
     Args:
@@ -87,9 +87,9 @@ def vector_pass(mode: VectorPass, half: Half, a: np.ndarray, b: np.ndarray | Non
     """
     constants = BINARY32.ftz(constants)
     pixels, channels = a.shape
-    check((b is not None) == mode.reads_b, "b", None if b is None else np.shape(b),
-          "is given if and only if the pass reads it")
-    check(b is None or np.shape(b) == a.shape, "b", np.shape(b), f"must have the shape of a, {a.shape}")
+    shape_of_b = None if b is None else b.shape
+    check((b is not None) == mode.reads_b, "b", shape_of_b, "is given if and only if the pass reads it")
+    check(shape_of_b in (None, a.shape), "b", shape_of_b, f"must have the shape of a, {a.shape}")
     check(constants.shape == (CONSTANTS, channels), "constants", constants.shape, f"must be [{CONSTANTS}, {channels}]")
     check(0 < pixels < 1 << PIXEL_BITS and pixels % mode.segment == 0, "pixels", pixels,
           f"must be segments of {mode.segment}, below 2^{PIXEL_BITS}")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from golden.float16 import BFLOAT16, BINARY16, HALVES
 from golden.floats import BINARY32
 from golden.train.params import PIXEL_BITS
-from golden.train.vector import CONSTANTS, VectorPass, vector_pass
+from golden.train.vector import CONSTANTS, VectorMode, vector_pass
 
 BOTH = pytest.mark.parametrize("half", [BINARY16, BFLOAT16], ids=list(HALVES))
 EPSILON = 2.0**-24
@@ -75,7 +75,7 @@ def passes(draw):
     segment, segments = draw(st.integers(1, 20)), draw(st.integers(1, 4))
     outputs = draw(st.booleans())
     b = draw(st.sampled_from(["a", "none", "stream"]))
-    return segments * segment, VectorPass(
+    return segments * segment, VectorMode(
         segment=segment, gate=draw(st.booleans()), relu=draw(st.booleans()), outputs=outputs,
         sums=not outputs or draw(st.booleans()), b_is_a=b == "a", b_none=b == "none")
 
@@ -97,7 +97,7 @@ def test_an_element_at_a_time(a_pass, channels, half, wild, seed):
 def test_blocks_do_not_show(half, segments, monkeypatch):
     """Blocks of 8 pixels, of several segments, with a remainder."""
     rng = np.random.default_rng(11)
-    mode = VectorPass(segment=39, gate=True, relu=True, sums=True)
+    mode = VectorMode(segment=39, gate=True, relu=True, sums=True)
     a, b = (bits_of(rng, half, (39 * segments, 3), 0.02) for _ in range(2))
     constants = constants_of(rng, 3, 0)
     expected = slowly(mode, half, a, b, constants)
@@ -111,7 +111,7 @@ def test_sums_of_tiny_numbers_are_flushed(half):
     """x, and then -x of the next larger: in bfloat16 the difference is subnormal."""
     rng = np.random.default_rng(12)
     a = rng.integers(0x80, 0x100, (64, 5), dtype=np.uint16) | rng.integers(0, 2, (64, 5), dtype=np.uint16) << 15
-    mode = VectorPass(segment=64, outputs=False, sums=True, b_is_a=True)
+    mode = VectorMode(segment=64, outputs=False, sums=True, b_is_a=True)
     constants = np.zeros((CONSTANTS, 5), np.float32)
     found = vector_pass(mode, half, a, None, constants)
     same(found, slowly(mode, half, a, None, constants), mode)
@@ -122,15 +122,15 @@ def test_gate_and_relu_at_zero_and_nan():
     b = BINARY16.narrow(np.array([[0.0, -0.0, np.nan, 2.0**-24, -1]], np.float32))
     constants = np.zeros((CONSTANTS, 5), np.float32)
     constants[0], constants[2] = 1, 1
-    gated = vector_pass(VectorPass(segment=1, gate=True), BINARY16, a, b, constants)
+    gated = vector_pass(VectorMode(segment=1, gate=True), BINARY16, a, b, constants)
     # b * c3 is NaN where b is, whatever the gate does
     assert gated.out is not None
     assert BINARY16.widen(gated.out)[0].tolist()[:2] == [0, 0]
     assert BINARY16.widen(gated.out)[0].tolist()[3:] == [3, 0]
-    sums = vector_pass(VectorPass(segment=1, gate=True, outputs=False, sums=True), BINARY16, a, b, constants)
+    sums = vector_pass(VectorMode(segment=1, gate=True, outputs=False, sums=True), BINARY16, a, b, constants)
     assert sums.s0 is not None
     assert sums.s0.tolist() == [[0, 0, 0, 3, 0]]
-    relu = vector_pass(VectorPass(segment=1, relu=True, b_none=True), BINARY16, b, None, constants)
+    relu = vector_pass(VectorMode(segment=1, relu=True, b_none=True), BINARY16, b, None, constants)
     assert relu.out is not None
     assert relu.out.tolist() == [[0, 0, 0x7E00, 1, 0]]
 
@@ -140,7 +140,7 @@ def test_partial_sums_are_those_of_the_contract():
     x = np.zeros((16, 1), np.float32)
     x[0], x[8] = 2.0**12, 2.0**12  # b = a: the squares sum up to 2^25
     x[1], x[9] = 1, 1
-    mode = VectorPass(segment=16, outputs=False, sums=True, b_is_a=True)
+    mode = VectorMode(segment=16, outputs=False, sums=True, b_is_a=True)
     zeros = np.zeros((CONSTANTS, 1), np.float32)
     assert vector_pass(mode, BINARY16, BINARY16.narrow(x), None, zeros).s1 == 2.0**25
     x[4], x[5], x[6] = 1, 1, 1
@@ -153,7 +153,7 @@ def test_partial_sums_are_those_of_the_contract():
 ])  # fmt: skip
 def test_modes_are_refused(mode, message):
     with pytest.raises(ValueError, match=message):
-        VectorPass(**mode)
+        VectorMode(**mode)
 
 
 def test_shapes_are_refused():
@@ -163,9 +163,9 @@ def test_shapes_are_refused():
         (3, a, constants[:4], "constants ="),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=message):
-            vector_pass(VectorPass(segment=segment), BINARY16, a, b, of_constants)
+            vector_pass(VectorMode(segment=segment), BINARY16, a, b, of_constants)
     with pytest.raises(ValueError, match="b ="):
-        vector_pass(VectorPass(segment=3, b_none=True), BINARY16, a, a, constants)
+        vector_pass(VectorMode(segment=3, b_none=True), BINARY16, a, a, constants)
 
 
 class TestBatchNorm:
@@ -182,7 +182,7 @@ class TestBatchNorm:
         return x, dy, gamma, beta
 
     def statistics(self, half, x):
-        mode = VectorPass(segment=self.PIXELS, outputs=False, sums=True, b_is_a=True)
+        mode = VectorMode(segment=self.PIXELS, outputs=False, sums=True, b_is_a=True)
         _, s0, s1 = vector_pass(mode, half, x, None, np.zeros((CONSTANTS, self.CHANNELS), np.float32))
         mean = s0[0].astype(np.float64) / self.PIXELS
         return mean, s1[0].astype(np.float64) / self.PIXELS - mean**2
@@ -206,7 +206,7 @@ class TestBatchNorm:
         x, _, gamma, beta = self.layer(half)
         mean, variance = self.statistics(half, x)
         scale = gamma / np.sqrt(variance + self.SMALLEST)
-        mode = VectorPass(segment=self.PIXELS, relu=True, b_none=True)
+        mode = VectorMode(segment=self.PIXELS, relu=True, b_none=True)
         out = vector_pass(mode, half, x, None, self.constants(0 * scale, 0, scale, 0, beta - mean * scale)).out
         exact = half.widen(x).astype(np.float64)
         exact = np.maximum(0, (exact - exact.mean(0)) / np.sqrt(exact.var(0) + self.SMALLEST) * gamma + beta)
@@ -227,13 +227,13 @@ class TestBatchNorm:
         mean, variance = self.statistics(half, x)
         deviation = np.sqrt(variance + self.SMALLEST)
         scale, shift = gamma / deviation, beta - mean * gamma / deviation
-        sums = VectorPass(segment=self.PIXELS, gate=True, outputs=False, sums=True)
+        sums = VectorMode(segment=self.PIXELS, gate=True, outputs=False, sums=True)
         _, s0, s1 = vector_pass(sums, half, dy, x, self.constants(scale, shift, 0, 0, 0))
         assert s0 is not None
         assert s1 is not None
         dbeta, dgamma = s0[0], (s1[0] - mean * s0[0]) / deviation
         c3 = -scale * dgamma / (self.PIXELS * deviation)
-        apply = VectorPass(segment=self.PIXELS, gate=True)
+        apply = VectorMode(segment=self.PIXELS, gate=True)
         c4 = -scale * dbeta / self.PIXELS - c3 * mean
         dx = vector_pass(apply, half, dy, x, self.constants(scale, shift, scale, c3, c4)).out
 
@@ -260,11 +260,11 @@ def test_other_uses(half):
         found = vector_pass(mode, half, a, second, np.stack(constants))
         return (found.s0, found.s1) if found.out is None else half.widen(found.out)
 
-    assert np.array_equal(made(VectorPass(segment=24), zero, zero, row, row, zero, second=b), x + y)
-    gated = made(VectorPass(segment=24, gate=True), row, zero, row, zero, zero, second=b)
+    assert np.array_equal(made(VectorMode(segment=24), zero, zero, row, row, zero, second=b), x + y)
+    gated = made(VectorMode(segment=24, gate=True), row, zero, row, zero, zero, second=b)
     assert np.array_equal(gated, np.where(y > 0, x, 0))
-    assert np.array_equal(made(VectorPass(segment=24, b_none=True), zero, zero, row, zero, row), x + 1)
-    s0, _ = made(VectorPass(segment=24, outputs=False, sums=True, b_none=True), *[zero] * 5)
+    assert np.array_equal(made(VectorMode(segment=24, b_none=True), zero, zero, row, zero, row), x + 1)
+    s0, _ = made(VectorMode(segment=24, outputs=False, sums=True, b_none=True), *[zero] * 5)
     assert np.array_equal(s0, x.sum(0)[None])
-    s0, _ = made(VectorPass(segment=4, outputs=False, sums=True, b_none=True), *[zero] * 5)
+    s0, _ = made(VectorMode(segment=4, outputs=False, sums=True, b_none=True), *[zero] * 5)
     assert np.array_equal(s0 / 4, x.reshape(6, 4, 3).mean(1))
