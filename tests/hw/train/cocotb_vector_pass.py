@@ -10,7 +10,8 @@ from golden.floats import BINARY32
 from golden.train.params import TrainParams
 from golden.train.vector import CONSTANTS, VectorMode, vector_pass
 from hw.train.vector_layouts import constant_layout, start_layout
-from hw.train.vector_pass import ROOM, VectorPass
+from hw.train.vector_pass import VectorPass
+from hw.train.vector_walk import ROOM
 from tests.hw.fabric.test_floats import CORNERS
 from tests.hw.harness import StreamSink, StreamSource, parameters, start, watchdog
 from tests.hw.train.bench import numbers

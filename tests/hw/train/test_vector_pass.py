@@ -4,8 +4,9 @@ import pytest
 from golden.train.params import TrainParams
 from hw.fabric.ram import RAM
 from hw.train.vector_lane import VECTOR_LANE_MODULE, VectorLane
-from hw.train.vector_pass import ROOM, VectorPass
+from hw.train.vector_pass import VectorPass
 from hw.train.vector_sums import SUM_LANE_MODULE, SumLane
+from hw.train.vector_walk import ROOM
 from tests.hw.runner import run_cocotb, to_verilog
 
 SHAPES = {
