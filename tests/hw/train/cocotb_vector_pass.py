@@ -13,7 +13,7 @@ from hw.train.vector_layouts import constant_layout, start_layout
 from hw.train.vector_pass import VectorPass
 from hw.train.vector_walk import ROOM
 from tests.hw.fabric.test_floats import CORNERS
-from tests.hw.harness import StreamSink, StreamSource, parameters, start, watchdog
+from tests.hw.harness import StreamSink, StreamSource, parameters, reset, start, watchdog
 from tests.hw.train.bench import numbers
 
 FLAGS = ("gate", "relu", "outputs", "sums", "b_is_a", "b_none")
@@ -124,6 +124,20 @@ async def one_word_a_pixel(dut, stall):
     rng = np.random.default_rng(22)
     await run(dut, [Case(p, rng, words=1, segments=2, segment=101, outputs=outputs, sums=True, b_is_a=True)
                     for outputs in (True, False)], stall=stall)  # fmt: skip
+
+
+@cocotb.test()
+@cocotb.parametrize(cycles=[60, 170, 215])
+async def reset_inside(dut, cycles):
+    """In the middle of a segment, before its sums are combined and while they are: nothing of the pass is left."""
+    p = await started(dut)
+    rng = np.random.default_rng(28)
+    broken = Case(p, rng, words=2, segments=2, segment=80, sums=True, b_none=True)
+    await prepared(dut, [broken])
+    seen = await traced(dut, [broken], blocked={}, cycles=cycles)
+    assert not seen["sums"]
+    await reset(dut, inputs=INPUTS)
+    await run(dut, [Case(p, rng, words=1, segments=2, segment=9, sums=True, gate=True)])
 
 
 @cocotb.test()
