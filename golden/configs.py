@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from golden.params import LlmParams
 from golden.spgemm.params import SpgemmParams
+from golden.train.params import TrainParams
 
-__all__ = ["LLM", "SPGEMM"]
+__all__ = ["LLM", "SPGEMM", "TRAIN"]
 
 _U280_CORE = LlmParams(
     channels=8, axi_bits=512, planes=2, ksplit=1, mpu_vpus=4, acc_depth=16, sfu_lanes=16, vmem_rows=65536,
@@ -25,3 +26,9 @@ SPGEMM = {"spgemm-u280": SpgemmParams(
     outstanding=64, in_flight=24,
 )}
 """SpGEMM engine: spgemm-u280 has a row engine for each of 30 of a U280's 32 HBM channels (decision 8)."""
+
+TRAIN = {"train-vcu1525": TrainParams(
+    rows=32, columns=32, axi_bits=512, x_words=16384, w_steps=32768, queue_depth=32, burst_beats=16, outstanding=16,
+    update_lanes=16, channel_words=64,
+)}
+"""Training engine: train-vcu1525 has 32 x 32 USPEs, a size that the paper's 32 lanes suggest and nothing states."""

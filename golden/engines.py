@@ -6,14 +6,17 @@ from typing import Protocol
 
 import numpy as np
 
-from golden.configs import LLM, SPGEMM
+from golden.configs import LLM, SPGEMM, TRAIN
 from golden.isa.formats import InstructionSet
 from golden.isa.llm import ISA as LLM_ISA
 from golden.isa.spgemm import ISA as SPGEMM_ISA
+from golden.isa.train import ISA as TRAIN_ISA
 from golden.llm.executor import Executor as LlmExecutor
 from golden.params import EngineParams, LlmParams
 from golden.spgemm.executor import Executor as SpgemmExecutor
 from golden.spgemm.params import SpgemmParams
+from golden.train.executor import Executor as TrainExecutor
+from golden.train.params import TrainParams
 
 __all__ = ["ENGINES", "EngineModel", "GoldenExecutor"]
 
@@ -58,4 +61,5 @@ class EngineModel:
 ENGINES: Mapping[str, EngineModel] = {
     "llm": EngineModel(LlmParams, LLM_ISA, LLM, LlmExecutor, 225),
     "spgemm": EngineModel(SpgemmParams, SPGEMM_ISA, SPGEMM, SpgemmExecutor, 300),
+    "train": EngineModel(TrainParams, TRAIN_ISA, TRAIN, TrainExecutor, 200),
 }

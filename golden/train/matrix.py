@@ -93,6 +93,16 @@ class MatrixUnit:
             for number in range(v["out_words"] // per_piece):
                 yield at + number * v["out_piece"], pieces[number]
 
+    def steps(self, v: Mapping[str, int]) -> int:
+        """Cycles in which the array's first row multiplies."""
+        p, taps = self.params, v["taps_x"] * v["taps_y"]
+        if v["spread"]:
+            return INTERLEAVE * v["pixels"] * taps * v["words"] // (p.rows // p.word)
+        of_tile = (INTERLEAVE << v["slots_log2"]) * taps * v["words"] * p.word // GROUP
+        if v["stationary"]:
+            return (INTERLEAVE << v["slots_log2"]) * v["pixels"]
+        return -(-v["pixels"] // p.rows) * of_tile
+
     def _check(self, v: Mapping[str, int]) -> None:
         p = self.params
         row_words = p.tile_columns * (4 if v["wide"] else 2) * 8 // p.axi_bits

@@ -40,6 +40,8 @@ class TrainParams(EngineParams):
         axi_bits: data width of the AXI4 ports.
         number_format: 1: binary16 operands; 2: bfloat16.
         x_words: memory words that the X buffer holds. w_steps: steps whose weights the W buffer holds.
+        queue_depth: instructions that wait in a queue.
+        burst_beats: longest AXI4 burst. outstanding: bursts in flight on a port.
         update_lanes: weights that the WUVE takes a cycle.
         channel_words: words of channels, `word` channels each, of which the vector unit holds constants and sums.
     """
@@ -50,6 +52,9 @@ class TrainParams(EngineParams):
     number_format: int = 1
     x_words: int = 1024
     w_steps: int = 1024
+    queue_depth: int = 16
+    burst_beats: int = 16
+    outstanding: int = 8
     update_lanes: int = 4
     channel_words: int = 64
 
@@ -58,7 +63,8 @@ class TrainParams(EngineParams):
         check(self.axi_bits in (256, 512), "axi_bits", self.axi_bits, "must be 256 or 512")
         check(self.number_format in NUMBER_FORMATS.values(), "number_format", self.number_format,
               "must be 1 (binary16) or 2 (bfloat16)")
-        for name in ("rows", "columns", "x_words", "w_steps", "update_lanes", "channel_words"):
+        for name in ("rows", "columns", "x_words", "w_steps", "queue_depth", "burst_beats", "outstanding",
+                     "update_lanes", "channel_words"):
             check(power_of_two(getattr(self, name)), name, getattr(self, name), "must be a power of two")
         check(self.word <= self.rows <= INTERLEAVE * self.word, "rows", self.rows,
               f"must be {self.word}..{INTERLEAVE * self.word}: 1 to {INTERLEAVE} for each number of a memory word")
@@ -66,6 +72,8 @@ class TrainParams(EngineParams):
               f"must be {self.word // INTERLEAVE}..{self.word}: a row of a tile fills memory words, a step at most one")
         for name in ("x_words", "w_steps"):
             check(256 <= getattr(self, name) <= 65536, name, getattr(self, name), "must be 256..65536")
+        check(self.queue_depth >= 2, "queue_depth", self.queue_depth, "must be at least 2")
+        check(self.burst_beats * self.axi_bits // 8 <= 4096, "burst_beats", self.burst_beats, "a burst must fit 4 KiB")
         check(self.update_lanes <= GROUP, "update_lanes", self.update_lanes, f"must be at most {GROUP}")
         check(self.channel_words >= 2, "channel_words", self.channel_words, "must be at least 2")
 

@@ -27,6 +27,7 @@ class MatrixUnit(wiring.Component):
         mm: instructions. finished: strobe: the oldest one's sums are in memory. busy: there is one.
         write_x, write_values, write_index, write_row, write_data: a row into a buffer.
         words, answered: what goes to memory; a strobe: a word of it is there.
+        steps: the array's first row multiplies. wrong: an instruction is none; it has no end.
     """
 
     CLEAR = Stce.RING
@@ -39,6 +40,7 @@ class MatrixUnit(wiring.Component):
             "write_x": In(1), "write_values": In(1), "write_index": In(1),
             "write_row": In(range(max(params.x_words, params.w_steps))), "write_data": In(params.axi_bits),
             "words": Out(stream.Signature(word_layout(params))), "answered": In(1),
+            "steps": Out(1), "wrong": Out(1),
         })
 
     def elaborate(self, platform):
@@ -72,6 +74,7 @@ class MatrixUnit(wiring.Component):
             *(getattr(weight_fetch, name).eq(getattr(self, name))
               for name in ("write_values", "write_index", "write_row", "write_data")),
         ]
+        m.d.comb += [self.steps.eq(stce.control.on), self.wrong.eq(sums.wrong | schedule.wrong)]
         connect(m, sums.words, flipped(self.words))
         self._control(m, schedule, weight_fetch, stce)
         return m

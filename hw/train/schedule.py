@@ -45,6 +45,7 @@ class Schedule(wiring.Component):
             rows; they are the instruction's last if `tile_last`.
         finished: strobe: the sums of a stationary instruction are in memory.
         stationary, slots_log2, groups: for the array.
+        wrong: strobe: the instruction is none that there is (`golden.train.matrix.MatrixUnit.multiply`); it has no end.
     """
 
     LEAD, LEAD_SPREAD = GROUP + 1, INTERLEAVE * (GROUP - 1) + 2
@@ -62,6 +63,7 @@ class Schedule(wiring.Component):
             "room": In(1), "tile": Out(1), "tile_rows": Out(range(params.rows + 1)), "tile_last": Out(1),
             "finished": In(1),
             "stationary": Out(1), "slots_log2": Out(3), "groups": Out(range(params.rows)),
+            "wrong": Out(1),
         })
 
     def elaborate(self, platform):
@@ -216,7 +218,13 @@ class Schedule(wiring.Component):
         of_word = Signal(range(max(2, self.parts)))
         word_ends = of_word == self.parts - 1
         m.d.comb += [self.step.store.eq(self.running), taps.advance.eq(self.closes & word_ends)]
-        self.store_opens, self.store_ends = of_word == 0, Signal()
+        self.store_opens, self.store_ends, self.stored_all = of_word == 0, Signal(), Signal()
+        most = Signal(range(self.params.rows))  # groups but one: rows, or words that a period has time for
+        with m.Switch(self.mm.slots_log2):
+            for log2 in range(1, SLOT_BITS + 1):
+                with m.Case(log2):
+                    m.d.sync += most.eq(min(self.params.rows, INTERLEAVE << log2) - 1)
+        m.d.comb += self.stored_all.eq(self.stored == most)
         m.d.comb += self.store_ends.eq(self.closes & word_ends & taps.last)
         with m.If(self.closes):
             m.d.sync += [self.stored.eq(self.stored + 1), of_word.eq(Mux(word_ends, 0, of_word + 1))]
@@ -232,6 +240,15 @@ class Schedule(wiring.Component):
         with m.If(self.step.on | self.step.store):
             m.d.sync += following.eq(self.step.w + 1)
 
+    def _wrong(self):
+        mm = self.mm
+        return Cat(
+            (mm.slots_log2 == 0) | (mm.slots_log2 > SLOT_BITS),
+            mm.spread & ((mm.slots_log2 != SLOT_BITS) | mm.stationary),
+            *(field == 0 for field in (mm.pixels, mm.nx, mm.ny, mm.taps_x, mm.taps_y, mm.words)),
+            mm.spread & ((mm.words & (self.blocks - 1)) != 0),
+        ).any()
+
     def _states(self, m, taps):
         waited = Signal(range(self.QUIET + 1))
         m.d.sync += [waited.eq(waited + 1), self.groups.eq(self.stored)]
@@ -244,7 +261,10 @@ class Schedule(wiring.Component):
             with m.State("PREPARE"):
                 m.d.comb += [taps.restart.eq(1), self.restart.eq(1)]
                 m.d.sync += [self.pixels_left.eq(self.mm.pixels), self.storing.eq(self.mm.stationary)]
+                m.d.comb += self.wrong.eq(self._wrong())
                 m.next = "SETTLE"
+                with m.If(self.wrong):
+                    m.next = "IDLE"
             with m.State("SETTLE"):
                 m.d.sync += self.running.eq(1)
                 m.next = "RUN"
@@ -252,6 +272,10 @@ class Schedule(wiring.Component):
                 with m.If(self.storing & self.store_ends):
                     m.d.sync += [self.running.eq(0), self.storing.eq(0), waited.eq(0)]
                     m.next = "QUIET"
+                with m.Elif(self.storing & self.closes & self.stored_all):
+                    m.d.comb += self.wrong.eq(1)
+                    m.d.sync += self.running.eq(0)
+                    m.next = "IDLE"
                 with m.If(~self.storing & self.ends):
                     m.d.sync += [self.running.eq(0), waited.eq(0)]
                     m.next = "LINGER"

@@ -37,7 +37,7 @@ class Sums(wiring.Component):
             they are the instruction's last if `tile_last`.
         sums, valid: see Stce.
         words: to memory. answered: strobe: one is there. finished: strobe: all of the oldest instruction's are.
-        busy: there is one.
+        busy: there is one. wrong: strobe: an instruction's rows have other words than there are.
     """
 
     QUEUE = 2
@@ -51,6 +51,7 @@ class Sums(wiring.Component):
             "tile_rows": In(range(params.rows + 1)), "tile_last": In(1),
             "tile_stationary": In(1), "sums": In(BINARY32.bits).array(params.columns), "valid": In(1),
             "words": Out(stream.Signature(word_layout(params))), "answered": In(1), "finished": Out(1), "busy": Out(1),
+            "wrong": Out(1),
         })
 
     def elaborate(self, platform):
@@ -77,6 +78,9 @@ class Sums(wiring.Component):
             reserved.eq(reserved + self.tile - tile_ends),
             under_way.eq(under_way + instructions.w_en - self.finished),
         ]
+        most = Mux(self.mm.payload.wide, 2, 1) * (p.tile_columns // p.word)
+        out_words = self.mm.payload.out_words
+        m.d.sync += self.wrong.eq(instructions.w_en & ((out_words == 0) | (out_words > most)))
         self._receive(m, memory, whole)
         full = Signal(range(TILES + 1))
         m.d.sync += full.eq(full + whole - tile_ends)

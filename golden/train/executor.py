@@ -1,0 +1,59 @@
+"""Golden executor of the training engine: runs a program on memory images, bit exact."""
+
+import numpy as np
+
+from golden.execution import ExecutionError
+from golden.isa.formats import IsaError
+from golden.isa.train import ISA
+
+from .matrix import MatrixUnit
+from .params import TrainParams
+
+__all__ = ["Executor"]
+
+
+class Executor:
+    """The engine with a program. Instructions run one after the other: tokens order what the hardware overlaps.
+
+    Attributes:
+        images: port -> uint8 array, the memory; a longer one takes its place where sums go beyond its end.
+        results: none. counters: steps: cycles in which the array multiplies, of the last run.
+    """
+
+    results: tuple[int, ...] = ()
+
+    def __init__(self, params: TrainParams, program: list[int], images: dict[str, np.ndarray]) -> None:
+        self.params, self.program, self.images = params, program, images
+        self.matrix = MatrixUnit(params)
+        self.counters: dict[str, int] = {}
+
+    def run(self, arguments: tuple[int, ...] = ()) -> int:
+        """Execute until HALT; returns its code.
+
+        Raises:
+            ExecutionError: the instruction, and what is wrong with it.
+        """
+        self.counters = {"steps": 0}
+        for pc, word in enumerate(self.program):
+            try:
+                fmt, v = ISA.decode(word)
+                match fmt.name:
+                    case "LDX":
+                        self.matrix.load(v, self.images["m"], "x")
+                    case "LDW":
+                        self.matrix.load(v, self.images["m"], "index" if v["index"] else "values")
+                    case "MM":
+                        for at, data in self.matrix.multiply(v):
+                            self._store(at * self.params.axi_bits // 8, data)
+                        self.counters["steps"] += self.matrix.steps(v)
+                    case "HALT":
+                        return v["code"]
+            except (ValueError, IsaError) as error:
+                raise ExecutionError(f"instruction {pc}: {error}") from error
+        raise ExecutionError("the program ends without HALT", "program_size")
+
+    def _store(self, at: int, data: np.ndarray) -> None:
+        image = self.images["m"]
+        if at + len(data) > len(image):
+            self.images["m"] = image = np.concatenate([image, np.zeros(at + len(data) - len(image), np.uint8)])
+        image[at : at + len(data)] = data
