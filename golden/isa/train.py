@@ -63,7 +63,7 @@ ISA = InstructionSet(
             ("w_y", 16, "to the next line of taps"),
             ("out", 32, "word in memory: row 0 of the sums"), ("out_words", 8, "that a row writes, at least 1"),
             ("out_x", 20, "words to the next row of a line; with `spread`, to the next row"),
-            ("out_y", 24, "to the next line; with `spread`, to the next tile"), ("out_n", 28, "to the next image"),
+            ("out_y", 24, "to the next line; with `spread`, to the next 16 rows"), ("out_n", 28, "to the next image"),
             ("out_piece", 16, "words to the next 16 sums of a row, if `wide`"),
         )),
     ),

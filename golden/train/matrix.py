@@ -152,12 +152,11 @@ class MatrixUnit:
         y[:count] = self.values[steps % p.w_steps].reshape(count, -1)
         values = y.reshape(-1, GROUP, p.tile_columns)
         index = np.broadcast_to(np.arange(GROUP, dtype=np.uint8)[:, None], values.shape)
-        sums, words, tile = [], [], 0
+        sums = []
         for tap_y, tap_x in self._taps(v):
             for block in range(0, v["words"], at_once):
                 x = np.zeros((p.rows, padded), np.uint16)
                 x[:, :count] = self._gathered(v, pixels, tap_y, tap_x, slice(block, block + at_once)).T
                 sums.append(product(x, values, index, p.half))
-                words.append(v["out"] + tile * v["out_y"] + np.arange(p.rows) * v["out_x"])
-                tile += 1
-        return np.concatenate(sums), np.concatenate(words)
+        row = np.arange(len(sums) * p.rows)
+        return np.concatenate(sums), v["out"] + row // GROUP * v["out_y"] + row % GROUP * v["out_x"]

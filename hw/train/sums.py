@@ -14,6 +14,7 @@ from hw.fabric.ram import Ram
 from hw.fabric.sure_fifo import SureFIFO
 
 from .pixel_walk import mm_layout
+from .uspe import SLOT_BITS
 
 __all__ = ["Sums", "word_layout"]
 
@@ -169,8 +170,9 @@ class Sums(wiring.Component):
             with m.If(image_ends):
                 m.d.sync += image.eq(next_line)
         with m.If(row_ends & mm.spread):
-            m.d.sync += address.eq(Mux(tile_ends, line + mm.out_y, address + mm.out_x))
-            with m.If(tile_ends):
+            group_ends = row[:SLOT_BITS].all()
+            m.d.sync += address.eq(Mux(group_ends, line + mm.out_y, address + mm.out_x))
+            with m.If(group_ends):
                 m.d.sync += line.eq(line + mm.out_y)
         with m.If(tile_ends & tile.last):
             m.d.sync += opened.eq(0)

@@ -37,8 +37,8 @@ def weight_gradient(p, *, kernel, size, images, words, **further):
     """MM of a weight gradient: k's are the pixels of dY in W, one after the other; rows the channels of X."""
     fields = convolution(p, kernel=kernel, stride=1, size=size, images=images, slots_log2=4, words=words)
     piece, pieces = 2 * GROUP // p.word, p.tile_columns // GROUP
-    return fields | {"spread": 1, "wide": 1, "out_words": piece * pieces, "out_piece": piece * p.rows,
-                     "out_x": piece, "out_y": piece * pieces * p.rows, "out_n": 0, "out": 1000, **further}
+    return fields | {"spread": 1, "wide": 1, "out_words": piece * pieces, "out_piece": piece * GROUP,
+                     "out_x": piece, "out_y": piece * pieces * GROUP, "out_n": 0, "out": 1000, **further}
 
 
 def wide_rows(p):
