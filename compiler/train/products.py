@@ -1,0 +1,129 @@
+"""Convolutions of tensors in memory: loads and matrix instructions, chunk by chunk."""
+
+from dataclasses import dataclass
+
+from compiler.capacity import require
+from golden.train.params import GROUP, INTERLEAVE, TrainParams
+
+from .convolution import ROW_MASK, Convolution, Part
+from .emit import Emitter, Region
+
+__all__ = ["Columns", "Products"]
+
+REMEDY = "take an engine with more"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Compact weights in memory, a tile of columns after the other: `golden.train.prune` slots of every tap's groups.
+
+    Attributes:
+        values, index: first words. slots: of a group of 16.
+    """
+
+    values: int
+    index: int
+    slots: int
+
+
+class Products:
+    """Emits convolutions. Each half of X and of W is loaded while the array works on the other one.
+
+    Args:
+        emitter: gets the instructions.
+    """
+
+    def __init__(self, params: TrainParams, emitter: Emitter) -> None:
+        self.params, self.emitter = params, emitter
+        self.turn = {"x": 0, "w": 0}
+
+    def forward(self, conv: Convolution, images: int, x: int, weights: Columns, y: int) -> None:
+        """Y of X in memory, words `y` and `x` on: NHWC, 16 bits.
+
+        Raises:
+            DoesNotFitError: an image, or the weights of a tile's columns, in half a buffer.
+        """
+        of_image, of_out = _words(self.params, conv.height, conv.width, conv.inputs), _words(
+            self.params, conv.out_height, conv.out_width, conv.outputs)
+        self._products(lambda some: [conv.forward(self.params, some, weights.slots)], images, of_image, of_out, x,
+                       weights, y, conv.kernel**2 * conv.inputs // GROUP, conv.outputs)
+
+    def input_gradient(self, conv: Convolution, images: int, dy: int, weights: Columns, dx: int) -> None:
+        """dX of dY; `weights` have the output channels as k's, the input channels as columns. Raises as `forward`."""
+        of_image, of_out = _words(self.params, conv.out_height, conv.out_width, conv.outputs), _words(
+            self.params, conv.height, conv.width, conv.inputs)
+        self._products(lambda some: list(conv.input_gradient(self.params, some, weights.slots)), images, of_image,
+                       of_out, dy, weights, dx, conv.kernel**2 * conv.outputs // GROUP, conv.inputs)
+
+    def weight_gradient(self, conv: Convolution, images: int, x: int, dy: int, dw: int) -> None:
+        """dW in binary32, a tile of output channels after the other (see `Convolution.weight_gradient`).
+
+        Raises:
+            DoesNotFitError: all images in half a buffer, or all pixels of dY.
+        """
+        p = self.params
+        of_image, pixels = _words(p, conv.height, conv.width, conv.inputs), images * conv.out_height * conv.out_width
+        require("x_words", images * of_image, p.x_words // 2, REMEDY)
+        require("w_steps", pixels * INTERLEAVE, p.w_steps // 2, REMEDY)
+        x_half = self._load_x(x, images * of_image)
+        part, row_words = conv.weight_gradient(p, images), p.tile_columns // p.word
+        size = conv.kernel**2 * conv.inputs * p.tile_columns * 2 // p.word
+        for tile in range(conv.outputs // p.tile_columns):
+            w_half = self._half("w")
+            start = dy + tile * row_words
+            stride = conv.outputs // p.word
+            self.emitter.add("LDW", {"address": start, "words": row_words, "runs": pixels, "stride": stride,
+                                     "to": w_half.start},
+                             reads=[Region("memory", start, start + (pixels - 1) * stride + row_words)],
+                             writes=[Region("w", w_half.start, w_half.start + pixels * INTERLEAVE)])
+            self._multiply(part, x_half, w_half, dw + tile * size, size)
+
+    def _products(self, parts_of, images, of_image, of_out, x, weights, y, groups, channels) -> None:
+        p = self.params
+        steps = groups * weights.slots * INTERLEAVE
+        require("x_words", of_image, p.x_words // 2, REMEDY)
+        require("w_steps", steps, p.w_steps // 2, REMEDY)
+        at_once = min(images, p.x_words // 2 // of_image)
+        tiles, w_half = channels // p.tile_columns, None
+        for first in range(0, images, at_once):
+            some = min(at_once, images - first)
+            x_half = self._load_x(x + first * of_image, some * of_image)
+            for tile in range(tiles):
+                if tiles > 1 or w_half is None:
+                    w_half = self._load_weights(weights, tile, steps)
+                for part in parts_of(some):
+                    at = y + first * of_out + tile * (p.tile_columns // p.word)
+                    self._multiply(part, x_half, w_half, at, some * of_out)
+
+    def _half(self, place: str) -> Region:
+        size = (self.params.x_words if place == "x" else self.params.w_steps) // 2
+        start = self.turn[place] * size
+        self.turn[place] ^= 1
+        return Region(place, start, start + size)
+
+    def _load_x(self, address: int, words: int) -> Region:
+        half = self._half("x")
+        self.emitter.add("LDX", {"address": address, "words": words, "runs": 1, "to": half.start},
+                         reads=[Region("memory", address, address + words)], writes=[half])
+        return half
+
+    def _load_weights(self, weights: Columns, tile: int, steps: int) -> Region:
+        p, half = self.params, self._half("w")
+        kinds = [("values", weights.values, steps * p.columns // p.word)]
+        if weights.slots < GROUP:
+            kinds.append(("index", weights.index, steps * p.columns // (4 * p.word)))
+        for kind, start, words in kinds:
+            address = start + tile * words
+            self.emitter.add("LDW", {"address": address, "words": words, "runs": 1, "to": half.start,
+                                     "index": kind == "index"},
+                             reads=[Region("memory", address, address + words)], writes=[half])
+        return half
+
+    def _multiply(self, part: Part, x_half: Region, w_half: Region, out: int, size: int) -> None:
+        fields = {**part.fields, "x": x_half.start + part.x & ROW_MASK, "w": w_half.start + part.w,
+                  "out": out + part.out}
+        self.emitter.add("MM", fields, reads=[x_half, w_half], writes=[Region("memory", out, out + size)])
+
+
+def _words(p: TrainParams, height: int, width: int, channels: int) -> int:
+    return height * width * channels // p.word
