@@ -38,7 +38,7 @@ class Schedule(wiring.Component):
     make the tile before `rows` rounds long.
 
     Attributes:
-        mm: the instruction, stable from `start` to `done`. start: strobe, if `idle`. done: strobe: it is all said.
+        mm: the instruction, stable from `start` until it is all said, which `idle` tells. start: strobe, if `idle`.
         restart, free: see PixelWalk. tap: see TapWalk; of the same cycle as `slot`.
         slot: a word to read. load, write, spread, place: for row 0, see `control_layout`. step: to be delayed.
         room: the sums of one more tile may come, or of `rows` more pixels. tile: strobe: they will, of `tile_rows`
@@ -55,7 +55,7 @@ class Schedule(wiring.Component):
         self.QUIET = Stce.output(params) + INTERLEAVE * params.rows + Stce.RING + self.LEAD_SPREAD + GROUP
         """Cycles after which what was said has happened."""
         super().__init__({
-            "mm": In(mm_layout()), "start": In(1), "idle": Out(1), "done": Out(1),
+            "mm": In(mm_layout()), "start": In(1), "idle": Out(1),
             "restart": Out(1), "free": Out(range(params.rows + 1)),
             "tap": Out(tap_layout(params)),
             "slot": Out(slot_layout(params)), "load": Out(1), "write": Out(1), "spread": Out(1),
@@ -283,7 +283,6 @@ class Schedule(wiring.Component):
                         m.next = "DRAIN"
             with m.State("LINGER"):
                 with m.If(waited == self.LEAD_SPREAD):
-                    m.d.comb += self.done.eq(1)
                     m.next = "IDLE"
             with m.State("QUIET"):
                 with m.If(waited == self.QUIET):
@@ -296,5 +295,4 @@ class Schedule(wiring.Component):
             with m.State("FLUSH"):
                 m.d.sync += self.stationary.eq(0)
                 with m.If(waited == self.QUIET):
-                    m.d.comb += self.done.eq(1)
                     m.next = "IDLE"

@@ -190,10 +190,9 @@ class Sums(wiring.Component):
             m.d.comb += [narrow.ce.eq(1), narrow.i.eq(memory.read_data.word_select(column, BINARY32.bits))]
             narrowed.append(narrow.o)
         vector = delay(m, memory.read_data, Narrow.LATENCY, "vector")
-        wide, upper = delay(m, mm.wide, after, "wide"), delay(m, half, after, "half")
-        halves = Cat(narrowed)
-        two_words = len(vector) > p.axi_bits
-        wide_part = Mux(upper, vector[p.axi_bits:], vector[:p.axi_bits]) if two_words else vector
+        wide, wide_part, halves = delay(m, mm.wide, after, "wide"), vector, Cat(narrowed)
+        if len(vector) > p.axi_bits:  # a vector is two words
+            wide_part = Mux(delay(m, half, after, "half"), vector[p.axi_bits:], vector[:p.axi_bits])
         taken = strobes(m, reads, after, "reads")[-1]
         whole = strobes(m, reads & word_ends, after + 1, "whole")[-1]
         word = Signal(p.axi_bits, reset_less=True)

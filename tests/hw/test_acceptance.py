@@ -20,6 +20,7 @@ SHAPES = {
     "spgemm": ("spgemm", {"engines": 2, "axi_bits": 256, "banks": 4, "slots": 64, "contexts": 4, "block_lines": 2}),
     "spgemm, int32": ("spgemm", {"axi_bits": 128, "banks": 2, "slots": 16, "contexts": 2, "number_format": 2,
                                  "probe_limit": 16}),
+    "train": ("train", {"rows": 16, "columns": 2}),
 }  # fmt: skip
 WAIVED_BY_SLANG = (
     "arith-op-mismatch",  # operands of unequal widths or signs: Yosys relies on Verilog's extension
