@@ -16,6 +16,9 @@ from hw.train.uspe import USPE_MODULE, Uspe
 from tests.hw.runner import run_cocotb, to_verilog
 from tests.hw.train.bench import SHAPES, ascending, numbers
 
+WIDE = {"16 x 16": {"rows": 16, "columns": 16}, "64 x 8": {"rows": 64, "columns": 8}}
+"""Vectors of two memory words; more rows than numbers of a word. Larger arrays, so nightly."""
+
 
 def convolution(p, *, kernel, stride, size, images, slots_log2, words=1, w=0, **further):
     """MM of a convolution of images [size, size, words] in X from row 0 on, with weights one tap after the other."""
@@ -63,10 +66,12 @@ def cases(p):
     yield weight_gradient(p, kernel=1, size=4, images=1, words=2 * blocks)
 
 
-@pytest.mark.parametrize("stall", [0.0, 0.6])
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("shape", "stall"), [
+    *((shape, stall) for shape in SHAPES for stall in (0.0, 0.6)),
+    *(pytest.param(shape, 0.3, marks=pytest.mark.slow) for shape in WIDE),
+])  # fmt: skip
 def test_instructions(shape, stall, tmp_path):
-    p = TrainParams(**SHAPES[shape], x_words=256, w_steps=2048)
+    p = TrainParams(**(SHAPES | WIDE)[shape], x_words=256, w_steps=2048)
     rng, unit = np.random.default_rng(5), golden.MatrixUnit(p)
     unit.x[:] = numbers(rng, p.half, unit.x.shape)
     unit.values[:] = numbers(rng, p.half, unit.values.shape)
