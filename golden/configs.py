@@ -29,6 +29,6 @@ SPGEMM = {"spgemm-u280": SpgemmParams(
 
 TRAIN = {"train-vcu1525": TrainParams(
     rows=32, columns=32, axi_bits=512, x_words=16384, w_steps=32768, queue_depth=32, burst_beats=16, outstanding=16,
-    update_lanes=16, channel_words=64,
+    update_lanes=16, channel_words=64, channel_rows=2048,
 )}
 """Training engine: train-vcu1525 has 32 x 32 USPEs, a size that the paper's 32 lanes suggest and nothing states."""

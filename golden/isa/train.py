@@ -4,12 +4,26 @@ Addresses in memory are memory words, those in buffers are rows of these: of `wo
 weights of a step in W. docs/units/train.md tells how an MM walks.
 """
 
+from enum import IntEnum
+
 from .formats import Field, Format, InstructionSet
 
-__all__ = ["ISA", "QUEUES"]
+__all__ = ["ISA", "QUEUES", "Channel"]
 
-QUEUES = ("LD", "MM", "SYS")
-"""The in-order queues. `wait` and `release` are masks over this tuple, bit i = queue i."""
+QUEUES = ("LD", "MM", "VEC", "UPD", "SYS")
+"""The in-order queues. `wait` and `release` are masks over the first four, bit i = queue i."""
+
+
+class Channel(IntEnum):
+    """Operations on binary32 numbers of channels, `golden.floats` and `golden.functions`."""
+
+    MUL = 0
+    ADD = 1
+    SUB = 2
+    MAX = 3
+    RSQRT = 4
+    RECIP = 5
+    EXP = 6
 
 
 def _fields(start: int, *fields: tuple) -> tuple[Field, ...]:
@@ -65,6 +79,24 @@ ISA = InstructionSet(
             ("out_x", 20, "words to the next row of a line; with `spread`, to the next row"),
             ("out_y", 24, "to the next line; with `spread`, to the next 16 rows"), ("out_n", 28, "to the next image"),
             ("out_piece", 16, "words to the next 16 sums of a row, if `wide`"),
+        )),
+        Format("LDC", 4, "VEC", "Memory to rows of the channel file: binary32, two memory words a row.", _fields(
+            16, ("address", 32, "first word in memory"), ("rows", 12, "at least 1"), ("row", 12, "the first one"))),
+        Format("STC", 5, "VEC", "Rows of the channel file to memory.", _fields(
+            16, ("address", 32, "first word in memory"), ("rows", 12, "at least 1"), ("row", 12, "the first one"))),
+        Format("CHN", 6, "VEC", "d = a OP b for rows of the channel file; RSQRT, RECIP and EXP take a alone.", _fields(
+            16, ("op", 3, "0 MUL, 1 ADD, 2 SUB, 3 MAX, 4 RSQRT, 5 RECIP, 6 EXP"), ("rows", 12, "at least 1"),
+            ("a", 12, "first row"), ("b", 12, "first row"), ("d", 12, "first row; not another one of a or b"),
+            ("constant", 1, "b is `value` everywhere"), ("value", 32, "binary32"))),
+        Format("VEC", 7, "VEC", "A pass over tensors: golden/train/vector.py.", _fields(
+            16,
+            ("a", 32, "first word in memory"), ("b", 32, "likewise, if it is read"), ("out", 32, "likewise"),
+            ("pixels", 24, "whole segments"), ("segment", 24, "pixels of one"), ("words", 8, "of a pixel"),
+            ("gate", 1, "a counts where b c0 + c1 > 0"), ("relu", 1, "of the output"),
+            ("outputs", 1, "16-bit numbers leave"), ("sums", 1, "sums of each segment leave"),
+            ("b_is_a", 1, "b is a"), ("b_none", 1, "b is +0"),
+            *((f"c{n}", 12, "first of its rows in the channel file, one a word") for n in range(5)),
+            ("s", 12, "first row for the sums: of each segment s0 of its words, then s1"),
         )),
     ),
 )  # fmt: skip

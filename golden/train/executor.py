@@ -8,6 +8,7 @@ from golden.isa.train import ISA
 
 from .matrix import MatrixUnit
 from .params import TrainParams
+from .vector_unit import VectorUnit
 
 __all__ = ["Executor"]
 
@@ -24,7 +25,7 @@ class Executor:
 
     def __init__(self, params: TrainParams, program: list[int], images: dict[str, np.ndarray]) -> None:
         self.params, self.program, self.images = params, program, images
-        self.matrix = MatrixUnit(params)
+        self.matrix, self.vector = MatrixUnit(params), VectorUnit(params)
         self.counters: dict[str, int] = {}
 
     def run(self, arguments: tuple[int, ...] = ()) -> int:
@@ -46,6 +47,16 @@ class Executor:
                         for at, data in self.matrix.multiply(v):
                             self._store(at * self.params.axi_bits // 8, data)
                         self.counters["steps"] += self.matrix.steps(v)
+                    case "LDC":
+                        self.vector.load(v, self.images["m"])
+                    case "STC":
+                        self._store(v["address"] * self.params.axi_bits // 8, self.vector.stored(v))
+                    case "CHN":
+                        self.vector.channel(v)
+                    case "VEC":
+                        made = self.vector.vector(v, self.images["m"])
+                        if made is not None:
+                            self._store(v["out"] * self.params.axi_bits // 8, made)
                     case "HALT":
                         return v["code"]
             except (ValueError, IsaError) as error:

@@ -44,6 +44,7 @@ class TrainParams(EngineParams):
         burst_beats: longest AXI4 burst. outstanding: bursts in flight on a port.
         update_lanes: weights that the WUVE takes a cycle.
         channel_words: words of channels, `word` channels each, of which the vector unit holds constants and sums.
+        channel_rows: rows of `word` binary32 numbers in the channel file.
     """
 
     rows: int = 16
@@ -57,6 +58,7 @@ class TrainParams(EngineParams):
     outstanding: int = 8
     update_lanes: int = 4
     channel_words: int = 64
+    channel_rows: int = 256
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -64,7 +66,7 @@ class TrainParams(EngineParams):
         check(self.number_format in NUMBER_FORMATS.values(), "number_format", self.number_format,
               "must be 1 (binary16) or 2 (bfloat16)")
         for name in ("rows", "columns", "x_words", "w_steps", "queue_depth", "burst_beats", "outstanding",
-                     "update_lanes", "channel_words"):
+                     "update_lanes", "channel_words", "channel_rows"):
             check(power_of_two(getattr(self, name)), name, getattr(self, name), "must be a power of two")
         check(self.word <= self.rows <= INTERLEAVE * self.word, "rows", self.rows,
               f"must be {self.word}..{INTERLEAVE * self.word}: 1 to {INTERLEAVE} for each number of a memory word")
@@ -75,7 +77,8 @@ class TrainParams(EngineParams):
         check(self.queue_depth >= 2, "queue_depth", self.queue_depth, "must be at least 2")
         check(self.burst_beats * self.axi_bits // 8 <= 4096, "burst_beats", self.burst_beats, "a burst must fit 4 KiB")
         check(self.update_lanes <= GROUP, "update_lanes", self.update_lanes, f"must be at most {GROUP}")
-        check(self.channel_words >= 2, "channel_words", self.channel_words, "must be at least 2")
+        check(2 <= self.channel_words <= 128, "channel_words", self.channel_words, "must be 2..128")
+        check(32 <= self.channel_rows <= 4096, "channel_rows", self.channel_rows, "must be 32..4096")
 
     @property
     def word(self) -> int:
