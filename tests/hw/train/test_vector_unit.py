@@ -1,0 +1,78 @@
+# amaranth: UnusedElaboratable=no
+"""The vector unit against golden: batch norm forward and back, pooling, every operation on channels."""
+
+import json
+
+import numpy as np
+import pytest
+
+from golden.floats import BINARY32
+from golden.isa.train import ISA, Channel
+from golden.train.executor import Executor
+from golden.train.params import TrainParams
+from hw.fabric.ram import RAM
+from hw.train.channel_lane import CHANNEL_LANE_MODULE, ChannelLane
+from hw.train.vector_lane import VECTOR_LANE_MODULE, VectorLane
+from hw.train.vector_sums import SUM_LANE_MODULE, SumLane
+from hw.train.vector_unit import VectorUnit
+from tests.hw.runner import run_cocotb, to_verilog
+from tests.hw.train.bench import numbers
+
+PARAMS = {"channel_rows": 128, "channel_words": 4}
+BLOCKS = (CHANNEL_LANE_MODULE, VECTOR_LANE_MODULE, SUM_LANE_MODULE)
+SPECIAL = [0, 1 << 31, 0x7F800000, 0xFF800000, 0x7FC00000, 0xFFC00001, 1, 0x80000001, 0x3F800000, 0xBF800000]
+A, B, OUT, FILE, ROWS = 0, 200, 400, 800, 12
+"""Words in memory: tensors, results, rows of the channel file."""
+
+
+def program():
+    """(name, fields) of instructions; tensors of 20 and 12 pixels."""
+    yield "LDC", {"address": FILE, "rows": ROWS, "row": 0}
+    d = 16
+    for op in Channel:
+        yield "CHN", {"op": op, "rows": 3, "a": 0, "b": 4, "d": d}
+        yield "CHN", {"op": op, "rows": 1, "a": 8, "constant": 1, "value": 0xC0490FDB, "d": d + 3}
+        d += 4
+    yield "CHN", {"op": Channel.MUL, "rows": 12, "a": 0, "b": 0, "d": 0}  # in place
+    constants = {f"c{n}": n for n in range(5)}
+    yield "VEC", {"a": A, "b": B, "out": OUT, "pixels": 20, "segment": 20, "words": 3, "outputs": 1, "gate": 1,
+                  **constants}
+    yield "VEC", {"a": A, "pixels": 20, "segment": 20, "words": 2, "sums": 1, "b_is_a": 1, "s": 60, **constants}
+    yield "CHN", {"op": Channel.ADD, "rows": 4, "a": 60, "constant": 1, "value": 0x3F800000, "d": 64}
+    yield "VEC", {"a": A, "b": B, "out": OUT + 70, "pixels": 12, "segment": 4, "words": 1, "sums": 1, "outputs": 1,
+                  "relu": 1, "s": 68, **constants | {"c2": 64, "c4": 65}}
+    yield "VEC", {"a": B, "out": OUT + 90, "pixels": 1, "segment": 1, "words": 4, "outputs": 1, "b_none": 1, "c2": 5,
+                  "c4": 9}
+    yield "STC", {"address": OUT + 100, "rows": 28, "row": 16}
+    yield "STC", {"address": OUT + 160, "rows": 14, "row": 60}
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.4])
+def test_instructions(stall, tmp_path):
+    p = TrainParams(**PARAMS)
+    rng, size = np.random.default_rng(6), p.axi_bits // 8
+    image = np.zeros(1000 * size, np.uint8)
+    for at in (A, B):
+        image[at * size : (at + 60) * size] = numbers(rng, p.half, 60 * p.word).view(np.uint8)
+    rows = BINARY32.to_bits(rng.standard_normal((ROWS, p.word)).astype(np.float32))
+    rows[10, :10], rows[2, 1:11], rows[6, 2:12] = SPECIAL, SPECIAL, SPECIAL[::-1]
+    image[FILE * size : (FILE + 2 * ROWS) * size] = rows.view(np.uint8).ravel()
+    words = [ISA.encode(name, fields) for name, fields in program()]
+    executor = Executor(p, [*words, ISA.encode("HALT", {})], {"m": image.copy()})
+    executor.run()
+
+    files = {name: tmp_path / f"{name}.json" for name in ("inputs", "results")}
+    memory = [int.from_bytes(row.tobytes(), "little") for row in image.reshape(-1, size)]
+    files["inputs"].write_text(json.dumps({"memory": memory, "instructions": words}))
+    lanes = {CHANNEL_LANE_MODULE: ChannelLane(), VECTOR_LANE_MODULE: VectorLane(p), SUM_LANE_MODULE: SumLane()}
+    sources = []
+    for name, lane in lanes.items():
+        sources.append(tmp_path / f"{name}.v")
+        sources[-1].write_text(to_verilog(lane, name))
+    run_cocotb(VectorUnit(p), top="vector_unit", test_module="tests.hw.train.cocotb_vector_unit", blocks=BLOCKS,
+               extra_sources=[*sources, RAM],
+               parameters={"params": PARAMS, "stall": stall, **{name: str(path) for name, path in files.items()}})
+    found = json.loads(files["results"].read_text())["memory"]
+    expected = [int.from_bytes(row.tobytes(), "little") for row in executor.images["m"].reshape(-1, size)]
+    wrong = [i for i, (a, b) in enumerate(zip(found, expected, strict=True)) if a != b]
+    assert not wrong, f"words {wrong[:10]} of {len(wrong)}: {[(hex(found[i]), hex(expected[i])) for i in wrong[:2]]}"
