@@ -1,14 +1,12 @@
 """Convolutions forward, back to their input and to their weights: programs in memory, on the RTL, equal to golden."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 
 from compiler.capacity import DoesNotFitError
-from compiler.program import Program
 from compiler.train.convolution import Convolution
 from compiler.train.emit import Emitter
+from compiler.train.memory import Memory
 from compiler.train.products import Columns, Products
 from compiler.train.weights import compact
 from golden.execution import ERROR_CODES
@@ -23,32 +21,6 @@ SHAPES = {
     "32 x 4, 512 bits, bfloat16": TrainParams(rows=32, columns=4, axi_bits=512, number_format=2, w_steps=4096),
 }
 DENSE = (GROUP, GROUP)
-
-
-@dataclass
-class Memory:
-    """Things one after the other in the memory of port m."""
-
-    params: TrainParams
-    image: bytes = b""
-
-    def put(self, data: np.ndarray) -> int:
-        word = self.params.axi_bits // 8
-        at = len(self.image) // word
-        raw = data.tobytes()
-        self.image += raw + bytes(-len(raw) % word)
-        return at
-
-    def room(self, words: int) -> int:
-        return self.put(np.zeros(words * self.params.axi_bits // 8, np.uint8))
-
-
-def program(params, memory, words):
-    image = np.frombuffer(memory.image, np.uint8).copy()
-    code = ISA.image(words)
-    manifest = {"engine": "train", "params": params.to_dict(), "instruction_bits": ISA.bits, "program_address": 0,
-                "ports": ["m", "p"]}
-    return Program(manifest, words, {"m": image, "p": np.frombuffer(code, np.uint8).copy()}, {})
 
 
 def pass_of(params, conv, images, pattern, seed):
@@ -74,7 +46,7 @@ def pass_of(params, conv, images, pattern, seed):
     products.forward(conv, images, x, forward, y)
     products.input_gradient(conv, images, dy, back, dx)
     products.weight_gradient(conv, images, x, dy, dw)
-    return program(params, memory, emitter.words())
+    return memory.program(emitter.words())
 
 
 def run(device, made):
@@ -118,7 +90,7 @@ def test_chunks_of_images():
     Products(params, emitter).forward(conv, images, x, weights, y)
     names = [ISA.decode(word)[0].name for word in emitter.words()]
     assert names == ["LDX", "LDW", "LDW", "MM", "LDX", "MM", "LDX", "MM", "HALT"]
-    made = program(params, memory, emitter.words())
+    made = memory.program(emitter.words())
     assert run(RtlDevice("random", seed=2), made)[1] == run(GoldenDevice(), made)[1]
 
 
@@ -136,7 +108,7 @@ def test_what_is_refused(level, what, fields, status):
     words = [ISA.encode(what, (good if what == "MM" else {}) | fields)] if what else [ISA.encode("MM", good)]
     memory = Memory(params)
     memory.room(700)
-    made = program(params, memory, [*words, ISA.encode("HALT", {})] if what else words)
+    made = memory.program([*words, ISA.encode("HALT", {})] if what else words)
     with pytest.raises(DeviceError) as error:
         run(GoldenDevice() if level == "golden" else RtlDevice(), made)
     assert error.value.status == ERROR_CODES[status]
@@ -148,7 +120,7 @@ def test_an_opcode_that_there_is_not():
     memory.room(1)
     for device in (GoldenDevice(), RtlDevice()):
         with pytest.raises(DeviceError) as error:
-            run(device, program(params, memory, [0x77]))
+            run(device, memory.program([0x77]))
         assert error.value.status == ERROR_CODES["illegal"]
 
 
