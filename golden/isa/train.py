@@ -87,7 +87,8 @@ ISA = InstructionSet(
         Format("CHN", 6, "VEC", "d = a OP b for rows of the channel file; RSQRT, RECIP and EXP take a alone.", _fields(
             16, ("op", 3, "0 MUL, 1 ADD, 2 SUB, 3 MAX, 4 RSQRT, 5 RECIP, 6 EXP"), ("rows", 12, "at least 1"),
             ("a", 12, "first row"), ("b", 12, "first row"), ("d", 12, "first row; not another one of a or b"),
-            ("constant", 1, "b is `value` everywhere"), ("value", 32, "binary32"))),
+            ("constant", 1, "b is `value` everywhere"), ("value", 32, "binary32"),
+            ("argument", 3, "with `constant`: b is this argument of the run instead, from 1 on"))),
         Format("VEC", 7, "VEC", "A pass over tensors: golden/train/vector.py.", _fields(
             16,
             ("a", 32, "first word in memory"), ("b", 32, "likewise, if it is read"), ("out", 32, "likewise"),

@@ -52,7 +52,7 @@ class Executor:
                     case "STC":
                         self._store(v["address"] * self.params.axi_bits // 8, self.vector.stored(v))
                     case "CHN":
-                        self.vector.channel(v)
+                        self.vector.channel(v, arguments)
                     case "VEC":
                         made = self.vector.vector(v, self.images["m"])
                         if made is not None:

@@ -35,10 +35,13 @@ class VectorUnit:
         """STC: uint8, what goes to memory. Raises ValueError for rows beyond the file."""
         return self._rows(v["row"], v["rows"]).reshape(-1).view(np.uint8)
 
-    def channel(self, v: Mapping[str, int]) -> None:
-        """CHN. Raises ValueError for rows beyond the file or no operation."""
+    def channel(self, v: Mapping[str, int], arguments: tuple[int, ...] = ()) -> None:
+        """CHN, with the run's arguments. Raises ValueError for rows beyond the file, no operation, no such argument."""
         a = self._rows(v["a"], v["rows"])
-        b = BINARY32.from_bits(v["value"]) if v["constant"] else self._rows(v["b"], v["rows"])
+        if v["argument"] > len(arguments):
+            raise ValueError(f"argument {v['argument']}: the run has {len(arguments)}")
+        constant = arguments[v["argument"] - 1] if v["argument"] else v["value"]
+        b = BINARY32.from_bits(constant) if v["constant"] else self._rows(v["b"], v["rows"])
         match Channel(v["op"]):
             case Channel.MUL:
                 made = BINARY32.mul(a, b)

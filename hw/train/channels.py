@@ -13,19 +13,18 @@ from hw.fabric.ram import Ram
 
 from .channel_lane import CHANNEL_LANE_MODULE, ChannelLane
 from .sums import word_layout
+from .wuve import SETTINGS
 
 __all__ = ["Channels"]
-
-WORDS = 2
-"""Memory words of a row."""
 
 
 class Channels(wiring.Component):
     """One instruction at a time. CHN takes a row a cycle and ChannelLane's cycles more, LDC two cycles a row, STC
-    three.
+    three: it has two memory words.
 
     Attributes:
-        instruction: the word, stable while one runs. load, store, operate: strobes: it is an LDC, STC or CHN.
+        arguments: of the run. instruction: the word, stable while one runs. load, store, operate: strobes: it is an
+            LDC, STC or CHN.
         done: strobe: its rows are written, or its words given. wrong: strobe: rows beyond the file, or no operation.
         beats: memory words of an LDC, which somebody asks for. words: of an STC.
         read, read_row, read_data: a row for others, a cycle later, while no instruction runs here.
@@ -36,8 +35,8 @@ class Channels(wiring.Component):
         self.params = params
         row, numbers = range(params.channel_rows), 32 * params.word
         super().__init__({
-            "instruction": In(ISA.bits), "load": In(1), "store": In(1), "operate": In(1), "done": Out(1),
-            "wrong": Out(1), "beats": In(stream.Signature(params.axi_bits)),
+            "arguments": In(32).array(len(SETTINGS)), "instruction": In(ISA.bits),
+            "load": In(1), "store": In(1), "operate": In(1), "done": Out(1), "wrong": Out(1), "beats": In(stream.Signature(params.axi_bits)),
             "words": Out(stream.Signature(word_layout(params))),
             "read_row": In(row), "read_data": Out(numbers),
             "write": In(1), "write_row": In(row), "write_data": In(numbers),
@@ -84,7 +83,8 @@ class Channels(wiring.Component):
         beyond = (move.row + move.rows > self.params.channel_rows) | (move.rows == 0)
         rows = [chn.a + chn.rows, Mux(chn.constant, 0, chn.b + chn.rows), chn.d + chn.rows]
         operands = Cat(*(row > self.params.channel_rows for row in rows)).any() | (chn.rows == 0)
-        return ((self.load | self.store) & beyond) | (self.operate & (operands | (chn.op > Channel.EXP)))
+        return ((self.load | self.store) & beyond) | (self.operate & (
+            operands | (chn.op > Channel.EXP) | (chn.argument > len(SETTINGS))))
 
     def _load(self, m, number, row):
         first, half = Signal(self.params.axi_bits, reset_less=True), Signal()
@@ -118,10 +118,14 @@ class Channels(wiring.Component):
 
     def _lanes(self, m, files):
         """(strobe: rows are read for the lanes; strobe: results are there; results)."""
-        chn, results, goes = self.chn, [], Signal()
+        chn, results, goes, constant = self.chn, [], Signal(), Signal(32)
+        m.d.comb += constant.eq(chn.value)
+        for number, argument in enumerate(self.arguments, 1):
+            with m.If(chn.argument == number):
+                m.d.comb += constant.eq(argument)
         for k in range(self.params.word):
             lane = instantiate(m, CHANNEL_LANE_MODULE, ChannelLane.PORTS, f"lane_{k}")
-            b = Mux(chn.constant, chn.value, files[1].read_data.word_select(k, 32))
+            b = Mux(chn.constant, constant, files[1].read_data.word_select(k, 32))
             m.d.comb += [lane.a.eq(files[0].read_data.word_select(k, 32)), lane.b.eq(b), lane.op.eq(chn.op)]
             results.append(lane.o)
         function = chn.op >= Channel.RSQRT

@@ -1,17 +1,19 @@
 """The vector unit: LDC, STC, CHN and VEC, one after the other."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.isa.train import ISA
 from golden.train.params import TrainParams
 from hw.fabric.answers import AnswerWatch
+from hw.fabric.axi import ADDRESS_BITS, command_layout
 from hw.fabric.isa_layout import instruction_layout
 
-from .channels import WORDS, Channels
+from .channels import Channels
 from .sums import word_layout
 from .tensor_pass import TensorPass, request_layout
+from .wuve import SETTINGS
 
 __all__ = ["VectorUnit"]
 
@@ -22,7 +24,8 @@ class VectorUnit(wiring.Component):
 
     Attributes:
         instructions: words of the VEC queue. finished: strobe: what the oldest one writes is there. busy: there is one.
-        requests, beats: words out of memory. words, answered: words to memory; a strobe: one is there.
+        arguments: of the run. base: of the port. commands, beats: of an AxiReader.
+        words, answered: words to memory; a strobe: one is there.
         wrong: strobe: an instruction is none; it has no end.
     """
 
@@ -32,7 +35,8 @@ class VectorUnit(wiring.Component):
         self.params = params
         super().__init__({
             "instructions": In(stream.Signature(ISA.bits)), "finished": Out(1), "busy": Out(1),
-            "requests": Out(stream.Signature(request_layout())), "beats": In(stream.Signature(params.axi_bits)),
+            "base": In(ADDRESS_BITS), "arguments": In(32).array(len(SETTINGS)),
+            "commands": Out(stream.Signature(command_layout())), "beats": In(stream.Signature(params.axi_bits)),
             "words": Out(stream.Signature(word_layout(params))), "answered": In(1), "wrong": Out(1),
         })
 
@@ -49,6 +53,7 @@ class VectorUnit(wiring.Component):
         m.d.comb += [
             opcode.eq(word[:8]), is_pass.eq(opcode == codes["VEC"]),
             channels.instruction.eq(word), tensors.instruction.eq(word),
+            *(mine.eq(argument) for mine, argument in zip(channels.arguments, self.arguments, strict=True)),
             *(strobe.eq(starts & (opcode == codes[name])) for strobe, name in (
                 (channels.load, "LDC"), (channels.store, "STC"), (channels.operate, "CHN"), (tensors.start, "VEC"))),
             channels.read_row.eq(tensors.read_row), tensors.read_data.eq(channels.read_data),
@@ -63,12 +68,15 @@ class VectorUnit(wiring.Component):
             watch.sent.eq(self.words.valid & self.words.ready), watch.answered.eq(self.answered),
             self.finished.eq(watch.finished),
         ]
-        with m.If(is_pass):
-            m.d.comb += [self.requests.valid.eq(tensors.requests.valid), self.requests.payload.eq(
-                tensors.requests.payload), tensors.requests.ready.eq(self.requests.ready)]
-        with m.Else():
-            m.d.comb += [self.requests.valid.eq(asks), self.requests.payload.address.eq(move.address),
-                         self.requests.payload.words.eq(move.rows * WORDS)]
+        asked, low = Signal(request_layout()), (p.axi_bits // 8).bit_length() - 1
+        m.d.comb += [
+            self.commands.valid.eq(Mux(is_pass, tensors.requests.valid, asks)),
+            tensors.requests.ready.eq(self.commands.ready & is_pass),
+            Cat(asked.address, asked.words).eq(Mux(
+                is_pass, tensors.requests.payload.as_value(), Cat(move.address, Const(0, 1), move.rows)[:64])),
+            self.commands.payload.address.eq(self.base + (asked.address << low)),
+            self.commands.payload.beats.eq(asked.words),
+        ]
         with m.FSM() as states:
             m.d.comb += self.busy.eq(~states.ongoing("IDLE") | watch.busy)
             with m.State("IDLE"):
@@ -83,7 +91,7 @@ class VectorUnit(wiring.Component):
                 with m.If(self.wrong):
                     m.next = "IDLE"
             with m.State("RUN"):
-                with m.If(self.requests.ready):
+                with m.If(self.commands.ready):
                     m.d.sync += asks.eq(0)
                 with m.If(done):
                     m.next = "CLOSE"

@@ -8,28 +8,30 @@ import cocotb
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from golden.train.params import TrainParams
+from hw.fabric.axi import command_layout
 from hw.train.sums import word_layout
-from hw.train.tensor_pass import request_layout
 from tests.hw.harness import StreamSource, parameters, start, watchdog
+
+BASE = 0x4000_0000
 
 
 class Words:
     """A memory of words: requests are answered in order, words taken are answered later."""
 
     def __init__(self, dut, words, p, stall):
-        self.dut, self.words, self.layout, self.stall = dut, words, word_layout(p), stall
+        self.dut, self.words, self.layout, self.stall, self.size = dut, words, word_layout(p), stall, p.axi_bits // 8
         self.random, self.cycle, self.due, self.answers = random.Random(5), 0, [], []
 
     def goes(self):
         return self.random.random() >= self.stall
 
     async def run(self):
-        dut, request, offered = self.dut, request_layout(), False
+        dut, command, offered = self.dut, command_layout(), False
         while True:
             if not offered and self.due and self.due[0][0] <= self.cycle and self.goes():
                 dut.beats__payload.value, offered = self.due[0][1], True
             dut.beats__valid.value = int(offered)
-            dut.requests__ready.value, dut.words__ready.value = int(self.goes()), int(self.goes())
+            dut.commands__ready.value, dut.words__ready.value = int(self.goes()), int(self.goes())
             answered = bool(self.answers) and self.answers[0] <= self.cycle
             dut.answered.value = int(answered)
             await FallingEdge(dut.clk)
@@ -38,9 +40,10 @@ class Words:
             if offered and int(dut.beats__ready.value):
                 self.due.pop(0)
                 offered = False
-            if int(dut.requests__valid.value) and int(dut.requests__ready.value):
-                asked = request.from_bits(int(dut.requests__payload.value))
-                self.due += [(self.cycle + 20, self.words[asked.address + i]) for i in range(asked.words)]
+            if int(dut.commands__valid.value) and int(dut.commands__ready.value):
+                asked = command.from_bits(int(dut.commands__payload.value))
+                first = (asked.address - BASE) // self.size
+                self.due += [(self.cycle + 20, self.words[first + i]) for i in range(asked.beats)]
             if int(dut.words__valid.value) and int(dut.words__ready.value):
                 given = self.layout.from_bits(int(dut.words__payload.value))
                 self.words[given.address] = given.data
@@ -61,8 +64,9 @@ async def instructions(dut):
     given = parameters()
     inputs = json.loads(Path(given["inputs"]).read_text())
     p = TrainParams(**given["params"])
-    await start(dut, inputs=dict.fromkeys(("instructions__valid", "requests__ready", "beats__valid", "words__ready",
-                                           "answered"), 0))
+    ports = ("instructions__valid", "commands__ready", "beats__valid", "words__ready", "answered")
+    await start(dut, inputs=dict.fromkeys(ports, 0) | {"base": BASE} | {
+        f"arguments__{number}": argument for number, argument in enumerate(given["arguments"])})
     memory = Words(dut, inputs["memory"], p, given["stall"])
     cocotb.start_soon(memory.run())
     cocotb.start_soon(StreamSource(dut, "instructions", stall=given["stall"]).send(inputs["instructions"]))

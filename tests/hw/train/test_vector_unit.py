@@ -23,6 +23,7 @@ BLOCKS = (CHANNEL_LANE_MODULE, VECTOR_LANE_MODULE, SUM_LANE_MODULE)
 SPECIAL = [0, 1 << 31, 0x7F800000, 0xFF800000, 0x7FC00000, 0xFFC00001, 1, 0x80000001, 0x3F800000, 0xBF800000]
 A, B, OUT, FILE, ROWS = 0, 200, 400, 800, 12
 """Words in memory: tensors, results, rows of the channel file."""
+ARGUMENTS = (0x3F000000, 0x3F100000, 0x3F200000, 0x3F300000, 0x3F400000)
 
 
 def program():
@@ -33,6 +34,7 @@ def program():
         yield "CHN", {"op": op, "rows": 3, "a": 0, "b": 4, "d": d}
         yield "CHN", {"op": op, "rows": 1, "a": 8, "constant": 1, "value": 0xC0490FDB, "d": d + 3}
         d += 4
+    yield "CHN", {"op": Channel.SUB, "rows": 1, "a": 3, "constant": 1, "argument": 4, "d": d}
     yield "CHN", {"op": Channel.MUL, "rows": 12, "a": 0, "b": 0, "d": 0}  # in place
     constants = {f"c{n}": n for n in range(5)}
     yield "VEC", {"a": A, "b": B, "out": OUT, "pixels": 20, "segment": 20, "words": 3, "outputs": 1, "gate": 1,
@@ -43,7 +45,7 @@ def program():
                   "relu": 1, "s": 68, **constants | {"c2": 64, "c4": 65}}
     yield "VEC", {"a": B, "out": OUT + 90, "pixels": 1, "segment": 1, "words": 4, "outputs": 1, "b_none": 1, "c2": 5,
                   "c4": 9}
-    yield "STC", {"address": OUT + 100, "rows": 28, "row": 16}
+    yield "STC", {"address": OUT + 100, "rows": 29, "row": 16}
     yield "STC", {"address": OUT + 160, "rows": 14, "row": 60}
 
 
@@ -59,7 +61,7 @@ def test_instructions(stall, tmp_path):
     image[FILE * size : (FILE + 2 * ROWS) * size] = rows.view(np.uint8).ravel()
     words = [ISA.encode(name, fields) for name, fields in program()]
     executor = Executor(p, [*words, ISA.encode("HALT", {})], {"m": image.copy()})
-    executor.run()
+    executor.run(ARGUMENTS)
 
     files = {name: tmp_path / f"{name}.json" for name in ("inputs", "results")}
     memory = [int.from_bytes(row.tobytes(), "little") for row in image.reshape(-1, size)]
@@ -71,7 +73,8 @@ def test_instructions(stall, tmp_path):
         sources[-1].write_text(to_verilog(lane, name))
     run_cocotb(VectorUnit(p), top="vector_unit", test_module="tests.hw.train.cocotb_vector_unit", blocks=BLOCKS,
                extra_sources=[*sources, RAM],
-               parameters={"params": PARAMS, "stall": stall, **{name: str(path) for name, path in files.items()}})
+               parameters={"params": PARAMS, "stall": stall, "arguments": ARGUMENTS,
+                           **{name: str(path) for name, path in files.items()}})
     found = json.loads(files["results"].read_text())["memory"]
     expected = [int.from_bytes(row.tobytes(), "little") for row in executor.images["m"].reshape(-1, size)]
     wrong = [i for i, (a, b) in enumerate(zip(found, expected, strict=True)) if a != b]
