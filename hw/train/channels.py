@@ -36,7 +36,8 @@ class Channels(wiring.Component):
         row, numbers = range(params.channel_rows), 32 * params.word
         super().__init__({
             "arguments": In(32).array(len(SETTINGS)), "instruction": In(ISA.bits),
-            "load": In(1), "store": In(1), "operate": In(1), "done": Out(1), "wrong": Out(1), "beats": In(stream.Signature(params.axi_bits)),
+            "load": In(1), "store": In(1), "operate": In(1), "done": Out(1), "wrong": Out(1),
+            "beats": In(stream.Signature(params.axi_bits)),
             "words": Out(stream.Signature(word_layout(params))),
             "read_row": In(row), "read_data": Out(numbers),
             "write": In(1), "write_row": In(row), "write_data": In(numbers),
