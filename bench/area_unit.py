@@ -65,14 +65,24 @@ from hw.spgemm.spread import Spread
 from hw.spgemm.tag_table import TagTable
 from hw.spgemm.values import Values
 from hw.spgemm.write_back import WriteBack
+from hw.train.channel_lane import ChannelLane
+from hw.train.dispatcher import Dispatcher as TrainDispatcher
 from hw.train.exact_mul import ExactMul
+from hw.train.load import LoadUnit as TrainLoad
+from hw.train.pixel_walk import PixelWalk
 from hw.train.pregenerate import Pregenerate
+from hw.train.row_feed import RowFeed
+from hw.train.schedule import Schedule
 from hw.train.sore import Sore
+from hw.train.sums import Sums
+from hw.train.tap_walk import TapWalk
 from hw.train.transpose import Transposer
 from hw.train.uspe import Uspe
 from hw.train.vector_lane import VectorLane as PassLane
 from hw.train.vector_sums import SUM_LANE_MODULE, SumLane, VectorSums
 from hw.train.vector_walk import VectorWalk
+from hw.train.weight_fetch import WeightFetch
+from hw.train.word_fetch import WordFetch
 from hw.train.wuve import UPDATE_LANE_MODULE, UpdateLane, Wuve
 
 CORE = LLM["u280-core"]
@@ -83,8 +93,9 @@ OF_WIDE = (PlaneWindow, BundleIssue, LaneDecoder, Lane, Accumulator, Vpu)
 OF_SPGEMM = (EntryFetch, EntryWalk, LineCache, CacheTags, MissQueue, Admit, Multiply, Spread, LineQueue, TagTable,
              Values, Bank, BankGroup, EndBoard, Phases, WriteBack, Results, RowEngine, Dispatcher)
 U280 = SPGEMM["spgemm-u280"]
-OF_TRAIN = (UpdateLane, Wuve, PassLane, VectorSums, VectorWalk)
-OF_ANY_TRAIN = (ExactMul, Uspe, Sore, Transposer, Pregenerate, SumLane)
+OF_TRAIN = (PixelWalk, TapWalk, Schedule, WordFetch, WeightFetch, Sums, TrainLoad, TrainDispatcher, UpdateLane, Wuve,
+            PassLane, VectorSums, VectorWalk)
+OF_ANY_TRAIN = (ExactMul, Uspe, Sore, Transposer, Pregenerate, SumLane, ChannelLane)
 UNITS = {"FloatAdd": FloatAdd, "FloatMul": FloatMul, "FloatAdd64": partial(FloatAdd, BINARY64),
          "FloatMul64": partial(FloatMul, BINARY64), "IntToFloat32": lambda: IntToFloat(32),
          "IntToFloat64": lambda: IntToFloat(64), "FunctionUnit": FunctionUnit, "CsdChain": CsdChain,
@@ -95,7 +106,8 @@ UNITS = {"FloatAdd": FloatAdd, "FloatMul": FloatMul, "FloatAdd64": partial(Float
          **{f"4:{unit.__name__}": partial(unit, WIDE) for unit in OF_WIDE},
          **{f"spgemm:{unit.__name__}": partial(unit, U280) for unit in OF_SPGEMM},
          **{f"train:{unit.__name__}": unit for unit in OF_ANY_TRAIN},
-         **{f"train:{unit.__name__}": partial(unit, TrainParams()) for unit in OF_TRAIN}}
+         **{f"train:{unit.__name__}": partial(unit, TrainParams()) for unit in OF_TRAIN},
+         "train:RowFeed": partial(RowFeed, TrainParams(), 3)}
 BLOCKS = {
     "spgemm:BankGroup": lambda: {BANK_MODULE: Bank(U280)},
     "spgemm:RowEngine": lambda: {BANK_GROUP_MODULE: BankGroup(U280)},

@@ -114,7 +114,8 @@ class Sums(wiring.Component):
         wide_vectors, wide_words = max(1, p.word // (2 * p.columns)), max(1, 2 * p.columns // p.word)
         piece_words = 2 * GROUP // p.word
         row, buffer, opened = Signal(range(p.rows)), Signal(), Signal()
-        vector, of_word, word = Signal(4), Signal(range(max(2, narrow_vectors))), Signal(8)
+        vector, of_word = Signal(4), Signal(range(max(2, narrow_vectors)))
+        words_left, row_last = Signal(8, reset_less=True), Signal(reset_less=True)
         half, piece_word = Signal(), Signal()
         address, line, image, target = (Signal(32, name=name, reset_less=True)
                                         for name in ("address", "line", "image", "target"))
@@ -126,14 +127,14 @@ class Sums(wiring.Component):
         vector_ends = ~mm.wide | (half == wide_words - 1)
         m.d.comb += [
             word_ends.eq(of_word == Mux(mm.wide, wide_vectors - 1, narrow_vectors - 1)),
-            row_ends.eq(reads & word_ends & (word == mm.out_words - 1)),
-            tile_ends.eq(row_ends & (row == tile.rows - 1)),
+            row_ends.eq(reads & word_ends & (words_left == 0)), tile_ends.eq(row_ends & row_last),
             memory.read_address.eq(Cat(vector[:3], row, buffer)), memory.read_enable.eq(reads),
         ]
         with m.FSM():
             with m.State("ROW"):  # `target` is the row's address in the next cycle
                 m.d.comb += begins.eq(full)
-                m.d.sync += [vector.eq(0), of_word.eq(0), word.eq(0), half.eq(0), piece_word.eq(0)]
+                m.d.sync += [vector.eq(0), of_word.eq(0), half.eq(0), piece_word.eq(0),
+                             words_left.eq(mm.out_words - 1), row_last.eq(row == tile.rows - 1)]
                 with m.If(full):
                     m.next = "READ"
             with m.State("READ"):
@@ -146,7 +147,8 @@ class Sums(wiring.Component):
                 m.d.sync += [half.eq(0), vector.eq(vector + 1)]
             m.d.sync += of_word.eq(of_word + 1)
             with m.If(word_ends):
-                m.d.sync += [of_word.eq(0), word.eq(word + 1), piece_word.eq(~piece_word), target.eq(target + 1)]
+                m.d.sync += [of_word.eq(0), words_left.eq(words_left - 1), piece_word.eq(~piece_word),
+                             target.eq(target + 1)]
                 with m.If(mm.wide & (piece_word == piece_words - 1)):
                     m.d.sync += [piece_word.eq(0), target.eq(target + mm.out_piece - (piece_words - 1))]
         with m.If(row_ends):
