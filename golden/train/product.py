@@ -7,7 +7,10 @@ from golden.floats import BINARY32
 
 from .params import GROUP
 
-__all__ = ["dense_columns", "product"]
+__all__ = ["dense_columns", "product", "sums_of_products"]
+
+BLOCK = 1 << 14
+"""Sums that are made at a time, so that they stay in a cache."""
 
 
 def dense_columns(bits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -38,13 +41,37 @@ def product(x: np.ndarray, values: np.ndarray, index: np.ndarray, half: Half) ->
     groups, slots, columns = values.shape
     if index.shape != values.shape or x.shape[1] != GROUP * groups:
         raise ValueError(f"x {x.shape}, values {values.shape}, index {index.shape}: the shapes do not match")
-    numbers, weights = half.widen(x), half.widen(values)
-    sums = np.zeros((len(x), columns), np.float32)
+    numbers = np.ascontiguousarray(half.widen(x).T)
+    dense = slots == GROUP and bool((index == np.arange(GROUP)[:, None]).all())
+    k = None if dense else (index + GROUP * np.arange(groups)[:, None, None]).reshape(-1, columns)
+    return np.ascontiguousarray(sums_of_products(numbers, half.widen(values).reshape(-1, columns), k, half).T)
+
+
+def sums_of_products(numbers: np.ndarray, weights: np.ndarray, k: np.ndarray | None, half: Half) -> np.ndarray:
+    """`product` of widened numbers that lie k after k: float32 [columns, rows].
+
+    Args:
+        numbers: float32 [all k's, rows]. weights: float32 [k's that are multiplied, columns].
+        k: [k's that are multiplied, columns], which row of `numbers` a weight is multiplied with; None: each with its
+            own.
+    """
+    rows, columns = numbers.shape[1], weights.shape[1]
+    sums = np.zeros((columns, rows), np.float32)
+    at_once = max(1, BLOCK // columns)
     with np.errstate(all="ignore"):
-        for group in range(groups):
-            of_group = numbers[:, GROUP * group : GROUP * (group + 1)]
-            for slot in range(slots):
-                made = of_group[:, index[group, slot]] * weights[group, slot]
-                # products of binary16 are multiples of 2**-48, and so are their sums: none is subnormal
-                sums = sums + made if half is BINARY16 else BINARY32.ftz(sums + BINARY32.ftz(made))
+        for first in range(0, rows, at_once):
+            some = np.ascontiguousarray(numbers[:, first : first + at_once])
+            block = np.zeros((columns, some.shape[1]), np.float32)
+            made = np.empty_like(block)
+            for number, weight in enumerate(weights):
+                if k is None:
+                    np.multiply(weight[:, None], some[number], out=made)
+                else:
+                    np.take(some, k[number], axis=0, out=made, mode="clip")
+                    made *= weight[:, None]
+                if half is BINARY16:  # products are multiples of 2**-48, and so are their sums: none is subnormal
+                    block += made
+                else:
+                    block = BINARY32.ftz(block + BINARY32.ftz(made))
+            sums[:, first : first + at_once] = block
     return BINARY32.canonical(sums)
