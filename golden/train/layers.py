@@ -1,0 +1,302 @@
+"""Layers that work: forward pass, backward pass and gradients of weights, of tensors as the engine has them.
+
+A tensor is uint16 [images, lines, pixels, channels], bit patterns of 16-bit numbers, channels filled up to a multiple
+of 16 with zeros. docs/units/train.md, "Layers", has each layer's operations and their order.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from golden.float16 import Half
+
+from . import convolution, normalisation, pooling
+from .network import BatchNorm, Placed, padded_channels
+from .sparsity import DENSE, Sparsity, taps
+from .vector import CONSTANTS, Passed, VectorMode, vector_pass
+
+__all__ = ["Chain", "GlobalMean", "Matrix", "MaxPooling", "MeanPooling", "Norm", "NotFiniteError", "Operation",
+           "Parameter", "Rectifier", "Sum"]
+
+
+@dataclass
+class Parameter:
+    """Numbers that are learnt.
+
+    Attributes:
+        w, v: float32, master and velocity. half: uint16, rounded w. decays: has weight decay.
+        gradient: float32, times the loss scale, of the last backward pass.
+    """
+
+    w: np.ndarray
+    v: np.ndarray
+    half: np.ndarray
+    decays: bool
+    gradient: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, w: np.ndarray, half: Half, decays: bool) -> "Parameter":
+        return cls(w, np.zeros_like(w), half.narrow(w), decays)
+
+
+class NotFiniteError(ArithmeticError):
+    """A number that is infinite or NaN; the message says of which layer and what.
+
+    Attributes:
+        loss: of the batch, which whoever knows it sets.
+    """
+
+    loss = math.nan
+
+
+class Operation(Protocol):
+    """A layer, or two that one pass does.
+
+    Attributes:
+        name: the layer's. parameters, buffers: by name in the layer, as PyTorch has them.
+    """
+
+    name: str
+    parameters: dict[str, Parameter]
+    buffers: dict[str, np.ndarray]
+
+    def forward(self, x: np.ndarray, training: bool) -> np.ndarray:
+        """What comes out; with `training`, keeps what the backward pass needs."""
+        ...
+
+    def backward(self, dy: np.ndarray, wanted: bool) -> np.ndarray | None:
+        """Sets the parameters' gradients; dX, or None where it is not wanted. Raises NotFiniteError."""
+        ...
+
+    def finite(self, what: str, numbers: np.ndarray) -> None:
+        """Raises NotFiniteError if numbers, float32 or 16-bit, are not finite; `what` they are, for its message."""
+        ...
+
+
+class _Operation:
+    def __init__(self, placed: Placed, half: Half) -> None:
+        self.name, self.half, self.placed = placed.name, half, placed
+        self.parameters: dict[str, Parameter] = {}
+        self.buffers: dict[str, np.ndarray] = {}
+
+    def passed(self, mode: VectorMode, a: np.ndarray, b: np.ndarray | None = None, **constants) -> Passed:
+        """A vector pass over tensors; constants c0 .. c4 by name, 0 where not given."""
+        channels = a.shape[-1]
+        c = np.zeros((CONSTANTS, channels), np.float32)
+        for name, value in constants.items():
+            c[int(name[1])] = value
+        return vector_pass(mode, self.half, a.reshape(-1, channels), None if b is None else b.reshape(-1, channels), c)
+
+    def tensor(self, mode: VectorMode, a: np.ndarray, b: np.ndarray | None = None, **constants) -> np.ndarray:
+        """What comes out of `passed`, in the shape of a."""
+        out = self.passed(mode, a, b, **constants).out
+        assert out is not None
+        return out.reshape(a.shape)
+
+    def finite(self, what: str, numbers: np.ndarray) -> None:
+        """Raises NotFiniteError."""
+        if numbers.dtype == np.uint16:
+            bad = bool(((numbers & 0x7FFF) >= self.half.infinity_bits).any())
+        else:
+            bad = not np.isfinite(numbers).all()
+        if bad:
+            kind = type(self.placed.layer).__name__
+            raise NotFiniteError(f"layer {self.name} ({kind}): {what} has infinite numbers or NaN")
+
+
+class Matrix(_Operation):
+    """A convolution or linear layer: a product, and a vector pass where it has a bias or a ReLU follows a bias.
+
+    Attributes:
+        sparsity: None: dense.
+    """
+
+    def __init__(self, placed: Placed, half: Half, sparsity: Sparsity | None, relu: bool) -> None:
+        super().__init__(placed, half)
+        layer = placed.layer
+        self.sparsity, self.relu = sparsity, relu
+        self.taps = taps(placed)
+        self.geometry = convolution.Geometry(getattr(layer, "stride", 1), getattr(layer, "padding", 0))
+        before, after = (padded_channels(shape[2]) for shape in (placed.before, placed.after))
+        self.parameters["weight"] = Parameter.of(np.zeros((*self.taps, before, after), np.float32), half, True)
+        if getattr(layer, "bias", False):
+            self.parameters["bias"] = Parameter.of(np.zeros(after, np.float32), half, False)
+
+    def _pattern(self, part: str) -> tuple[int, int]:
+        return self.sparsity.pattern if self.sparsity and getattr(self.sparsity.passes, part) else DENSE
+
+    def forward(self, x: np.ndarray, training: bool) -> np.ndarray:
+        columns = convolution.forward_columns(self.parameters["weight"].half, *self._pattern("forward"))
+        y = convolution.multiplied(x, columns, self.geometry, self.half)
+        self.kept = (x, y) if training else None
+        if "bias" not in self.parameters:
+            return y
+        mode = VectorMode(segment=y[..., 0].size, relu=self.relu, b_none=True)
+        return self.tensor(mode, y, c2=1, c4=self.parameters["bias"].w)
+
+    def backward(self, dy: np.ndarray, wanted: bool) -> np.ndarray | None:
+        assert self.kept is not None
+        x, y = self.kept
+        if "bias" in self.parameters:
+            dy = self._bias_backward(dy, y)
+        weight = self.parameters["weight"]
+        weight.gradient = convolution.weight_gradient(x, dy, self.taps, self.geometry, self.half)
+        self.finite("gradient of weight", weight.gradient)
+        if not wanted:
+            return None
+        if self._pattern("gradient") != DENSE:
+            dy = convolution.pruned_gradient(dy, *self._pattern("gradient"))
+        columns = convolution.backward_columns(weight.half, *self._pattern("backward"))
+        return convolution.input_gradient(dy, columns, self.geometry, x.shape[1:3], self.half)
+
+    def _bias_backward(self, dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Sets the bias's gradient; dY before bias and ReLU."""
+        bias, pixels = self.parameters["bias"], y[..., 0].size
+        if self.relu:
+            mode = VectorMode(segment=pixels, gate=True, sums=True)
+            out, s0, _ = self.passed(mode, dy, y, c0=1, c1=bias.w, c2=1)
+            assert out is not None
+            dy = out.reshape(dy.shape)
+        else:
+            _, s0, _ = self.passed(VectorMode(segment=pixels, outputs=False, sums=True, b_none=True), dy)
+        assert s0 is not None
+        bias.gradient = s0[0]
+        self.finite("gradient of bias", s0)
+        return dy
+
+    def pruned(self) -> np.ndarray | None:
+        """Weights that the forward pass does not use; None: it uses all."""
+        pattern = self._pattern("forward")
+        return None if pattern == DENSE else ~convolution.forward_mask(self.parameters["weight"].half, *pattern)
+
+
+class Norm(_Operation):
+    """Batch norm, and ReLU in the same pass where it follows."""
+
+    def __init__(self, placed: Placed, half: Half, relu: bool) -> None:
+        super().__init__(placed, half)
+        assert isinstance(placed.layer, BatchNorm)
+        self.layer, self.relu = placed.layer, relu
+        count, channels = padded_channels(placed.after[2]), placed.after[2]
+        ones = (np.arange(count) < channels).astype(np.float32)
+        self.parameters = {"weight": Parameter.of(ones, half, False), "bias": Parameter.of(0 * ones, half, False)}
+        self.buffers = {"running_mean": 0 * ones, "running_var": ones.copy()}
+
+    def forward(self, x: np.ndarray, training: bool) -> np.ndarray:
+        flat = x.reshape(-1, x.shape[-1])
+        kept = normalisation.Statistics(self.buffers["running_mean"], self.buffers["running_var"])
+        found = normalisation.statistics(self.half, flat) if training else kept
+        made = normalisation.scaling(found, self.parameters["weight"].w, self.parameters["bias"].w,
+                                     self.layer.epsilon)
+        if training:
+            self.kept = (flat, found.mean, made)
+            mean, variance = normalisation.running(kept, found, self.layer.momentum, len(flat))
+            self.buffers = {"running_mean": mean, "running_var": variance}
+        return normalisation.normalise(self.half, flat, made, self.relu).reshape(x.shape)
+
+    def backward(self, dy: np.ndarray, wanted: bool) -> np.ndarray | None:
+        x, mean, made = self.kept
+        dx, gamma, beta = normalisation.backward(self.half, dy.reshape(x.shape), x, mean, made, self.relu)
+        self.parameters["weight"].gradient, self.parameters["bias"].gradient = gamma, beta
+        self.finite("gradient of weight", gamma)
+        self.finite("gradient of bias", beta)
+        return dx.reshape(dy.shape) if wanted else None
+
+
+class Rectifier(_Operation):
+    """ReLU in a pass of its own; the gradient is that of outputs, 16-bit numbers, above zero."""
+
+    def forward(self, x: np.ndarray, training: bool) -> np.ndarray:
+        mode = VectorMode(segment=x[..., 0].size, relu=True, b_none=True)
+        self.y = self.tensor(mode, x, c2=1)
+        return self.y
+
+    def backward(self, dy: np.ndarray, wanted: bool) -> np.ndarray | None:
+        mode = VectorMode(segment=dy[..., 0].size, gate=True)
+        return self.tensor(mode, dy, self.y, c0=1, c2=1) if wanted else None
+
+
+class MaxPooling(_Operation):
+    """MaxPool."""
+
+    def forward(self, x: np.ndarray, training: bool) -> np.ndarray:
+        y, self.where = pooling.largest(self.half, x, self.placed.layer.kernel, self.placed.layer.step)
+        self.shape = x.shape
+        return y
+
+    def backward(self, dy: np.ndarray, wanted: bool) -> np.ndarray | None:
+        layer = self.placed.layer
+        return pooling.largest_gradient(self.half, dy, self.where, self.shape, layer.kernel, layer.step) \
+            if wanted else None
+
+
+class MeanPooling(_Operation):
+    """AvgPool."""
+
+    def forward(self, x: np.ndarray, training: bool) -> np.ndarray:
+        self.shape = x.shape
+        return pooling.average(self.half, x, self.placed.layer.kernel, self.placed.layer.step)
+
+    def backward(self, dy: np.ndarray, wanted: bool) -> np.ndarray | None:
+        layer = self.placed.layer
+        return pooling.average_gradient(self.half, dy, self.shape, layer.kernel, layer.step) if wanted else None
+
+
+class GlobalMean(_Operation):
+    """GlobalAvgPool."""
+
+    def forward(self, x: np.ndarray, training: bool) -> np.ndarray:
+        self.shape = x.shape
+        return pooling.global_average(self.half, x)
+
+    def backward(self, dy: np.ndarray, wanted: bool) -> np.ndarray | None:
+        return pooling.global_average_gradient(self.half, dy, self.shape) if wanted else None
+
+
+class Sum(_Operation):
+    """Residual: body + skip, and the sum of their input gradients, each a pass whose a is the body's."""
+
+    def __init__(self, placed: Placed, half: Half, body: "Chain", skip: "Chain") -> None:
+        super().__init__(placed, half)
+        self.body, self.skip = body, skip
+
+    def _sum(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return self.tensor(VectorMode(segment=a[..., 0].size), a, b, c2=1, c3=1)
+
+    def forward(self, x: np.ndarray, training: bool) -> np.ndarray:
+        return self._sum(self.body.forward(x, training), self.skip.forward(x, training))
+
+    def backward(self, dy: np.ndarray, wanted: bool) -> np.ndarray | None:
+        body, skip = self.body.backward(dy, wanted), self.skip.backward(dy, wanted)
+        return None if body is None or skip is None else self._sum(body, skip)
+
+
+class Chain:
+    """Operations one after the other. Input gradients are made as far as something before learns."""
+
+    def __init__(self, operations: Sequence[Operation]) -> None:
+        self.operations = operations
+
+    @property
+    def learns(self) -> bool:
+        return any(operation.parameters or (isinstance(operation, Sum) and (operation.body.learns
+                   or operation.skip.learns)) for operation in self.operations)
+
+    def forward(self, x: np.ndarray, training: bool) -> np.ndarray:
+        for operation in self.operations:
+            x = operation.forward(x, training)
+        return x
+
+    def backward(self, dy: np.ndarray, wanted: bool) -> np.ndarray | None:
+        """dX, or None where it is not wanted; raises NotFiniteError."""
+        for number in reversed(range(len(self.operations))):
+            needed = wanted or Chain(self.operations[:number]).learns
+            dx = self.operations[number].backward(dy, needed)
+            if dx is None:
+                return None
+            self.operations[number].finite("gradient of input", dx)
+            dy = dx
+        return dy

@@ -1,0 +1,85 @@
+"""Pooling in the engine's arithmetic; tensors are uint16 [images, lines, pixels, channels], bit patterns.
+
+Taps of a window are taken line by line, windows of a pixel likewise. Sums are binary32, from +0.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from golden.float16 import Half
+from golden.floats import BINARY32
+
+from .vector import CONSTANTS, VectorMode, vector_pass
+
+__all__ = ["average", "average_gradient", "global_average", "global_average_gradient", "largest", "largest_gradient"]
+
+
+def largest(half: Half, x: np.ndarray, kernel: int, step: int) -> tuple[np.ndarray, np.ndarray]:
+    """(largest number of each window, its tap, uint8): of equals the first; the first NaN, if there is one."""
+    taps = _taps(x, kernel, step)
+    best = next(taps)[1].copy()
+    value, where = half.widen(best), np.zeros(best.shape, np.uint8)
+    for tap, bits in taps:
+        number = half.widen(bits)
+        larger = (number > value) | (np.isnan(number) & ~np.isnan(value))
+        best, value = np.where(larger, bits, best), np.where(larger, number, value)
+        where[larger] = tap
+    return best, where
+
+
+def largest_gradient(half: Half, dy: np.ndarray, where: np.ndarray, shape: tuple[int, ...], kernel: int,
+                     step: int) -> np.ndarray:
+    """dX of `shape`: the sum over the windows of which a pixel was the first largest, in binary32."""
+    numbers = half.widen(dy)
+    return _scattered(half, lambda tap: np.where(where == tap, numbers, np.float32(0)), shape, kernel, step)
+
+
+def average(half: Half, x: np.ndarray, kernel: int, step: int) -> np.ndarray:
+    """Sum over a window, each addition rounded to binary32, times 1 / count."""
+    total = np.float32(0)
+    for _, bits in _taps(x, kernel, step):
+        total = BINARY32.add(total, half.widen(bits))
+    return half.narrow(BINARY32.mul(total, np.float32(1 / kernel**2)))
+
+
+def average_gradient(half: Half, dy: np.ndarray, shape: tuple[int, ...], kernel: int, step: int) -> np.ndarray:
+    """dX of `shape`: the sum over a pixel's windows of dY times 1 / count."""
+    share = BINARY32.mul(half.widen(dy), np.float32(1 / kernel**2))
+    return _scattered(half, lambda tap: share, shape, kernel, step)
+
+
+def global_average(half: Half, x: np.ndarray) -> np.ndarray:
+    """[images, 1, 1, channels]: s0 of a vector pass with a segment an image, times 1 / count."""
+    images, lines, line, channels = x.shape
+    mode = VectorMode(segment=lines * line, outputs=False, sums=True, b_none=True)
+    zeros = np.zeros((CONSTANTS, channels), np.float32)
+    s0 = vector_pass(mode, half, x.reshape(-1, channels), None, zeros).s0
+    mean = BINARY32.mul(s0, np.float32(1 / (lines * line)))
+    return half.narrow(mean).reshape(images, 1, 1, channels)
+
+
+def global_average_gradient(half: Half, dy: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """dX of `shape`: dY, [images, 1, 1, channels], times 1 / count, the same for all pixels of an image."""
+    share = half.narrow(BINARY32.mul(half.widen(dy), np.float32(1 / (shape[1] * shape[2]))))
+    return np.ascontiguousarray(np.broadcast_to(share, shape))
+
+
+def _places(shape: tuple[int, ...], kernel: int, step: int) -> Iterator[tuple[int, tuple[slice, ...]]]:
+    """(tap, where its pixels lie in an image), window after window, of [images, lines, pixels, channels]."""
+    lines, line = ((size - kernel) // step + 1 for size in shape[1:3])
+    for tap in range(kernel**2):
+        i, j = divmod(tap, kernel)
+        yield tap, (slice(None), slice(i, i + step * (lines - 1) + 1, step), slice(j, j + step * (line - 1) + 1, step))
+
+
+def _taps(x: np.ndarray, kernel: int, step: int) -> Iterator[tuple[int, np.ndarray]]:
+    return ((tap, x[place]) for tap, place in _places(x.shape, kernel, step))
+
+
+def _scattered(half, of_tap, shape, kernel, step):
+    """Sums of what `of_tap` has for each window: a pixel's windows ascend as its taps descend."""
+    total = np.zeros(shape, np.float32)
+    for tap, place in reversed(list(_places(shape, kernel, step))):
+        total[place] = BINARY32.add(total[place], of_tap(tap))
+    return half.narrow(total)

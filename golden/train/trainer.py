@@ -1,0 +1,134 @@
+"""Training, a step at a time: order of the images, learning rates, loss scale. Everything follows from the seed."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from golden.float16 import HALVES
+from golden.params import check
+
+from .layers import NotFiniteError
+from .model import Model
+from .network import Network
+from .sparsity import Sparsity
+from .update import Sgd
+
+__all__ = ["SCHEDULES", "DivergedError", "Optimiser", "Trainer"]
+
+SCHEDULES = ("constant", "cosine")
+
+
+class DivergedError(ArithmeticError):
+    """Loss or a gradient is infinite or NaN; the message names the step, the layer and what."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimiser:
+    """How a network is trained. Batches are of different images until all were taken; a last part that fills none is
+    left out.
+
+    Attributes:
+        steps: of the whole training. batch: images of a step.
+        rate: largest learning rate. schedule: constant, or cosine, which falls to 0 at the end. warmup: steps in which
+            the rate rises linearly to `rate`.
+        momentum: of velocities. decay: L2, of matrices, not of norms and biases.
+        loss_scale: what the loss is multiplied by before the backward pass. dynamic_loss_scale: where a gradient is not
+            finite, halve it, down to 1, and leave the step out; else that is an error.
+        seed: of the first weights and the order of images.
+    """
+
+    steps: int
+    batch: int = 64
+    rate: float = 0.1
+    schedule: str = "cosine"
+    warmup: int = 0
+    momentum: float = 0.9
+    decay: float = 5e-4
+    loss_scale: float = 1024.0
+    dynamic_loss_scale: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch"):
+            value = getattr(self, name)
+            check(type(value) is int and value > 0, name, value, "must be a positive integer")
+        for name in ("warmup", "seed"):
+            value = getattr(self, name)
+            check(type(value) is int and value >= 0, name, value, "must be an integer that is not negative")
+        check(self.warmup <= self.steps, "warmup", self.warmup, f"must be at most steps, {self.steps}")
+        check(self.schedule in SCHEDULES, "schedule", self.schedule, f"must be one of {', '.join(SCHEDULES)}")
+        check(math.isfinite(self.rate) and self.rate > 0, "rate", self.rate, "must be positive")
+        check(0 <= self.momentum < 1, "momentum", self.momentum, "must be 0 or more and below 1")
+        check(math.isfinite(self.decay) and self.decay >= 0, "decay", self.decay, "must not be negative")
+        check(math.isfinite(self.loss_scale) and self.loss_scale >= 1, "loss_scale", self.loss_scale,
+              "must be 1 or more")
+
+    def rate_of(self, step: int) -> float:
+        """Learning rate of a step, from 0 on; float64, which the WUVE's register rounds."""
+        if step < self.warmup:
+            return self.rate * (step + 1) / self.warmup
+        if self.schedule == "constant":
+            return self.rate
+        return self.rate * (1 + math.cos(math.pi * (step - self.warmup) / max(self.steps - self.warmup, 1))) / 2
+
+
+class Trainer:
+    """A network that learns.
+
+    Attributes:
+        model: what is trained. optimiser: how.
+        step_number: steps that are done. loss_scale: of the next step. skipped: steps that were left out.
+    """
+
+    def __init__(self, network: Network, number_format: str, sparsity: Sparsity, optimiser: Optimiser) -> None:
+        """number_format: a key of `golden.float16.HALVES`."""
+        self.optimiser, self.number_format = optimiser, number_format
+        self.model = Model(network, HALVES[number_format], sparsity)
+        self.model.initialise(np.random.default_rng(optimiser.seed))
+        self.step_number, self.skipped = 0, 0
+        self.loss_scale = optimiser.loss_scale
+
+    def batch(self, count: int) -> np.ndarray:
+        """Numbers of the next step's images, of `count` in all.
+
+        Raises:
+            ValueError: there are fewer than a batch has.
+        """
+        size = self.optimiser.batch
+        check(size <= count, "batch", size, f"must be at most the number of images, {count}")
+        epoch, place = divmod(self.step_number, count // size)
+        order = np.random.default_rng([self.optimiser.seed, epoch]).permutation(count)
+        return order[place * size : (place + 1) * size]
+
+    def step(self, images: np.ndarray, labels: np.ndarray) -> float:
+        """A step on a batch, images [batch, lines, pixels, channels] and labels [batch]; returns its loss.
+
+        Raises:
+            DivergedError: the loss, or a gradient that no loss scale makes finite, is not finite.
+        """
+        number, optimiser = self.step_number, self.optimiser
+        fault = None
+        try:
+            loss = self.model.gradients(images, labels, self.loss_scale)
+        except NotFiniteError as error:
+            loss, fault = error.loss, error
+        if not math.isfinite(loss):
+            last = self.model.network.placed[-1]
+            raise DivergedError(f"step {number}: layer {last.name} ({type(last.layer).__name__}): the loss is {loss}")
+        if fault is not None and (not optimiser.dynamic_loss_scale or self.loss_scale <= 1):
+            raise DivergedError(f"step {number}: {fault}; loss scale {self.loss_scale:g}")
+        if fault is None:
+            self.model.update(Sgd(
+                rate=optimiser.rate_of(number), momentum=optimiser.momentum, decay=optimiser.decay,
+                unscale=1 / self.loss_scale, regulariser=self.model.sparsity.decay,
+            ))
+        else:
+            self.loss_scale = max(1.0, self.loss_scale / 2)
+            self.skipped += 1
+        self.step_number += 1
+        return loss
+
+    def accuracy(self, images: np.ndarray, labels: np.ndarray) -> float:
+        """Share of images whose class is predicted."""
+        return float(np.mean(self.model.predict(images) == labels))
