@@ -4,10 +4,7 @@ A tensor is uint16 [images, lines, pixels, channels], bit patterns of 16-bit num
 of 16 with zeros. docs/units/train.md, "Layers", has each layer's operations and their order.
 """
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -15,99 +12,14 @@ from golden.float16 import Half
 
 from . import convolution, normalisation, pooling
 from .network import BatchNorm, Placed, padded_channels
+from .operation import NotFiniteError, Operation, Parameter, PlacedOperation
 from .sparsity import DENSE, Sparsity, taps
-from .vector import CONSTANTS, Passed, VectorMode, vector_pass
+from .vector import VectorMode
 
-__all__ = ["Chain", "GlobalMean", "Matrix", "MaxPooling", "MeanPooling", "Norm", "NotFiniteError", "Operation",
-           "Parameter", "Rectifier", "Sum"]
-
-
-@dataclass
-class Parameter:
-    """Numbers that are learnt.
-
-    Attributes:
-        w, v: float32, master and velocity. half: uint16, rounded w. decays: has weight decay.
-        gradient: float32, times the loss scale, of the last backward pass.
-    """
-
-    w: np.ndarray
-    v: np.ndarray
-    half: np.ndarray
-    decays: bool
-    gradient: np.ndarray | None = None
-
-    @classmethod
-    def of(cls, w: np.ndarray, half: Half, decays: bool) -> "Parameter":
-        return cls(w, np.zeros_like(w), half.narrow(w), decays)
+__all__ = ["Chain", "GlobalMean", "Matrix", "MaxPooling", "MeanPooling", "Norm", "Rectifier", "Sum"]
 
 
-class NotFiniteError(ArithmeticError):
-    """A number that is infinite or NaN; the message says of which layer and what.
-
-    Attributes:
-        loss: of the batch, which whoever knows it sets.
-    """
-
-    loss = math.nan
-
-
-class Operation(Protocol):
-    """A layer, or two that one pass does.
-
-    Attributes:
-        name: the layer's. parameters, buffers: by name in the layer, as PyTorch has them.
-    """
-
-    name: str
-    parameters: dict[str, Parameter]
-    buffers: dict[str, np.ndarray]
-
-    def forward(self, x: np.ndarray, training: bool) -> np.ndarray:
-        """What comes out; with `training`, keeps what the backward pass needs."""
-        ...
-
-    def backward(self, dy: np.ndarray, wanted: bool) -> np.ndarray | None:
-        """Sets the parameters' gradients; dX, or None where it is not wanted. Raises NotFiniteError."""
-        ...
-
-    def finite(self, what: str, numbers: np.ndarray) -> None:
-        """Raises NotFiniteError if numbers, float32 or 16-bit, are not finite; `what` they are, for its message."""
-        ...
-
-
-class _Operation:
-    def __init__(self, placed: Placed, half: Half) -> None:
-        self.name, self.half, self.placed = placed.name, half, placed
-        self.parameters: dict[str, Parameter] = {}
-        self.buffers: dict[str, np.ndarray] = {}
-
-    def passed(self, mode: VectorMode, a: np.ndarray, b: np.ndarray | None = None, **constants) -> Passed:
-        """A vector pass over tensors; constants c0 .. c4 by name, 0 where not given."""
-        channels = a.shape[-1]
-        c = np.zeros((CONSTANTS, channels), np.float32)
-        for name, value in constants.items():
-            c[int(name[1])] = value
-        return vector_pass(mode, self.half, a.reshape(-1, channels), None if b is None else b.reshape(-1, channels), c)
-
-    def tensor(self, mode: VectorMode, a: np.ndarray, b: np.ndarray | None = None, **constants) -> np.ndarray:
-        """What comes out of `passed`, in the shape of a."""
-        out = self.passed(mode, a, b, **constants).out
-        assert out is not None
-        return out.reshape(a.shape)
-
-    def finite(self, what: str, numbers: np.ndarray) -> None:
-        """Raises NotFiniteError."""
-        if numbers.dtype == np.uint16:
-            bad = bool(((numbers & 0x7FFF) >= self.half.infinity_bits).any())
-        else:
-            bad = not np.isfinite(numbers).all()
-        if bad:
-            kind = type(self.placed.layer).__name__
-            raise NotFiniteError(f"layer {self.name} ({kind}): {what} has infinite numbers or NaN")
-
-
-class Matrix(_Operation):
+class Matrix(PlacedOperation):
     """A convolution or linear layer: a product, and a vector pass where it has a bias or a ReLU follows a bias.
 
     Attributes:
@@ -173,7 +85,7 @@ class Matrix(_Operation):
         return None if pattern == DENSE else ~convolution.forward_mask(self.parameters["weight"].half, *pattern)
 
 
-class Norm(_Operation):
+class Norm(PlacedOperation):
     """Batch norm, and ReLU in the same pass where it follows."""
 
     def __init__(self, placed: Placed, half: Half, relu: bool) -> None:
@@ -206,7 +118,7 @@ class Norm(_Operation):
         return dx.reshape(dy.shape) if wanted else None
 
 
-class Rectifier(_Operation):
+class Rectifier(PlacedOperation):
     """ReLU in a pass of its own; the gradient is that of outputs, 16-bit numbers, above zero."""
 
     def forward(self, x: np.ndarray, training: bool) -> np.ndarray:
@@ -219,7 +131,7 @@ class Rectifier(_Operation):
         return self.tensor(mode, dy, self.y, c0=1, c2=1) if wanted else None
 
 
-class MaxPooling(_Operation):
+class MaxPooling(PlacedOperation):
     """MaxPool."""
 
     def forward(self, x: np.ndarray, training: bool) -> np.ndarray:
@@ -233,7 +145,7 @@ class MaxPooling(_Operation):
             if wanted else None
 
 
-class MeanPooling(_Operation):
+class MeanPooling(PlacedOperation):
     """AvgPool."""
 
     def forward(self, x: np.ndarray, training: bool) -> np.ndarray:
@@ -245,7 +157,7 @@ class MeanPooling(_Operation):
         return pooling.average_gradient(self.half, dy, self.shape, layer.kernel, layer.step) if wanted else None
 
 
-class GlobalMean(_Operation):
+class GlobalMean(PlacedOperation):
     """GlobalAvgPool."""
 
     def forward(self, x: np.ndarray, training: bool) -> np.ndarray:
@@ -256,7 +168,7 @@ class GlobalMean(_Operation):
         return pooling.global_average_gradient(self.half, dy, self.shape) if wanted else None
 
 
-class Sum(_Operation):
+class Sum(PlacedOperation):
     """Residual: body + skip, and the sum of their input gradients, each a pass whose a is the body's."""
 
     def __init__(self, placed: Placed, half: Half, body: "Chain", skip: "Chain") -> None:
@@ -275,10 +187,14 @@ class Sum(_Operation):
 
 
 class Chain:
-    """Operations one after the other. Input gradients are made as far as something before learns."""
+    """Operations one after the other. Input gradients are made as far as something before learns.
 
-    def __init__(self, operations: Sequence[Operation]) -> None:
-        self.operations = operations
+    Attributes:
+        faults: which outputs were not finite in training, in order.
+    """
+
+    def __init__(self, operations: Sequence[Operation], faults: list[str]) -> None:
+        self.operations, self.faults = operations, faults
 
     @property
     def learns(self) -> bool:
@@ -288,15 +204,20 @@ class Chain:
     def forward(self, x: np.ndarray, training: bool) -> np.ndarray:
         for operation in self.operations:
             x = operation.forward(x, training)
+            fault = operation.fault("output", x) if training else None
+            if fault is not None:
+                self.faults.append(fault)
         return x
 
     def backward(self, dy: np.ndarray, wanted: bool) -> np.ndarray | None:
         """dX, or None where it is not wanted; raises NotFiniteError."""
         for number in reversed(range(len(self.operations))):
-            needed = wanted or Chain(self.operations[:number]).learns
+            needed = wanted or Chain(self.operations[:number], []).learns
             dx = self.operations[number].backward(dy, needed)
             if dx is None:
                 return None
-            self.operations[number].finite("gradient of input", dx)
+            fault = self.operations[number].fault("gradient of input", dx)
+            if fault is not None:
+                raise NotFiniteError(fault)
             dy = dx
         return dy

@@ -13,9 +13,6 @@ from .layers import (
     MaxPooling,
     MeanPooling,
     Norm,
-    NotFiniteError,
-    Operation,
-    Parameter,
     Rectifier,
     Sum,
 )
@@ -33,6 +30,7 @@ from .network import (
     Residual,
     padded_channels,
 )
+from .operation import NotFiniteError, Operation, Parameter
 from .sparsity import Sparsity, sparse_layers
 from .update import Sgd
 
@@ -46,12 +44,14 @@ class Model:
 
     Attributes:
         network, half, sparsity: as given. sparse: names of the layers that are pruned.
+        faults: which outputs were not finite in the last forward pass of training, in order.
     """
 
     def __init__(self, network: Network, half: Half, sparsity: Sparsity) -> None:
         """Weights are zero; see `initialise` and `load`. Raises ValueError as `sparse_layers`."""
         self.network, self.half, self.sparsity = network, half, sparsity
         self.sparse = sparse_layers(network, sparsity)
+        self.faults: list[str] = []
         self._chain = self._made(network.placed)
         self._learning = list(_learning(self._chain))
 
@@ -69,7 +69,7 @@ class Model:
                 operations.append(Sum(placed, self.half, self._made(placed.body), self._made(placed.skip)))
             elif not (isinstance(layer, ReLU) and operations and getattr(operations[-1], "relu", False)):
                 operations.append(PLAIN[type(layer)](placed, self.half))
-        return Chain(operations)
+        return Chain(operations, self.faults)
 
     def initialise(self, rng: np.random.Generator) -> None:
         """Normal weights of variance 2 / fan-in, 1 / fan-in of the last layer, drawn in the order of the layers and in
@@ -151,6 +151,7 @@ class Model:
         Raises:
             NotFiniteError: a gradient is not finite. If the loss is not, it is returned and there are no gradients.
         """
+        self.faults.clear()
         logits = self.logits(images, training=True)
         loss = softmax_cross_entropy(self.half, logits, labels, self.network.classes, scale)
         if np.isfinite(loss.value):

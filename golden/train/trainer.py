@@ -8,9 +8,9 @@ import numpy as np
 from golden.float16 import HALVES
 from golden.params import check
 
-from .layers import NotFiniteError
 from .model import Model
 from .network import Network
+from .operation import NotFiniteError
 from .sparsity import Sparsity
 from .update import Sgd
 
@@ -114,8 +114,7 @@ class Trainer:
         except NotFiniteError as error:
             loss, fault = error.loss, error
         if not math.isfinite(loss):
-            last = self.model.network.placed[-1]
-            raise DivergedError(f"step {number}: layer {last.name} ({type(last.layer).__name__}): the loss is {loss}")
+            raise DivergedError(f"step {number}: the loss is {loss}; {self.model.faults[0]}")
         if fault is not None and (not optimiser.dynamic_loss_scale or self.loss_scale <= 1):
             raise DivergedError(f"step {number}: {fault}; loss scale {self.loss_scale:g}")
         if fault is None:
