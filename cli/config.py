@@ -15,7 +15,8 @@ from golden.engines import ENGINES
 if TYPE_CHECKING:
     from compiler.compress import Recipe
 
-__all__ = ["ConfigError", "add_config_option", "add_engine_option", "add_verbs", "load_config", "load_recipe", "schema"]
+__all__ = ["ConfigError", "add_config_option", "add_engine_option", "add_verbs", "check_keys", "load_config",
+           "load_recipe", "read_document", "schema"]
 
 TABLES = ("engine", "compress")
 DEFAULT_ENGINE = "llm"
@@ -70,21 +71,36 @@ def _table(path: Path, name: str, parameters: type, configs: Iterable[str]) -> d
     Args:
         configs: names that could have stood in place of a file.
     """
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}; names: {', '.join(configs)}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from None
-    _check_keys(path, document, TABLES, "")
+    document = read_document(path, TABLES, f"; names: {', '.join(configs)}")
     table = document.get(name, {})
-    if not isinstance(table, dict):
-        raise ConfigError(f"{path}: {name} must be a table, got {table!r}")
-    _check_keys(path, table, [field.name for field in fields(parameters)], f"{name}.")
+    check_keys(path, table, [field.name for field in fields(parameters)], f"{name}.")
     return table
 
 
-def _check_keys(path: Path, table: dict[str, Any], known: Iterable[str], prefix: str) -> None:
+def read_document(path: Path, tables: Iterable[str], advice: str = "") -> dict[str, dict[str, Any]]:
+    """A TOML file that has only `tables`.
+
+    Args:
+        advice: for the message if the file cannot be read.
+
+    Raises:
+        ConfigError: no such file, not TOML, an unknown key, or one that is no table.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}{advice}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+    check_keys(path, document, tables, "")
+    for name, table in document.items():
+        if not isinstance(table, dict):
+            raise ConfigError(f"{path}: {name} must be a table, got {table!r}")
+    return document
+
+
+def check_keys(path: Path, table: dict[str, Any], known: Iterable[str], prefix: str) -> None:
+    """Raises ConfigError, with a suggestion, for a key that is not known; `prefix` stands before it in the message."""
     known = list(known)
     for key in table:
         if key not in known:

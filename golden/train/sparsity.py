@@ -10,7 +10,7 @@ from typing import NamedTuple
 from golden.params import check
 
 from .network import Conv2d, Linear, Network, Placed
-from .params import GROUP, slots
+from .params import GROUP, PATTERNS
 
 __all__ = ["DENSE", "METHODS", "Macs", "Method", "Sparsity", "macs", "sparse_layers", "taps", "weighted"]
 
@@ -58,7 +58,8 @@ class Sparsity:
 
     def __post_init__(self) -> None:
         check(self.method in METHODS, "method", self.method, f"must be one of {', '.join(METHODS)}")
-        slots(self.n, self.m)
+        check(self.pattern in PATTERNS, "N:M", f"{self.n}:{self.m}",
+              f"must be one of {', '.join(f'{n}:{m}' for n, m in PATTERNS)}")
         if self.regulariser is not None:
             check(self.regulariser >= 0, "regulariser", self.regulariser, "must not be negative")
             check(self.regulariser == 0 or METHODS[self.method].forward, "regulariser", self.regulariser,

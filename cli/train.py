@@ -1,0 +1,94 @@
+"""`lacuna train`: a network learns."""
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from cli.errors import UsageError
+from cli.output import Output, log
+
+__all__ = ["add_verbs"]
+
+METHOD_NAMES = ("dense", "sr-ste", "sdgp", "sdwp", "bdwp")
+"""Of `golden.train.sparsity.METHODS`."""
+ABOUT = (
+    "Trains a network with the training engine's arithmetic, bit for bit. The configuration, TOML, has the tables "
+    "network, data, optimiser, sparsity and engine; bench/train_digits.toml is one."
+)
+
+
+def add_verbs(verbs, common: argparse.ArgumentParser) -> None:
+    verb = verbs.add_parser("train", parents=[common], help="train a network, dense or N:M sparse", description=ABOUT)
+    verb.add_argument("config", type=Path, metavar="CONFIG.toml", help="network, data, optimiser")
+    verb.add_argument("--level", choices=("golden", "rtl"), default="golden", help="executor; default golden")
+    verb.add_argument("--steps", type=int, metavar="N", help="at most so many now; the schedule stays the file's")
+    verb.add_argument("--method", choices=METHOD_NAMES, help="which passes are sparse; default: the file's")
+    verb.add_argument("--sparsity", metavar="N:M", help="N of M weights stay; default: the file's")
+    verb.add_argument("--seed", type=int, metavar="S", help="of weights and order; default: the file's")
+    verb.add_argument("--resume", type=Path, metavar="CKPT", help="go on from a checkpoint of this network")
+    verb.add_argument("-o", "--output", type=Path, metavar="CKPT", help="checkpoint (safetensors) to write")
+    verb.add_argument("--every", type=int, default=100, metavar="N", help="also write it each N steps; default 100")
+    verb.set_defaults(run=run_train)
+
+
+def run_train(args: argparse.Namespace, out: Output) -> int:
+    from cli.train_config import load_training, pattern
+    from compiler.train import data_set, load_checkpoint
+    from golden.train.trainer import Trainer
+    from sim.train import UnsupportedLevelError, train
+
+    started = time.perf_counter()
+    if args.level != "golden":
+        raise UnsupportedLevelError(f"--level {args.level}: training does not run on the RTL yet; --level golden does")
+    for name in ("steps", "every"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise UsageError(f"--{name} {value}: must be 1 or more")
+    config = load_training(args.config)
+    try:
+        changes: dict[str, Any] = {} if args.method is None else {"method": args.method}
+        sparsity = replace(config.sparsity, **changes, **(pattern(args.sparsity) if args.sparsity else {}))
+        optimiser = config.optimiser if args.seed is None else replace(config.optimiser, seed=args.seed)
+    except ValueError as error:
+        raise UsageError(f"--method, --sparsity, --seed: {error}") from error
+    if args.sparsity and sparsity.method == "dense":
+        raise UsageError(f"--sparsity {args.sparsity}: method dense prunes nothing; choose another --method")
+    try:
+        trainer = Trainer(config.network, config.number_format, sparsity, optimiser)
+        data = data_set(config.data, config.data_path)
+    except ValueError as error:
+        raise error if type(error) is not ValueError else UsageError(f"{args.config}: {error}") from error
+    if args.resume is not None:
+        for name, (kept, now) in load_checkpoint(args.resume, trainer).items():
+            log.warning("%s: %s was %s, is %s: not as it would have gone on", args.resume, name, kept, now)
+    try:
+        report = train(trainer, data, args.steps, level=args.level, output=args.output, every=args.every,
+                       told=lambda number, loss: out.progress(f"step {number + 1}/{optimiser.steps}: loss {loss:.4f}"))
+    except ValueError as error:
+        raise error if type(error) is not ValueError else UsageError(f"{args.config}: {error}") from error
+    out.progress("")
+    record = {
+        "engine": "train", "level": args.level, "method": sparsity.method,
+        "sparsity": None if sparsity.method == "dense" else f"{sparsity.n}:{sparsity.m}", "data": config.data,
+        "seed": optimiser.seed, "number_format": config.number_format, **asdict(report), "checkpoint": args.output,
+        "wall_s": time.perf_counter() - started,
+    }
+    out.result(record, summary(record))
+    return 0
+
+
+def summary(record: dict[str, Any]) -> Sequence[str]:
+    """Lines for people."""
+    losses: list[float] = record["loss"]
+    last = losses[-10:]
+    return [
+        f"method         {record['method']} {record['sparsity'] or ''}".rstrip(),
+        f"steps          {record['steps']}, from {record['first_step']} on, {record['skipped']} left out",
+        *([f"loss           {losses[0]:.4f}, at the end {sum(last) / len(last):.4f}"] if losses else []),
+        f"test accuracy  {record['accuracy']:.2%} of {record['test_images']} images",
+        f"MACs           {sum(record['macs'].values()):,}, dense {record['mac_ratio']:.3f} times as many",
+        f"seconds        {record['wall_s']:.1f}",
+    ]

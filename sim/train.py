@@ -1,0 +1,87 @@
+"""Training of a network on the training engine: level golden, NumPy with the engine's arithmetic."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compiler.train import DataSet, save_checkpoint
+from golden.train.sparsity import Sparsity, macs
+from golden.train.trainer import Trainer
+
+__all__ = ["LEVELS", "Report", "UnsupportedLevelError", "train"]
+
+LEVELS = ("golden", "rtl")
+
+
+class UnsupportedLevelError(ValueError):
+    """A level that there is not yet; the message says which there is."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What training did.
+
+    Attributes:
+        loss: of each step of this run. accuracy: share of the test images that is right at the end. test_images: these.
+        steps: of this run. first_step: its first one, from 0 on.
+        skipped, loss_scale: steps that were left out since step 0 as a gradient was not finite; what it is now.
+        sparse_layers: names of the layers that are pruned.
+        macs: multiplications of this run's steps by kind, ff, bp and wu, without those of filled channels.
+        mac_ratio: those of dense training over these.
+        train_s: of the steps.
+    """
+
+    loss: list[float]
+    accuracy: float
+    test_images: int
+    steps: int
+    first_step: int
+    skipped: int
+    loss_scale: float
+    sparse_layers: list[str]
+    macs: dict[str, int]
+    mac_ratio: float
+    train_s: float
+
+
+def train(trainer: Trainer, data: DataSet, steps: int | None = None, *, level: str = "golden",
+          output: Path | None = None, every: int = 100, told: Callable[[int, float], Any] = lambda *_: None) -> Report:
+    """Trains to the end of the optimiser's steps.
+
+    Args:
+        steps: at most so many. output: checkpoint that is written at the end and each `every` steps.
+        told: called after each step with its number and loss.
+
+    Raises:
+        UnsupportedLevelError: level is not golden.
+        ValueError: the data do not fit the network, or a batch has more images than there are.
+        DivergedError: see `Trainer.step`; the checkpoint stays as it was.
+    """
+    if level != "golden":
+        raise UnsupportedLevelError(f"level {level}: training does not run on the RTL yet; there is --level golden")
+    model, optimiser = trainer.model, trainer.optimiser
+    network = model.network
+    if data.shape != network.shape or data.classes > network.classes:
+        raise ValueError(f"the network takes images {network.shape} of {network.classes} classes, the data have "
+                         f"{data.shape} of {data.classes}")
+    left = max(optimiser.steps - trainer.step_number, 0)
+    first, count, loss = trainer.step_number, left if steps is None else min(left, steps), []
+    started = time.perf_counter()
+    for number in range(first, first + count):
+        chosen = trainer.batch(len(data.images))
+        loss.append(trainer.step(data.images[chosen], data.labels[chosen]))
+        told(number, loss[-1])
+        if output is not None and (number + 1) % every == 0:
+            save_checkpoint(output, trainer)
+    seconds = time.perf_counter() - started
+    if output is not None:
+        save_checkpoint(output, trainer)
+    of_step = macs(network, model.sparsity, optimiser.batch)
+    return Report(
+        loss=loss, accuracy=trainer.accuracy(data.test_images, data.test_labels), test_images=len(data.test_images),
+        steps=count, first_step=first, skipped=trainer.skipped, loss_scale=trainer.loss_scale,
+        sparse_layers=sorted(model.sparse), macs={name: count * value for name, value in of_step._asdict().items()},
+        mac_ratio=sum(macs(network, Sparsity(), optimiser.batch)) / sum(of_step), train_s=seconds,
+    )
