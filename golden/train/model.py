@@ -43,7 +43,7 @@ class Model:
     """A network, its weights, velocities and running statistics.
 
     Attributes:
-        network, half, sparsity: as given. sparse: names of the layers that are pruned.
+        network, half, sparsity: as given. sparse: names of the layers that are pruned. chain: the layers that work.
         faults: which outputs were not finite in the last forward pass of training, in order.
     """
 
@@ -52,8 +52,8 @@ class Model:
         self.network, self.half, self.sparsity = network, half, sparsity
         self.sparse = sparse_layers(network, sparsity)
         self.faults: list[str] = []
-        self._chain = self._made(network.placed)
-        self._learning = list(_learning(self._chain))
+        self.chain = self._made(network.placed)
+        self._learning = list(_learning(self.chain))
 
     def _made(self, chain: tuple[Placed, ...]) -> Chain:
         operations: list[Operation] = []
@@ -136,7 +136,7 @@ class Model:
 
     def logits(self, images: np.ndarray, training: bool = False) -> np.ndarray:
         """uint16 [images, filled classes] of `images`; without `training`, batch norm uses its running statistics."""
-        return self._chain.forward(self.images(images), training)[:, 0, 0]
+        return self.chain.forward(self.images(images), training)[:, 0, 0]
 
     def predict(self, images: np.ndarray, at_once: int = 256) -> np.ndarray:
         """Class of each image: of equal logits the first."""
@@ -156,7 +156,7 @@ class Model:
         loss = softmax_cross_entropy(self.half, logits, labels, self.network.classes, scale)
         if np.isfinite(loss.value):
             try:
-                self._chain.backward(loss.gradient[:, None, None], False)
+                self.chain.backward(loss.gradient[:, None, None], False)
             except NotFiniteError as error:
                 error.loss = loss.value
                 raise
