@@ -111,17 +111,18 @@ def input_gradient(dy: np.ndarray, columns: Columns, geometry: Geometry, shape: 
 def weight_gradient(x: np.ndarray, dy: np.ndarray, taps: tuple[int, int], geometry: Geometry, half: Half) -> np.ndarray:
     """dW: float32 [lines, columns of taps, input, output channels] of x and dY; one sum over all images and pixels."""
     stride, padding = geometry
-    image = half.widen(_bordered(x, padding))
     lines, line, columns = dy.shape[1:]
-    gradient = half.widen(dy).reshape(-1, columns)
-    made = np.empty((*taps, x.shape[-1], columns), np.float32)
-    for i in range(taps[0]):
+    sums = np.zeros((columns, taps[0] * taps[1] * x.shape[-1]), np.float32)
+    at_once = max(1, AT_ONCE // (lines * line * sums.shape[1]))
+    for first in range(0, len(x), at_once):
+        image = half.widen(_bordered(x[first : first + at_once], padding))
+        gradient = half.widen(dy[first : first + at_once]).reshape(-1, columns)
         numbers = np.concatenate([
             image[:, i : i + stride * lines : stride, j : j + stride * line : stride].reshape(len(gradient), -1)
-            for j in range(taps[1])
+            for i in range(taps[0]) for j in range(taps[1])
         ], axis=1)
-        made[i] = sums_of_products(numbers, gradient, None, half).T.reshape(taps[1], -1, columns)
-    return made
+        sums = sums_of_products(numbers, gradient, None, half, sums)
+    return np.ascontiguousarray(sums.T).reshape(*taps, -1, columns)
 
 
 def _columns(weight: np.ndarray, n: int, m: int) -> Columns:

@@ -47,21 +47,23 @@ def product(x: np.ndarray, values: np.ndarray, index: np.ndarray, half: Half) ->
     return np.ascontiguousarray(sums_of_products(numbers, half.widen(values).reshape(-1, columns), k, half).T)
 
 
-def sums_of_products(numbers: np.ndarray, weights: np.ndarray, k: np.ndarray | None, half: Half) -> np.ndarray:
+def sums_of_products(numbers: np.ndarray, weights: np.ndarray, k: np.ndarray | None, half: Half,
+                     onto: np.ndarray | None = None) -> np.ndarray:
     """`product` of widened numbers that lie k after k: float32 [columns, rows].
 
     Args:
         numbers: float32 [all k's, rows]. weights: float32 [k's that are multiplied, columns].
         k: [k's that are multiplied, columns], which row of `numbers` a weight is multiplied with; None: each with its
             own.
+        onto: what the sums start as, those of the k's before; None: +0.
     """
     rows, columns = numbers.shape[1], weights.shape[1]
-    sums = np.zeros((columns, rows), np.float32)
+    sums = np.zeros((columns, rows), np.float32) if onto is None else onto.copy()
     at_once = max(1, BLOCK // columns)
     with np.errstate(all="ignore"):
         for first in range(0, rows, at_once):
             some = np.ascontiguousarray(numbers[:, first : first + at_once])
-            block = np.zeros((columns, some.shape[1]), np.float32)
+            block = np.ascontiguousarray(sums[:, first : first + at_once])
             made = np.empty_like(block)
             for number, weight in enumerate(weights):
                 if k is None:

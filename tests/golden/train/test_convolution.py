@@ -1,10 +1,12 @@
 """golden.train.convolution: by definition, with whole numbers whose sums are exact; and the order of the sums."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from golden.float16 import BFLOAT16, BINARY16
+from golden.train import convolution
 from golden.train.convolution import (
     Geometry,
     backward_columns,
@@ -86,8 +88,11 @@ def test_three_products(shape, pattern, half, seed):
             assert np.array_equal(dw[i, j], np.einsum("nhwc,nhwo->co", seen, dy))
 
 
-def test_order():
-    """k ascends over taps, then channels; over images, lines and pixels in the weight gradient."""
+@pytest.mark.parametrize("at_once", [1, convolution.AT_ONCE])
+def test_order(at_once, monkeypatch):
+    """k ascends over taps, then channels; over images, lines and pixels in the weight gradient, however many images
+    are gathered at once."""
+    monkeypatch.setattr(convolution, "AT_ONCE", at_once)
     rng = np.random.default_rng(5)
     half, stride, padding = BINARY16, 2, 1
     x = half.narrow(rng.standard_normal((2, 5, 4, 32), np.float32))
