@@ -2,7 +2,8 @@
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -38,11 +39,10 @@ def run_train(args: argparse.Namespace, out: Output) -> int:
     from cli.train_config import load_training, pattern
     from compiler.train import data_set, load_checkpoint
     from golden.train.trainer import Trainer
-    from sim.train import UnsupportedLevelError, train
+    from sim.train import check_level, train
 
     started = time.perf_counter()
-    if args.level != "golden":
-        raise UnsupportedLevelError(f"--level {args.level}: training does not run on the RTL yet; --level golden does")
+    check_level(args.level)
     for name in ("steps", "every"):
         value = getattr(args, name)
         if value is not None and value < 1:
@@ -56,19 +56,15 @@ def run_train(args: argparse.Namespace, out: Output) -> int:
         raise UsageError(f"--method, --sparsity, --seed: {error}") from error
     if args.sparsity and sparsity.method == "dense":
         raise UsageError(f"--sparsity {args.sparsity}: method dense prunes nothing; choose another --method")
-    try:
+    with _rules_of(args.config):
         trainer = Trainer(config.network, config.number_format, sparsity, optimiser)
         data = data_set(config.data, config.data_path)
-    except ValueError as error:
-        raise error if type(error) is not ValueError else UsageError(f"{args.config}: {error}") from error
     if args.resume is not None:
         for name, (kept, now) in load_checkpoint(args.resume, trainer).items():
             log.warning("%s: %s was %s, is %s: not as it would have gone on", args.resume, name, kept, now)
-    try:
+    with _rules_of(args.config):
         report = train(trainer, data, args.steps, level=args.level, output=args.output, every=args.every,
                        told=lambda number, loss: out.progress(f"step {number + 1}/{optimiser.steps}: loss {loss:.4f}"))
-    except ValueError as error:
-        raise error if type(error) is not ValueError else UsageError(f"{args.config}: {error}") from error
     out.progress("")
     record = {
         "engine": "train", "level": args.level, "method": sparsity.method,
@@ -78,6 +74,17 @@ def run_train(args: argparse.Namespace, out: Output) -> int:
     }
     out.result(record, summary(record))
     return 0
+
+
+@contextmanager
+def _rules_of(config: Path) -> Iterator[None]:
+    """What breaks a rule of ours is a fault of the configuration; errors that have a class say themselves what is."""
+    try:
+        yield
+    except ValueError as error:
+        if type(error) is not ValueError:
+            raise
+        raise UsageError(f"{config}: {error}") from error
 
 
 def summary(record: dict[str, Any]) -> Sequence[str]:

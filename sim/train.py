@@ -10,9 +10,7 @@ from compiler.train import DataSet, save_checkpoint
 from golden.train.sparsity import Sparsity, macs
 from golden.train.trainer import Trainer
 
-__all__ = ["LEVELS", "Report", "UnsupportedLevelError", "train"]
-
-LEVELS = ("golden", "rtl")
+__all__ = ["Report", "UnsupportedLevelError", "check_level", "train"]
 
 
 class UnsupportedLevelError(ValueError):
@@ -46,6 +44,12 @@ class Report:
     train_s: float
 
 
+def check_level(level: str) -> None:
+    """Raises UnsupportedLevelError unless training runs at this level."""
+    if level != "golden":
+        raise UnsupportedLevelError(f"level {level}: training does not run on the RTL yet; level golden does")
+
+
 def train(trainer: Trainer, data: DataSet, steps: int | None = None, *, level: str = "golden",
           output: Path | None = None, every: int = 100, told: Callable[[int, float], Any] = lambda *_: None) -> Report:
     """Trains to the end of the optimiser's steps.
@@ -59,8 +63,7 @@ def train(trainer: Trainer, data: DataSet, steps: int | None = None, *, level: s
         ValueError: the data do not fit the network, or a batch has more images than there are.
         DivergedError: see `Trainer.step`; the checkpoint stays as it was.
     """
-    if level != "golden":
-        raise UnsupportedLevelError(f"level {level}: training does not run on the RTL yet; there is --level golden")
+    check_level(level)
     model, optimiser = trainer.model, trainer.optimiser
     network = model.network
     if data.shape != network.shape or data.classes > network.classes:

@@ -118,7 +118,7 @@ def test_configurations_that_are_refused(config, capsys, old, new, message):
 
 
 @pytest.mark.parametrize(("arguments", "code", "message"), [
-    (["--level", "rtl"], 3, "--level rtl: training does not run on the RTL yet"),
+    (["--level", "rtl"], 3, "level rtl: training does not run on the RTL yet"),
     (["--steps", "0"], 2, "--steps 0: must be 1 or more"), (["--every", "0"], 2, "--every 0"),
     (["--sparsity", "2:8"], 2, "method dense prunes nothing"), (["--method", "bdwp", "--sparsity", "3:8"], 2, "'3:8'"),
     (["--resume", "none"], 2, "none: No such file"), (["--resume", "small.toml"], 2, "not a safetensors file"),
