@@ -37,7 +37,8 @@ def add_verbs(verbs, common: argparse.ArgumentParser) -> None:
 
 def run_train(args: argparse.Namespace, out: Output) -> int:
     from cli.train_config import load_training, pattern
-    from compiler.train import data_set, load_checkpoint
+    from compiler.train.checkpoint import load_checkpoint
+    from compiler.train.data import data_set
     from golden.train.trainer import Trainer
     from sim.train import check_level, train
 

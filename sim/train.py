@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compiler.train import DataSet, save_checkpoint
+from compiler.train.checkpoint import save_checkpoint
+from compiler.train.data import DataSet
 from golden.train.sparsity import Sparsity, macs
 from golden.train.trainer import Trainer
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from compiler.train import data_set, load_checkpoint
+from compiler.train.checkpoint import load_checkpoint
+from compiler.train.data import data_set
 from golden.train.network import AvgPool, BatchNorm, Conv2d, Linear, Network, ReLU
 from golden.train.sparsity import Sparsity, macs
 from golden.train.trainer import Optimiser, Trainer

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from compiler.train import BadCheckpointError, load_checkpoint, save_checkpoint
+from compiler.train.checkpoint import BadCheckpointError, load_checkpoint, save_checkpoint
 from golden.train.network import BatchNorm, Conv2d, GlobalAvgPool, Linear, Network, ReLU, Residual
 from golden.train.sparsity import Sparsity
 from golden.train.trainer import Optimiser, Trainer

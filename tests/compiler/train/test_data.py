@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from compiler.packages import INSTALL, MissingPackageError
-from compiler.train import BadDataError, data, data_set
+from compiler.train import data
+from compiler.train.data import BadDataError, data_set
 
 
 def test_gratings():
