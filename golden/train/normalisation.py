@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from golden.float16 import Half
+from golden.float32 import maximum
 from golden.floats import BINARY32
 from golden.functions import rsqrt
 
@@ -55,8 +56,7 @@ def statistics(half: Half, x: np.ndarray) -> Statistics:
     s0, s1 = _sums(vector_pass(mode, half, x, None, _zeros(x.shape[1])))
     share = np.float32(1 / len(x))
     mean = mul(s0, share)
-    variance = add(mul(s1, share), -mul(mean, mean))
-    return Statistics(mean, np.where((variance > 0) | np.isnan(variance), variance, np.float32(0)))
+    return Statistics(mean, maximum(add(mul(s1, share), -mul(mean, mean)), np.float32(0)))
 
 
 def running(kept: Statistics, batch: Statistics, momentum: float, count: int) -> Statistics:

@@ -60,9 +60,9 @@ def global_average(half: Half, x: np.ndarray) -> np.ndarray:
 
 
 def global_average_gradient(half: Half, dy: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """dX of `shape`: dY, [images, 1, 1, channels], times 1 / count, the same for all pixels of an image."""
-    share = half.narrow(BINARY32.mul(half.widen(dy), np.float32(1 / (shape[1] * shape[2]))))
-    return np.ascontiguousarray(np.broadcast_to(share, shape))
+    """dX of `shape`: 0 + dY, [images, 1, 1, channels], times 1 / count, the same for all pixels of an image."""
+    share = BINARY32.mul(BINARY32.add(0, half.widen(dy)), np.float32(1 / (shape[1] * shape[2])))
+    return np.ascontiguousarray(np.broadcast_to(half.narrow(share), shape))
 
 
 def _places(shape: tuple[int, ...], kernel: int, step: int) -> Iterator[tuple[int, tuple[slice, ...]]]:
