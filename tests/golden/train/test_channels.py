@@ -7,6 +7,7 @@ from golden.float16 import BINARY16
 from golden.floats import BINARY32
 from golden.isa.train import ISA, Channel
 from golden.train import normalisation, pooling
+from golden.train.loss import softmax_cross_entropy
 from golden.train.params import TrainParams
 from golden.train.vector_unit import VectorUnit
 
@@ -99,3 +100,28 @@ def test_global_average():
         machine.channel("MUL", T, SUMS + 2 * image, value=share)
         found = machine.passed(x[0].reshape(-1, P.word), rows=(ZERO, ZERO, ZERO, ZERO, T), outputs=1, b_none=1)
         np.testing.assert_array_equal(found, expected.reshape(-1, P.word))
+
+
+def test_softmax_cross_entropy():
+    """A row a class, a lane an image: how logits get there, and gradients from there, is not said."""
+    rng = np.random.default_rng(22)
+    classes, largest, total = 11, 40, 41
+    logits, labels = BINARY16.narrow(3 * rng.standard_normal((P.word, 16), np.float32)), rng.integers(0, 11, P.word)
+    machine, scale = Machine(), np.float32(256 / P.word)
+    machine.file[:classes] = BINARY16.widen(logits[:, :classes]).T
+    hot = 20
+    machine.file[hot : hot + classes] = np.arange(classes)[:, None] == labels
+    machine.channel("MAX", largest, 0, 1)
+    for row in range(2, classes):
+        machine.channel("MAX", largest, largest, row)
+    for row in range(classes):
+        machine.channel("SUB", row, row, largest)
+        machine.channel("EXP", row, row)
+        machine.channel("ADD", total, total, row)
+    machine.channel("RECIP", total, total)
+    for row in range(classes):
+        machine.channel("MUL", row, row, total)
+        machine.channel("SUB", row, row, hot + row)
+        machine.channel("MUL", row, row, value=scale)
+    expected = softmax_cross_entropy(BINARY16, logits, labels, classes, 256).gradient
+    np.testing.assert_array_equal(BINARY16.narrow(machine.file[:classes]).T, expected[:, :classes])
