@@ -8,6 +8,7 @@ from golden.isa.train import ISA
 
 from .matrix import MatrixUnit
 from .params import TrainParams
+from .update_unit import UpdateUnit
 from .vector_unit import VectorUnit
 
 __all__ = ["Executor"]
@@ -17,7 +18,7 @@ class Executor:
     """The engine with a program. Instructions run one after the other: tokens order what the hardware overlaps.
 
     Attributes:
-        images: port -> uint8 array, the memory; a longer one takes its place where sums go beyond its end.
+        images: port -> uint8 array, the memory; a longer one takes its place where results go beyond its end.
         results: none. counters: steps: cycles in which the array multiplies, of the last run.
     """
 
@@ -25,11 +26,14 @@ class Executor:
 
     def __init__(self, params: TrainParams, program: list[int], images: dict[str, np.ndarray]) -> None:
         self.params, self.program, self.images = params, program, images
-        self.matrix, self.vector = MatrixUnit(params), VectorUnit(params)
+        self.matrix, self.vector, self.update = MatrixUnit(params), VectorUnit(params), UpdateUnit(params)
         self.counters: dict[str, int] = {}
 
     def run(self, arguments: tuple[int, ...] = ()) -> int:
         """Execute until HALT; returns its code.
+
+        Args:
+            arguments: `golden.train.update.Sgd.registers`, needed by UPD only.
 
         Raises:
             ExecutionError: the instruction, and what is wrong with it.
@@ -57,6 +61,9 @@ class Executor:
                         made = self.vector.vector(v, self.images["m"])
                         if made is not None:
                             self._store(v["out"] * self.params.axi_bits // 8, made)
+                    case "UPD":
+                        for at, data in self.update.update(v, self.images["m"], arguments):
+                            self._store(at, data)
                     case "HALT":
                         return v["code"]
             except (ValueError, IsaError) as error:

@@ -76,7 +76,8 @@ class TrainParams(EngineParams):
             check(256 <= getattr(self, name) <= 65536, name, getattr(self, name), "must be 256..65536")
         check(self.queue_depth >= 2, "queue_depth", self.queue_depth, "must be at least 2")
         check(self.burst_beats * self.axi_bits // 8 <= 4096, "burst_beats", self.burst_beats, "a burst must fit 4 KiB")
-        check(self.update_lanes <= GROUP, "update_lanes", self.update_lanes, f"must be at most {GROUP}")
+        check(self.update_lanes <= self.word // 2, "update_lanes", self.update_lanes,
+              f"must be at most {self.word // 2}: binary32 numbers of a memory word")
         check(2 <= self.channel_words <= 128, "channel_words", self.channel_words, "must be 2..128")
         check(32 <= self.channel_rows <= 4096, "channel_rows", self.channel_rows, "must be 32..4096")
 
@@ -84,6 +85,11 @@ class TrainParams(EngineParams):
     def word(self) -> int:
         """16-bit numbers of a memory word."""
         return self.axi_bits // 16
+
+    @property
+    def block_words(self) -> int:
+        """Memory words of 16 x 16 weights in binary32."""
+        return 2 * GROUP * GROUP // self.word
 
     @property
     def half(self) -> Half:

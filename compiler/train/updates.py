@@ -1,0 +1,94 @@
+"""Updates of a convolution's weights: the masters in place, compact ones for the next forward and backward pass."""
+
+from dataclasses import dataclass
+
+from golden.params import check
+from golden.train.params import GROUP, TrainParams, slots
+from golden.train.prune import pattern_logs
+
+from .convolution import Convolution
+from .emit import Emitter, Region
+from .products import Columns
+
+__all__ = ["Compact", "update"]
+
+VALUES_BYTES = 2 * GROUP
+INDEX_BYTES = GROUP // 2
+"""Of a piece."""
+
+
+@dataclass(frozen=True)
+class Compact:
+    """Compact weights in memory, as `compiler.train.weights.compact` lays them out.
+
+    Attributes:
+        values, index: first words; index is not used if the weights are dense. n, m: of the pattern, or 16, 16.
+    """
+
+    values: int
+    index: int
+    n: int
+    m: int
+
+    @property
+    def columns(self) -> Columns:
+        """What products take."""
+        return Columns(self.values, self.index, slots(self.n, self.m))
+
+
+def update(params: TrainParams, emitter: Emitter, conv: Convolution, gradient: int, w: int, v: int, *,
+           forward: Compact | None, back: Compact | None) -> None:
+    """An UPD for each tile of output channels. Gradients, master weights and velocities begin at words `gradient`, `w`
+    and `v` (see `compiler.train.masters`).
+
+    Args:
+        forward: is made, groups along the inputs. back: is made, groups along the outputs, columns are inputs.
+
+    Raises:
+        ValueError: channels that do not fill groups or tiles, or a pattern that is none.
+    """
+    p, per_tile, taps = params, params.tile_columns // GROUP, conv.kernel**2
+    check(conv.inputs % GROUP == 0, "inputs", conv.inputs, f"must be a multiple of {GROUP}")
+    check(conv.outputs % p.tile_columns == 0, "outputs", conv.outputs, f"must be a multiple of {p.tile_columns}")
+    check(back is None or conv.inputs % p.tile_columns == 0, "inputs", conv.inputs,
+          f"must be a multiple of {p.tile_columns}, as they are columns of the backward pass")
+    groups, blocks = conv.inputs // GROUP, taps * conv.inputs // GROUP * per_tile
+    fields, areas = {"taps": taps, "groups": groups}, []
+    if forward:
+        fields |= _fields(p, "ff", forward)
+        areas.append((forward, blocks * slots(forward.n, forward.m)))
+    if back:
+        of_line = slots(back.n, back.m) * per_tile
+        of_tap = conv.outputs // GROUP * of_line
+        fields |= _fields(p, "bp", back) | {"bp_tap": of_tap, "bp_tile": of_tap * taps}
+        areas.append((back, of_tap * taps * groups // per_tile))
+    words = blocks * p.block_words
+    for tile in range(conv.outputs // p.tile_columns):
+        at = {name: start + tile * words for name, start in (("gradient", gradient), ("w", w), ("v", v))}
+        mine = fields | at
+        if forward:
+            pieces = tile * areas[0][1]
+            mine |= {"ff_values": mine["ff_values"] + pieces, "ff_index": mine["ff_index"] + pieces}
+        if back:
+            pieces = tile * per_tile * slots(back.n, back.m) * per_tile
+            mine |= {"bp_values": mine["bp_values"] + pieces, "bp_index": mine["bp_index"] + pieces}
+        written = [Region("memory", at[name], at[name] + words) for name in ("w", "v")]
+        for number, (area, pieces) in enumerate(areas):
+            first = tile * pieces if forward and number == 0 else 0  # BP's tiles lie among each other
+            written += _regions(p, area, first, pieces)
+        emitter.add("UPD", mine, reads=[Region("memory", start, start + words) for start in at.values()],
+                    writes=written)
+
+
+def _fields(p: TrainParams, what: str, area: Compact) -> dict[str, int]:
+    n, m = pattern_logs(area.n, area.m)
+    size = p.axi_bits // 8
+    return {what: 1, f"{what}_n": n, f"{what}_m": m, f"{what}_values": area.values * size // VALUES_BYTES,
+            f"{what}_index": 0 if area.n == area.m else area.index * size // INDEX_BYTES}
+
+
+def _regions(p: TrainParams, area: Compact, first: int, pieces: int) -> list[Region]:
+    size = p.axi_bits // 8
+    kinds = [(area.values, VALUES_BYTES)] + ([] if area.n == area.m else [(area.index, INDEX_BYTES)])
+    return [Region("memory", start + first * of_piece // size, start - (-(first + pieces) * of_piece // size))
+            for start, of_piece in kinds]

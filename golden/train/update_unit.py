@@ -1,0 +1,96 @@
+"""The update unit: what UPD does (docs/units/train.md, golden/isa/train.py)."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from golden.floats import BINARY32
+
+from .params import GROUP, PATTERNS, TrainParams, slots
+from .prune import pieces
+from .update import Sgd
+
+__all__ = ["LEGAL_LOGS", "UpdateUnit"]
+
+LEGAL_LOGS = {(n.bit_length() - 1, m.bit_length() - 1): (n, m) for n, m in PATTERNS} | {(0, 0): (GROUP, GROUP)}
+"""N:M by the logarithms that instructions have of them."""
+VALUES_BYTES = 2 * GROUP
+INDEX_BYTES = GROUP // 2
+"""Of a piece."""
+
+
+class UpdateUnit:
+    """Master weights, velocities and compact weights of a tile of output channels. No weight is taken as pruned: the
+    instruction has no mask for SR-STE."""
+
+    def __init__(self, params: TrainParams) -> None:
+        self.params = params
+
+    def update(self, v: Mapping[str, int], image: np.ndarray, arguments: tuple[int, ...]
+               ) -> Iterator[tuple[int, np.ndarray]]:
+        """UPD: (byte in memory, uint8 data) of what is written.
+
+        Args:
+            image: the port's memory, uint8. arguments: the run's, `Sgd.registers`.
+
+        Raises:
+            ValueError: what the unit refuses.
+        """
+        ff, bp = self._check(v, arguments)
+        p = self.params
+        count, size = v["taps"] * v["groups"] * (p.tile_columns // GROUP), p.axi_bits // 8
+        gradient, w, velocity = (self._blocks(image, v[name] * size, count) for name in ("gradient", "w", "v"))
+        sgd = Sgd(**{name: float(BINARY32.from_bits(bits)) for name, bits in
+                     zip(("rate", "momentum", "decay", "unscale"), arguments, strict=False)})
+        made = sgd.update(p.half, w=w, v=velocity, gradient=gradient)
+        yield v["w"] * size, made.w.view(np.uint8).ravel()
+        yield v["v"] * size, made.v.view(np.uint8).ravel()
+        if v["ff"]:
+            at = self._forward(v, count, slots(*ff))
+            yield from self._compact(made.half, ff, at, v["ff_values"], v["ff_index"])
+        if v["bp"]:
+            at = self._back(v, slots(*bp))
+            yield from self._compact(made.half.transpose(0, 2, 1), bp, at, v["bp_values"], v["bp_index"])
+
+    def _check(self, v: Mapping[str, int], arguments: tuple[int, ...]):
+        if len(arguments) != len(Sgd(rate=0).registers()):
+            raise ValueError(f"{len(arguments)} arguments: must be {', '.join(Sgd(rate=0).registers())}")
+        if min(v["taps"], v["groups"]) < 1:
+            raise ValueError("no taps or no inputs")
+        found = []
+        for what in ("ff", "bp"):
+            logs = v[f"{what}_n"], v[f"{what}_m"]
+            if logs not in LEGAL_LOGS:
+                raise ValueError(f"{what}: no pattern has logarithms {logs}")
+            found.append(LEGAL_LOGS[logs])
+        return found
+
+    def _blocks(self, image: np.ndarray, at: int, count: int) -> np.ndarray:
+        """float32 [blocks, inputs, outputs]."""
+        size = 4 * GROUP * GROUP * count
+        if at + size > len(image):
+            raise ValueError(f"{size} bytes at {at}: beyond the memory")
+        return image[at : at + size].view(np.float32).reshape(count, GROUP, GROUP)
+
+    def _forward(self, v: Mapping[str, int], count: int, of_group: int) -> np.ndarray:
+        """int64 [blocks]: piece of slot 0."""
+        line, column = np.divmod(np.arange(count), self.params.tile_columns // GROUP)
+        return line * of_group * (self.params.tile_columns // GROUP) + column
+
+    def _back(self, v: Mapping[str, int], of_group: int) -> np.ndarray:
+        """int64 [blocks]: piece of slot 0."""
+        per_tile = self.params.tile_columns // GROUP
+        tap, group, column = np.ogrid[: v["taps"], : v["groups"], :per_tile]
+        tile, place = np.divmod(group, per_tile)
+        return (tap * v["bp_tap"] + tile * v["bp_tile"] + column * of_group * per_tile + place).ravel()
+
+    def _compact(self, halves: np.ndarray, pattern: tuple[int, int], at: np.ndarray, values_at: int, index_at: int
+                 ) -> Iterator[tuple[int, np.ndarray]]:
+        per_tile = self.params.tile_columns // GROUP
+        for first, block in zip(at.tolist(), halves, strict=True):
+            values, index = pieces(block, *pattern)
+            for slot in range(slots(*pattern)):
+                number = first + slot * per_tile
+                yield (values_at + number) * VALUES_BYTES, np.ascontiguousarray(values[slot]).view(np.uint8)
+                if pattern != (GROUP, GROUP):
+                    yield (index_at + number) * INDEX_BYTES, index[slot, ::2] | index[slot, 1::2] << 4

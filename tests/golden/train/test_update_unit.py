@@ -1,0 +1,131 @@
+"""UPD against dense weights: updated, rounded and laid out as the compiler lays out weights."""
+
+import numpy as np
+import pytest
+
+from compiler.train.convolution import Convolution
+from compiler.train.emit import Emitter
+from compiler.train.masters import to_blocks
+from compiler.train.updates import Compact, update
+from compiler.train.weights import compact
+from golden.execution import ExecutionError
+from golden.float16 import BINARY16
+from golden.isa.train import ISA
+from golden.train.executor import Executor
+from golden.train.params import GROUP, PATTERNS, TrainParams, slots
+from golden.train.update import Sgd
+
+SGD = Sgd(rate=0.1, momentum=0.9, decay=5e-4, unscale=2.0**-10)
+ARGUMENTS = tuple(SGD.registers().values())
+SHAPES = {"16 columns": TrainParams(rows=16, columns=2), "32 columns": TrainParams(rows=16, columns=4),
+          "64 columns, 512 bits": TrainParams(rows=32, columns=8, axi_bits=512)}
+DENSE = (GROUP, GROUP)
+
+
+class Made:
+    """A convolution's weights, dense and in memory, filled with 0xAA where nothing is; pieces of an area beyond its
+    end belong to nobody."""
+
+    def __init__(self, p, conv, ff, bp, seed=1):
+        rng, taps = np.random.default_rng(seed), conv.kernel**2
+        shape = taps, conv.inputs, conv.outputs
+        self.p, self.conv, self.ff, self.bp, self.size = p, conv, ff, bp, p.axi_bits // 8
+        self.dense = {name: (scale * rng.standard_normal(shape)).astype(np.float32)
+                      for name, scale in (("gradient", 100), ("w", 0.1), ("v", 0.1))}
+        self.parts, self.at = [], {}
+        for name, numbers in self.dense.items():
+            self.at[name] = self._put(to_blocks(numbers, p).view(np.uint8))
+        count = np.prod(shape) // GROUP**2
+        self.areas = {}
+        for name, pattern in (("ff", ff), ("bp", bp)):
+            pieces = count * slots(*pattern)
+            sizes = 32 * pieces, 0 if pattern == DENSE else 8 * pieces
+            self.areas[name] = [(self._put(np.full(size, 0xAA, np.uint8)), size) for size in sizes]
+        self.image = np.concatenate(self.parts)
+
+    def _put(self, data):
+        at = sum(map(len, self.parts)) // self.size
+        self.parts.append(np.concatenate([data, np.full(-len(data) % self.size + self.size, 0xAA, np.uint8)]))
+        return at
+
+    def program(self, **without):
+        emitter = Emitter()
+        places = {name: Compact(self.areas[name][0][0], self.areas[name][1][0], *pattern)
+                  for name, pattern in (("ff", self.ff), ("bp", self.bp))} | without
+        update(self.p, emitter, self.conv, *self.at.values(), forward=places["ff"], back=places["bp"])
+        return emitter.words()
+
+    def expected(self):
+        """The image after the update, from the dense weights."""
+        image, new = self.image.copy(), SGD.update(self.p.half, **self.dense)
+        for name, numbers in (("w", new.w), ("v", new.v)):
+            self._set(image, self.at[name], to_blocks(numbers, self.p).view(np.uint8))
+        for name, weights in (("ff", new.half), ("bp", new.half.transpose(0, 2, 1))):
+            made = compact(weights, *getattr(self, name), self.p)
+            for (at, size), data in zip(self.areas[name], made, strict=True):
+                self._set(image, at, data[:size])
+        return image
+
+    def _set(self, image, at, data):
+        image[at * self.size : at * self.size + len(data)] = data
+
+
+def run(made, words):
+    images = {"m": made.image.copy()}
+    Executor(made.p, words, images).run(ARGUMENTS)
+    return images["m"]
+
+
+@pytest.mark.parametrize("pattern", [*PATTERNS, DENSE])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_equals_dense_weights(shape, pattern):
+    for conv, other in ((Convolution(height=3, width=3, inputs=64, outputs=128, kernel=3), (2, 8)),
+                        (Convolution(height=1, width=1, inputs=128, outputs=64), (1, 2))):
+        for ff, bp in ((pattern, other), (other, pattern)):
+            made = Made(SHAPES[shape], conv, ff, bp)
+            assert np.array_equal(run(made, made.program()), made.expected())
+
+
+@pytest.mark.parametrize("left_out", ["ff", "bp"])
+def test_compact_weights_that_nobody_wants(left_out):
+    made = Made(SHAPES["32 columns"], Convolution(height=1, width=1, inputs=64, outputs=64), (2, 8), (2, 4))
+    expected = made.expected()
+    for at, size in made.areas[left_out]:
+        expected[at * made.size : at * made.size + size] = 0xAA
+    assert np.array_equal(run(made, made.program(**{left_out: None})), expected)
+
+
+def test_inputs_that_are_no_tile_of_columns():
+    """48 of them: for FF only."""
+    made = Made(SHAPES["32 columns"], Convolution(height=1, width=1, inputs=48, outputs=64), (2, 8), (2, 4))
+    with pytest.raises(ValueError, match="inputs"):
+        made.program()
+    image, new = run(made, made.program(bp=None)), SGD.update(BINARY16, **made.dense)
+    at, size = made.areas["ff"][0]
+    assert np.array_equal(image[at * 32 : at * 32 + size], compact(new.half, 2, 8, made.p)[0])
+
+
+GOOD = {"gradient": 0, "w": 32, "v": 64, "taps": 1, "groups": 1, "ff_m": 2, "bp_n": 1, "bp_m": 3}
+
+
+@pytest.mark.parametrize(("fields", "message"), [
+    ({"taps": 0}, "taps"), ({"groups": 0}, "inputs"), ({"ff_n": 1, "ff_m": 1}, "ff"), ({"ff_n": 0, "ff_m": 4}, "ff"),
+    ({"bp_n": 3}, "bp"), ({"bp_n": 1, "bp_m": 5}, "bp"), ({"gradient": 65}, "beyond"), ({"w": 1 << 31}, "beyond"),
+    ({"v": 65}, "beyond"),
+])  # fmt: skip
+def test_what_is_refused(fields, message):
+    p = SHAPES["16 columns"]
+    words = [ISA.encode("UPD", GOOD | fields), ISA.encode("HALT", {})]
+    with pytest.raises(ExecutionError, match=message):
+        Executor(p, words, {"m": np.zeros(96 * 32, np.uint8)}).run(ARGUMENTS)
+
+
+def test_settings_are_arguments():
+    words = [ISA.encode("UPD", GOOD), ISA.encode("HALT", {})]
+    with pytest.raises(ExecutionError, match="pruned_decay"):
+        Executor(SHAPES["16 columns"], words, {"m": np.zeros(96 * 32, np.uint8)}).run(())
+
+
+def test_lanes_beyond_a_word():
+    with pytest.raises(ValueError, match="update_lanes"):
+        TrainParams(update_lanes=16)
