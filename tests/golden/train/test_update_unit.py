@@ -52,7 +52,8 @@ class Made:
         emitter = Emitter()
         places = {name: Compact(self.areas[name][0][0], self.areas[name][1][0], *pattern)
                   for name, pattern in (("ff", self.ff), ("bp", self.bp))} | without
-        update(self.p, emitter, self.conv, *self.at.values(), forward=places["ff"], back=places["bp"])
+        update(self.p, emitter, self.conv, self.at["gradient"], self.at["w"], self.at["v"],
+               forward=places["ff"], back=places["bp"])
         return emitter.words()
 
     def expected(self):
