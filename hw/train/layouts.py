@@ -1,10 +1,12 @@
-"""Words of the units that make compact weights."""
+"""Words of the units that update weights and make compact ones."""
 
 from amaranth.lib import data
 
-from golden.train.params import GROUP
+from golden.isa.train import ISA
+from golden.train.params import GROUP, TrainParams
+from hw.fabric.isa_layout import instruction_layout
 
-__all__ = ["NUMBER_BITS", "pattern_layout", "piece_layout", "row_layout"]
+__all__ = ["NUMBER_BITS", "masked_layout", "pattern_layout", "piece_layout", "row_layout", "update_layout"]
 
 NUMBER_BITS = 16
 PLACE_BITS = GROUP.bit_length() - 1
@@ -23,3 +25,12 @@ def row_layout() -> data.ArrayLayout:
 def piece_layout() -> data.StructLayout:
     """A slot of each lane: `index` is the place of `values` in the group of 16."""
     return data.StructLayout({"values": row_layout(), "index": data.ArrayLayout(PLACE_BITS, GROUP)})
+
+
+def masked_layout(params: TrainParams) -> data.StructLayout:
+    """Those bytes of a word for memory at word `address` that `strobe` has a bit for."""
+    return data.StructLayout({"address": 32, "data": params.axi_bits, "strobe": params.axi_bits // 8})
+
+
+def update_layout() -> data.FlexibleLayout:
+    return instruction_layout(ISA, "UPD")

@@ -1,0 +1,138 @@
+"""UPD: weights of a tile are updated in memory, and their compact forms made."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from golden.train.params import TrainParams
+from golden.train.update_unit import LEGAL_LOGS
+from hw.fabric.answers import AnswerWatch
+from hw.fabric.axi import ADDRESS_BITS, command_layout
+from hw.fabric.round_robin import RoundRobin
+
+from .layouts import masked_layout, update_layout
+from .piece_walk import PieceWalk
+from .pregenerate import Pregenerate
+from .update_read import UpdateRead
+from .updated_words import UpdatedWords
+from .wuve import SETTINGS, Wuve
+
+__all__ = ["UpdateUnit"]
+
+
+class UpdateUnit(wiring.Component):
+    """`golden.train.update_unit`, an instruction at a time:
+
+        UpdateRead --update_lanes weights a cycle--> Wuve --> UpdatedWords --words of w and v-------------> words
+                                                                   `--rows--> Pregenerate --> 2 PieceWalks --'
+
+    A block of 16 x 16 weights takes the longest of: 3 B words read, B = `block_words` = 8192 / axi_bits; 256 /
+    update_lanes cycles; 2 B words written and, for FF and for BP, 2 S pieces, 16 if dense. A piece is a word of its
+    own, as most of a word belongs to other blocks. Before a tile's first block and after its last one there are 80
+    cycles, and the memory's latency twice.
+
+    No two of those who write wait for each other: each offers its words when it has them, and words leave in turns.
+
+    Attributes:
+        upd: instructions. finished: strobe: all that one writes is in memory. wrong: strobe: an instruction without
+            taps or groups, or with a pattern that is none; it has no end. busy: there is one.
+        rate .. pruned_decay: SETTINGS; constant while there is an instruction. No weight is taken as pruned.
+        base: of the port that is read. commands, beats: of an AxiReader.
+        words, answered: what goes to memory; a strobe: a word of it is there.
+    """
+
+    def __init__(self, params: TrainParams):
+        self.params = params
+        super().__init__({
+            "upd": In(stream.Signature(update_layout())), "finished": Out(1), "wrong": Out(1), "busy": Out(1),
+            **dict.fromkeys(SETTINGS, In(32)), "base": In(ADDRESS_BITS),
+            "commands": Out(stream.Signature(command_layout())), "beats": In(stream.Signature(params.axi_bits)),
+            "words": Out(stream.Signature(masked_layout(params))), "answered": In(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        p = self.params
+        m.submodules.reading = reading = UpdateRead(p)
+        m.submodules.wuve = wuve = Wuve(p)
+        m.submodules.updated = updated = UpdatedWords(p)
+        m.submodules.pregenerate = pregenerate = Pregenerate()
+        m.submodules.ff = ff = PieceWalk(p, turned=False)
+        m.submodules.bp = bp = PieceWalk(p, turned=True)
+        upd, start = Signal(update_layout(), reset_less=True), Signal()
+        row = pregenerate.i.payload
+        m.d.comb += [
+            *(part.start.eq(start) for part in (reading, updated, ff, bp)),
+            *(getattr(part, name).eq(getattr(upd, name))
+              for part in (reading, updated, ff, bp) for name in ("taps", "groups")),
+            reading.gradient.eq(upd.gradient), reading.base.eq(self.base),
+            *(getattr(part, name).eq(getattr(upd, name)) for part in (reading, updated) for name in ("w", "v")),
+            *(getattr(wuve, name).eq(getattr(self, name)) for name in SETTINGS),
+            pregenerate.i.valid.eq(updated.rows.valid), updated.rows.ready.eq(pregenerate.i.ready),
+            row.numbers.eq(updated.rows.payload),
+            bp.tap_step.eq(upd.bp_tap), bp.tile_step.eq(upd.bp_tile), ff.write.eq(upd.ff), bp.write.eq(upd.bp),
+        ]
+        for name, part in (("ff", ff), ("bp", bp)):
+            m.d.comb += [
+                *(field.eq(getattr(upd, f"{name}_{log}"))
+                  for pattern in (part.pattern, row[name]) for log, field in (("n", pattern.n), ("m", pattern.m))),
+                part.values.eq(getattr(upd, f"{name}_values")), part.index.eq(getattr(upd, f"{name}_index")),
+            ]
+        connect(m, flipped(self.commands), reading.commands)
+        connect(m, flipped(self.beats), reading.beats)
+        connect(m, reading.o, wuve.i)
+        connect(m, wuve.o, updated.i)
+        connect(m, pregenerate.ff, ff.pieces)
+        connect(m, pregenerate.bp, bp.pieces)
+        self._turns(m, (updated.words, ff.words, bp.words))
+        self._phases(m, upd, start, Cat(updated.done, ff.done, bp.done).all())
+        return m
+        return m
+
+    def _turns(self, m, sources):
+        m.submodules.turns = turns = RoundRobin(len(sources))
+        free, word = Signal(), Signal(masked_layout(self.params), reset_less=True)
+        m.d.comb += [
+            free.eq(~self.words.valid | self.words.ready), turns.take.eq(free), self.words.payload.eq(word),
+            turns.requests.eq(Cat(source.valid for source in sources)),
+        ]
+        with m.If(free):
+            m.d.sync += self.words.valid.eq(turns.requests.any())
+        for number, source in enumerate(sources):
+            m.d.comb += source.ready.eq(free & turns.grant[number])
+            with m.If(free & turns.grant[number]):
+                m.d.sync += word.eq(source.payload)
+
+    def _phases(self, m, upd, start, done):
+        m.submodules.watch = watch = AnswerWatch(1, 2)
+        m.d.comb += [watch.sent.eq(self.words.valid & self.words.ready), watch.answered.eq(self.answered)]
+        legal = []
+        for what in ("ff", "bp"):
+            known = Signal(name=f"{what}_known")
+            for n, log_m in LEGAL_LOGS:
+                with m.If((getattr(upd, f"{what}_n") == n) & (getattr(upd, f"{what}_m") == log_m)):
+                    m.d.comb += known.eq(1)
+            legal.append(known)
+        legal += [upd.taps != 0, upd.groups != 0]
+        m.d.comb += self.busy.eq(1)
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.comb += [self.upd.ready.eq(1), self.busy.eq(0)]
+                with m.If(self.upd.valid):
+                    m.d.sync += upd.eq(self.upd.payload)
+                    m.next = "CHECK"
+            with m.State("CHECK"):
+                m.d.comb += [start.eq(Cat(legal).all()), self.wrong.eq(~start)]
+                m.next = "WRONG"
+                with m.If(start):
+                    m.next = "RUN"
+            with m.State("RUN"):
+                with m.If(done & ~self.words.valid):
+                    m.d.comb += watch.close.eq(1)
+                    m.next = "ANSWERS"
+            with m.State("ANSWERS"):
+                m.d.comb += self.finished.eq(watch.finished)
+                with m.If(watch.finished):
+                    m.next = "IDLE"
+            with m.State("WRONG"):
+                pass

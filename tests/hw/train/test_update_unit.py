@@ -1,0 +1,128 @@
+# amaranth: UnusedElaboratable=no
+"""The update unit against golden: all patterns, odd places, one instruction after the other; how long they take."""
+
+import json
+from functools import cache
+
+import numpy as np
+import pytest
+
+from golden.isa.train import ISA
+from golden.train.params import GROUP, PATTERNS, TrainParams, slots
+from golden.train.prune import pattern_logs
+from golden.train.update import Sgd
+from golden.train.update_unit import UpdateUnit as Golden
+from hw.train.update_unit import UpdateUnit
+from hw.train.wuve import UPDATE_LANE_MODULE, UpdateLane
+from tests.hw.runner import run_cocotb, to_verilog
+from tests.hw.train.cocotb_update_unit import ANSWER
+
+SHAPES = {
+    "32 columns": {"rows": 16, "columns": 4, "update_lanes": 8},
+    "64 columns, 512 bits, bfloat16": {"rows": 32, "columns": 8, "axi_bits": 512, "number_format": 2,
+                                       "update_lanes": 8},
+}
+DENSE = (GROUP, GROUP)
+SGD = Sgd(rate=0.1, momentum=0.9, decay=5e-4, unscale=2.0**-10)
+
+
+class Memory:
+    """An image that grows; what UPDs of it are."""
+
+    def __init__(self, p, seed):
+        self.p, self.size, self.rng, self.image = p, p.axi_bits // 8, np.random.default_rng(seed), np.zeros(0, np.uint8)
+
+    def put(self, data):
+        """Byte at which it lies; some bytes behind it are nobody's."""
+        at = len(self.image)
+        self.image = np.concatenate([self.image, data, np.full(-len(data) % self.size + self.size, 0xAA, np.uint8)])
+        return at
+
+    def fields(self, taps, groups, ff, bp, *, write=(1, 1)):
+        """Of an UPD of random weights. Compact ones lie at places that are none of words', of a tile between others."""
+        per_tile = self.p.tile_columns // GROUP
+        blocks, logs = taps * groups * per_tile, {"ff": pattern_logs(*ff), "bp": pattern_logs(*bp)}
+        v = {"taps": taps, "groups": groups, "ff": write[0], "bp": write[1]}
+        for name, scale in (("gradient", 100), ("w", 0.1), ("v", 0.1)):
+            numbers = (scale * self.rng.standard_normal(blocks * GROUP**2)).astype(np.float32)
+            v[name] = self.put(numbers.view(np.uint8)) // self.size
+        v["bp_tap"] = (per_tile + 1) * slots(*bp) * per_tile
+        v["bp_tile"] = v["bp_tap"] * taps + 3
+        pieces = {"ff": blocks * slots(*ff), "bp": -(-groups // per_tile) * v["bp_tile"]}
+        for name, (n, m) in logs.items():
+            v |= {f"{name}_n": n, f"{name}_m": m}
+            for kind, width in (("values", 32), ("index", 8)):
+                odd = int(self.rng.integers(0, 8))
+                at = self.put(np.full((pieces[name] + odd) * width, 0xAA, np.uint8))
+                v[f"{name}_{kind}"] = at // width + odd
+        return ISA.encode("UPD", v)
+
+    def updated(self, words):
+        image = self.image.copy()
+        for word in words:
+            for at, data in Golden(self.p).update(ISA.decode(word)[1], image, tuple(SGD.registers().values())):
+                image[at : at + len(data)] = data
+        return image
+
+
+@cache
+def sources(shape):
+    p = TrainParams(**SHAPES[shape])
+    return "\n".join([to_verilog(UpdateLane(p), UPDATE_LANE_MODULE), to_verilog(UpdateUnit(p), "update_unit")])
+
+
+def simulate(shape, memory, words, tmp_path, **how):
+    """Image that the instructions leave; the cycles from taking one to the end of its last write."""
+    files = {name: tmp_path / name for name in ("image", "found", "cycles")}
+    files["image"].write_bytes(memory.image.tobytes())
+    run_cocotb(sources(shape), top="update_unit", test_module="tests.hw.train.cocotb_update_unit",
+               blocks=[UPDATE_LANE_MODULE],
+               parameters={"instructions": words, "size": memory.size, "settings": SGD.registers(), **how,
+                           **{name: str(path) for name, path in files.items()}})
+    return np.frombuffer(files["found"].read_bytes(), np.uint8), json.loads(files["cycles"].read_text())
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.5])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_instructions(shape, stall, tmp_path):
+    """Groups of inputs that do and do not fill a tile, taps, all patterns both ways."""
+    memory = Memory(TrainParams(**SHAPES[shape]), seed=3)
+    patterns = [*PATTERNS, DENSE]
+    sizes = [(1, 1), (2, 3), (1, 2), (2, 1), (1, 5), (1, 1), (1, 3), (1, 1)]
+    if memory.p.columns > 4:
+        sizes = [(1, 1), (2, 1), (1, 5), (1, 1), (1, 1), (1, 1), (1, 1), (1, 1)]
+    words = [memory.fields(*size, ff, bp) for size, ff, bp in zip(sizes, patterns, rolled(patterns), strict=True)]
+    words += [memory.fields(1, 1, (2, 8), (1, 2), write=write) for write in ((0, 1), (1, 0), (0, 0))]
+    found, _ = simulate(shape, memory, words, tmp_path, stall=stall, latency=7)
+    wrong = np.flatnonzero(found != memory.updated(words))
+    assert not len(wrong), f"{len(wrong)} bytes differ, the first at {wrong[0]}; instructions {words}"
+
+
+def rolled(values):
+    return values[-1:] + values[:-1]
+
+
+@pytest.mark.parametrize(("shape", "of_block"), [
+    ("32 columns", (96, 96)), ("64 columns, 512 bits, bfloat16", (48, 64)),
+])  # fmt: skip
+def test_cycles(shape, of_block, tmp_path):
+    """What is read, or, of dense blocks, written is what takes time, while the latency is below three blocks'."""
+    memory, latency = Memory(TrainParams(**SHAPES[shape]), seed=4), 100
+    count = 2 * memory.p.tile_columns // GROUP
+    patterns = ((2, 8), DENSE)
+    words = [memory.fields(1, groups, pattern, pattern) for pattern in patterns for groups in (2, 4)]
+    _, cycles = simulate(shape, memory, words, tmp_path, stall=0.0, latency=latency)
+    for expected, few, many in zip(of_block, cycles[::2], cycles[1::2], strict=True):
+        assert many - few == expected * count, cycles
+        assert 80 <= few - expected * count - latency - ANSWER <= 130, cycles
+
+
+def test_what_is_wrong(tmp_path):
+    """Instructions that have no end: a reset, and then the next one."""
+    memory = Memory(TrainParams(**SHAPES["32 columns"]), seed=5)
+    good = ISA.decode(memory.fields(1, 1, (2, 8), (2, 8)))[1]
+    words = [ISA.encode("UPD", good | fields) for fields in (
+        {"taps": 0}, {"groups": 0}, {"ff_n": 3}, {"ff_n": 0, "ff_m": 4}, {"bp_n": 1, "bp_m": 1}, {"bp_m": 7, "bp": 0})]
+    words.append(ISA.encode("UPD", good))
+    found, _ = simulate("32 columns", memory, words, tmp_path, stall=0.0, latency=3, wrong=len(words) - 1)
+    assert np.array_equal(found, memory.updated(words[-1:]))
