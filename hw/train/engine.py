@@ -9,33 +9,39 @@ from golden.isa.train import ISA, QUEUES
 from golden.train.params import TrainParams
 from hw.fabric.axi import AxiReader, AxiWriter
 from hw.fabric.isa_layout import instruction_layout
+from hw.fabric.read_join import ReadJoin
 from hw.fabric.tokens import TokenQueue, TokenTable
+from hw.fabric.write_join import WriteJoin
 from hw.shell.core import EngineCore
 from hw.shell.program_reader import ProgramReader
 from hw.shell.run_status import RunStatus
 
 from .dispatcher import Dispatcher
+from .layouts import masked_layout
 from .load import LoadUnit, load_layout
 from .matrix import MatrixUnit
 from .sums import Sums
+from .update_unit import UpdateUnit
 from .uspe import USPE_MODULE, Uspe
+from .wuve import SETTINGS, UPDATE_LANE_MODULE, UpdateLane
 
 __all__ = ["TrainEngine"]
 
 
 class TrainEngine(EngineCore):
     """Runs a program from memory; see docs/train_isa.md. Ports: m for what is multiplied and comes out, p for the
-    program.
+    program. Arguments: SETTINGS of the updates.
     """
 
     NAME = "train"
-    ARGUMENTS = 0
+    ARGUMENTS = len(SETTINGS)
     RESULTS = 0
-    COUNTERS = ("cycles", "steps", "load_cycles", "matrix_cycles", "load_stall", "matrix_stall")
+    COUNTERS = ("cycles", "steps", "load_cycles", "matrix_cycles", "load_stall", "matrix_stall",
+                "update_cycles")
     """steps: cycles in which the array's first row multiplies. *_cycles: the unit has work. *_stall: its next
     instruction waits for a token."""
     UNITS = QUEUES[:-1]
-    BLOCKS: ClassVar = {USPE_MODULE: lambda _: Uspe()}
+    BLOCKS: ClassVar = {USPE_MODULE: lambda _: Uspe(), UPDATE_LANE_MODULE: UpdateLane}
 
     @staticmethod
     def memory_ports(params: TrainParams) -> tuple[tuple[str, ...], int]:
@@ -52,37 +58,64 @@ class TrainEngine(EngineCore):
         m.submodules.dispatcher = dispatcher = Dispatcher(p)
         m.submodules.load = load = LoadUnit(p)
         m.submodules.matrix = matrix = MatrixUnit(p)
-        m.submodules.reader = reader = AxiReader(p.axi_bits, burst_beats=p.burst_beats, outstanding=p.outstanding)
+        m.submodules.update = update = UpdateUnit(p)
         m.submodules.writer = writer = AxiWriter(p.axi_bits, every_cycle=True)
-        for unit, port in ((program.read, self.read[1]), (program.write, self.write[1]),
-                           (reader.axi, self.read[0]), (writer.axi, self.write[0])):
+        readers = self._readers(m, {"load": load, "update": update})
+        for unit, port in ((program.read, self.read[1]), (program.write, self.write[1]), (writer.axi, self.write[0])):
             wiring.connect(m, unit, wiring.flipped(port))
         wiring.connect(m, program.o, dispatcher.program)
-        wiring.connect(m, load.commands, reader.command)
-        wiring.connect(m, reader.o, load.beats)
-        low = (p.axi_bits // 8).bit_length() - 1
         m.d.comb += [
             *(getattr(program, name).eq(getattr(self, name)) for name in ("start", "words", "address")),
-            program.base.eq(self.bases[1]), load.base.eq(self.bases[0]),
+            program.base.eq(self.bases[1]),
             dispatcher.start.eq(program.begins), dispatcher.words.eq(program.length), self.pc.eq(dispatcher.pc),
-            reader.clear.eq(self.start), writer.clear.eq(self.start),
+            writer.clear.eq(self.start),
             *(getattr(matrix, name).eq(getattr(load, name))
               for name in ("write_x", "write_values", "write_index", "write_row", "write_data")),
-            writer.i.valid.eq(matrix.words.valid), matrix.words.ready.eq(writer.i.ready),
-            writer.i.payload.address.eq(self.bases[0] + (matrix.words.payload.address << low)),
-            writer.i.payload.data.eq(matrix.words.payload.data),
-            writer.i.payload.strobe.eq(~0), matrix.answered.eq(writer.answered),
+            *(getattr(update, name).eq(argument) for name, argument in zip(SETTINGS, self.arguments, strict=True)),
         ]
-        queues, tokens = self._queues(m, dispatcher, load, matrix)
-        self._status(m, program, dispatcher, load, matrix, reader, writer, queues, tokens)
+        self._writes(m, matrix, update, writer)
+        queues, tokens = self._queues(m, dispatcher, load, matrix, update)
+        self._status(m, program, dispatcher, load, matrix, update, readers, writer, queues, tokens)
         return m
 
-    def _queues(self, m, dispatcher, load, matrix):
+    def _readers(self, m, units):
+        """A reader for each of those who read from m."""
+        p, readers = self.params, []
+        m.submodules.join = join = ReadJoin(p.axi_bits, masters=len(units), depth=max(4, 2 * p.outstanding))
+        wiring.connect(m, join.port, wiring.flipped(self.read[0]))
+        for master, (name, unit) in zip(join.masters, units.items(), strict=True):
+            m.submodules[f"{name}_reader"] = reader = AxiReader(
+                p.axi_bits, burst_beats=p.burst_beats, outstanding=p.outstanding)
+            wiring.connect(m, unit.commands, reader.command)
+            wiring.connect(m, reader.o, unit.beats)
+            wiring.connect(m, reader.axi, master)
+            m.d.comb += [unit.base.eq(self.bases[0]), reader.clear.eq(self.start)]
+            readers.append(reader)
+        return readers
+
+    def _writes(self, m, matrix, update, writer):
+        """Words to m: whole ones of sums, parts of them of updates."""
+        p = self.params
+        m.submodules.words = words = WriteJoin(masked_layout(p), masters=2)
+        sums, low = words.masters[0], (p.axi_bits // 8).bit_length() - 1
+        wiring.connect(m, update.words, words.masters[1])
+        m.d.comb += [
+            sums.valid.eq(matrix.words.valid), matrix.words.ready.eq(sums.ready), sums.payload.strobe.eq(~0),
+            *(sums.payload[name].eq(matrix.words.payload[name]) for name in ("address", "data")),
+            writer.i.valid.eq(words.port.valid), words.port.ready.eq(writer.i.ready),
+            writer.i.payload.address.eq(self.bases[0] + (words.port.payload.address << low)),
+            *(writer.i.payload[name].eq(words.port.payload[name]) for name in ("data", "strobe")),
+            words.port_answered.eq(writer.answered), Cat(matrix.answered, update.answered).eq(words.answered),
+        ]
+
+    def _queues(self, m, dispatcher, load, matrix, update):
         p = self.params
         m.submodules.tokens = tokens = TokenTable(len(QUEUES))
-        units = ((load.load, load.finished, LoadUnit.OVERLAP), (matrix.mm, matrix.finished, Sums.QUEUE))
-        queues = []
-        for number, (name, (unit, finished, overlap)) in enumerate(zip(QUEUES, units, strict=False)):
+        units = {"LD": (load.load, load.finished, LoadUnit.OVERLAP), "MM": (matrix.mm, matrix.finished, Sums.QUEUE),
+                 "UPD": (update.upd, update.finished, 1)}
+        queues = {}
+        for name, (unit, finished, overlap) in units.items():
+            number = QUEUES.index(name)
             queue = TokenQueue(ISA.bits, len(QUEUES), p.queue_depth, overlap)
             m.submodules[f"queue_{name.lower()}"] = queue
             wiring.connect(m, dispatcher.queues[number], queue.i)
@@ -92,31 +125,32 @@ class TrainEngine(EngineCore):
                 tokens.take[number].eq(queue.take), tokens.release[number].eq(queue.give),
                 unit.valid.eq(queue.go), queue.accept.eq(unit.ready), queue.finished.eq(finished),
             ]
-            queues.append(queue)
-        for name in load_layout().members:
-            if name != "w":
-                m.d.comb += getattr(load.load.payload, name).eq(getattr(instruction_layout(ISA, "LDW")(queues[0].head),
-                                                                        name))
+            queues[name] = queue
+        ldw = instruction_layout(ISA, "LDW")(queues["LD"].head)
+        m.d.comb += [getattr(load.load.payload, name).eq(getattr(ldw, name))
+                     for name in load_layout().members if name != "w"]
         m.d.comb += [
-            load.load.payload.w.eq(queues[0].head[:8] == ISA.by_name("LDW").opcode),
-            matrix.mm.payload.as_value().eq(queues[1].head),
-            dispatcher.idle.eq(Cat(queue.idle for queue in queues).all()),
+            load.load.payload.w.eq(queues["LD"].head[:8] == ISA.by_name("LDW").opcode),
+            matrix.mm.payload.as_value().eq(queues["MM"].head), update.upd.payload.as_value().eq(queues["UPD"].head),
+            dispatcher.idle.eq(Cat(queue.idle for queue in queues.values()).all()),
         ]
         return queues, tokens
 
-    def _status(self, m, program, dispatcher, load, matrix, reader, writer, queues, tokens):
+    def _status(self, m, program, dispatcher, load, matrix, update, readers, writer, queues, tokens):
         names = ("program_size", "illegal", "token", "axi_read", "axi_write")
         m.submodules.end = end = RunStatus(names)
         m.d.comb += [
             end.start.eq(self.start), end.halted.eq(dispatcher.halted), end.code.eq(dispatcher.code),
             end.errors.eq(Cat(
-                dispatcher.too_long, dispatcher.illegal | load.wrong | matrix.wrong, tokens.error,
-                program.error | reader.error, writer.error)),
+                dispatcher.too_long, dispatcher.illegal | load.wrong | matrix.wrong | update.wrong, tokens.error,
+                Cat(program.error, *(reader.error for reader in readers)).any(), writer.error)),
             end.moving.eq(Cat(dispatcher.dispatched, load.finished, matrix.finished, writer.answered, matrix.steps,
-                              load.beats.valid & load.beats.ready).any()),
-            self.done.eq(end.done), self.status.eq(end.status), self.busy.eq(Cat(~queue.idle for queue in queues)),
+                              *(reader.o.valid & reader.o.ready for reader in readers)).any()),
+            self.done.eq(end.done), self.status.eq(end.status),
+            self.busy.eq(Cat(~queues[name].idle if name in queues else 0 for name in self.UNITS)),
         ]  # fmt: skip
-        counted = (1, matrix.steps, ~queues[0].idle, ~queues[1].idle, queues[0].stalled, queues[1].stalled)
+        counted = (1, matrix.steps, ~queues["LD"].idle, ~queues["MM"].idle, queues["LD"].stalled, queues["MM"].stalled,
+                   ~queues["UPD"].idle)
         for counter, event in zip(self.counters, counted, strict=True):
             with m.If(self.start):
                 m.d.sync += counter.eq(0)

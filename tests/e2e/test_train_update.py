@@ -1,0 +1,121 @@
+"""Weight gradients, updates and the next pass with what these make: programs in memory, on the RTL, equal to golden."""
+
+import numpy as np
+import pytest
+
+from compiler.train.convolution import Convolution
+from compiler.train.emit import Emitter
+from compiler.train.masters import from_blocks, to_blocks
+from compiler.train.products import Products
+from compiler.train.updates import Compact, update
+from compiler.train.weights import compact
+from golden.execution import ERROR_CODES
+from golden.isa.train import ISA
+from golden.train.params import slots
+from golden.train.update import Sgd
+from sim.device import DeviceError, GoldenDevice, RtlDevice
+from tests.e2e.test_train import DENSE, SHAPES, Memory, conv3x3, program
+
+SGD = Sgd(rate=0.1, momentum=0.9, decay=5e-4, unscale=2.0**-4)
+ARGUMENTS = tuple(SGD.registers().values())
+CASES = {
+    "3 x 3": (conv3x3(height=3, width=4, inputs=32, outputs=64), 2, (2, 8), (1, 4)),
+    "1 x 1": (Convolution(height=2, width=2, inputs=96, outputs=32), 3, DENSE, (2, 16)),
+}
+
+
+class Step:
+    """Program of a weight gradient, an update and the passes with the weights that it makes."""
+
+    def __init__(self, params, conv, images, ff, bp, seed):
+        rng, self.params, self.conv, self.memory = np.random.default_rng(seed), params, conv, Memory(params)
+        put, half = self.memory.put, params.half
+        self.shape = conv.kernel**2, conv.inputs, conv.outputs
+        pixels, count = conv.out_height * conv.out_width, int(np.prod(self.shape))
+        x = put(half.narrow(rng.standard_normal((images, conv.height * conv.width, conv.inputs)).astype(np.float32)))
+        dy = put(half.narrow(rng.standard_normal((images, pixels, conv.outputs)).astype(np.float32)))
+        self.before = {name: (0.1 * rng.standard_normal(self.shape)).astype(np.float32) for name in ("w", "v")}
+        self.at = {name: put(to_blocks(numbers, params)) for name, numbers in self.before.items()}
+        self.at["gradient"] = self.memory.room(2 * count // params.word)
+        self.made = {name: Compact(*(self.memory.room(count // 16 * slots(*pattern) // each + 1)
+                                     for each in (params.word, 4 * params.word)), *pattern)
+                     for name, pattern in (("ff", ff), ("bp", bp))}
+        y = self.memory.room(images * pixels * conv.outputs // params.word)
+        dx = self.memory.room(images * conv.height * conv.width * conv.inputs // params.word)
+        emitter = Emitter()
+        products = Products(params, emitter)
+        products.weight_gradient(conv, images, x, dy, self.at["gradient"])
+        update(params, emitter, conv, self.at["gradient"], self.at["w"], self.at["v"],
+               forward=self.made["ff"], back=self.made["bp"])
+        products.forward(conv, images, x, self.made["ff"].columns, y)
+        products.input_gradient(conv, images, dy, self.made["bp"].columns, dx)
+        self.program = program(params, self.memory, emitter.words())
+
+    def weights(self, image, name):
+        at, count = self.at[name] * self.params.axi_bits // 8, int(np.prod(self.shape))
+        return from_blocks(np.frombuffer(image, np.float32, count, at), *self.shape, self.params)
+
+
+def run(device, made, arguments=ARGUMENTS):
+    device.load(made)
+    outcome = device.run(arguments)
+    return outcome, device.read("m", 0, len(made.images["m"]))
+
+
+@pytest.mark.parametrize("memory", ["ideal", "random"])
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("shape", ["16 x 2", "32 x 4, 512 bits, bfloat16"])
+def test_step(shape, case, memory):
+    step = Step(SHAPES[shape], *CASES[case], seed=5)
+    _, expected = run(GoldenDevice(), step.program)
+    outcome, image = run(RtlDevice(memory, seed=3), step.program)
+    assert image == expected
+    assert 0 < outcome.counters["update_cycles"] < outcome.cycles
+    made = SGD.update(step.params.half, gradient=step.weights(image, "gradient"), **step.before)
+    assert np.any(made.v != SGD.momentum * step.before["v"])
+    assert np.array_equal(step.weights(image, "w"), made.w)
+    assert np.array_equal(step.weights(image, "v"), made.v)
+    for area, weights in ((step.made["ff"], made.half), (step.made["bp"], made.half.transpose(0, 2, 1))):
+        values, index = compact(weights, area.n, area.m, step.params)
+        for at, data in ((area.values, values), *([(area.index, index)] if area.n != area.m else [])):
+            start = at * step.params.axi_bits // 8
+            assert image[start : start + len(data)] == data.tobytes()
+
+
+def test_settings_of_every_run():
+    """One program, other settings: the second run goes on from the weights of the first one."""
+    step, other = Step(SHAPES["16 x 2"], *CASES["1 x 1"], seed=6), Sgd(rate=0.01, momentum=0.5, unscale=0.5)
+    found = []
+    for device in (GoldenDevice(), RtlDevice()):
+        run(device, step.program)
+        device.run(tuple(other.registers().values()))
+        found.append(device.read("m", 0, len(step.program.images["m"])))
+    assert found[0] == found[1]
+
+
+GOOD = {"gradient": 0, "w": 32, "v": 64, "taps": 1, "groups": 1, "ff": 1, "bp": 1, "ff_values": 96, "bp_values": 112}
+
+
+@pytest.mark.parametrize(("fields", "status"), [
+    ({"taps": 0}, "illegal"), ({"groups": 0}, "illegal"), ({"bp_n": 2, "bp_m": 1}, "illegal"),
+    ({"w": (1 << 32) - 64}, "axi_read"), ({"ff_values": (1 << 32) - 1}, "axi_write"),
+])  # fmt: skip
+def test_updates_that_end_a_run(fields, status):
+    memory = Memory(SHAPES["16 x 2"])
+    memory.room(128)
+    made = program(SHAPES["16 x 2"], memory, [ISA.encode("UPD", GOOD | fields), ISA.encode("HALT", {})])
+    with pytest.raises(DeviceError) as error:
+        run(RtlDevice(max_cycles=10_000), made)
+    assert error.value.status == ERROR_CODES[status]
+
+
+def test_tokens_of_a_step():
+    """Gradient, update, next pass: each waits for the one before, and no MM for an UPD directly."""
+    step = Step(SHAPES["16 x 2"], *CASES["1 x 1"], seed=7)
+    fields = [ISA.decode(word) for word in step.program.instructions]
+    names = [fmt.name for fmt, _ in fields]
+    first, last = names.index("UPD"), len(names) - 1 - names[::-1].index("UPD")
+    assert (names[first - 1], names.count("UPD")) == ("MM", 2)
+    assert fields[first][1]["wait"] == 1 << 1
+    assert [v["wait"] >> 3 for _, v in fields[last + 1 :]].count(1) >= 1
+    assert fields[last][1]["release"] & 1
