@@ -69,6 +69,7 @@ from hw.train.channel_lane import ChannelLane
 from hw.train.dispatcher import Dispatcher as TrainDispatcher
 from hw.train.exact_mul import ExactMul
 from hw.train.load import LoadUnit as TrainLoad
+from hw.train.piece_walk import PieceWalk
 from hw.train.pixel_walk import PixelWalk
 from hw.train.pregenerate import Pregenerate
 from hw.train.row_feed import RowFeed
@@ -77,6 +78,9 @@ from hw.train.sore import Sore
 from hw.train.sums import Sums
 from hw.train.tap_walk import TapWalk
 from hw.train.transpose import Transposer
+from hw.train.update_read import UpdateRead
+from hw.train.update_unit import UpdateUnit
+from hw.train.updated_words import UpdatedWords
 from hw.train.uspe import Uspe
 from hw.train.vector_lane import VectorLane as PassLane
 from hw.train.vector_sums import SUM_LANE_MODULE, SumLane, VectorSums
@@ -94,7 +98,7 @@ OF_SPGEMM = (EntryFetch, EntryWalk, LineCache, CacheTags, MissQueue, Admit, Mult
              Values, Bank, BankGroup, EndBoard, Phases, WriteBack, Results, RowEngine, Dispatcher)
 U280 = SPGEMM["spgemm-u280"]
 OF_TRAIN = (PixelWalk, TapWalk, Schedule, WordFetch, WeightFetch, Sums, TrainLoad, TrainDispatcher, UpdateLane, Wuve,
-            PassLane, VectorSums, VectorWalk)
+            UpdateRead, UpdatedWords, UpdateUnit, PassLane, VectorSums, VectorWalk)
 OF_ANY_TRAIN = (ExactMul, Uspe, Sore, Transposer, Pregenerate, SumLane, ChannelLane)
 UNITS = {"FloatAdd": FloatAdd, "FloatMul": FloatMul, "FloatAdd64": partial(FloatAdd, BINARY64),
          "FloatMul64": partial(FloatMul, BINARY64), "IntToFloat32": lambda: IntToFloat(32),
@@ -107,11 +111,13 @@ UNITS = {"FloatAdd": FloatAdd, "FloatMul": FloatMul, "FloatAdd64": partial(Float
          **{f"spgemm:{unit.__name__}": partial(unit, U280) for unit in OF_SPGEMM},
          **{f"train:{unit.__name__}": unit for unit in OF_ANY_TRAIN},
          **{f"train:{unit.__name__}": partial(unit, TrainParams()) for unit in OF_TRAIN},
-         "train:RowFeed": partial(RowFeed, TrainParams(), 3)}
+         "train:RowFeed": partial(RowFeed, TrainParams(), 3),
+         "train:PieceWalk": partial(PieceWalk, TrainParams(), turned=True)}
 BLOCKS = {
     "spgemm:BankGroup": lambda: {BANK_MODULE: Bank(U280)},
     "spgemm:RowEngine": lambda: {BANK_GROUP_MODULE: BankGroup(U280)},
     "train:Wuve": lambda: {UPDATE_LANE_MODULE: UpdateLane(TrainParams())},
+    "train:UpdateUnit": lambda: {UPDATE_LANE_MODULE: UpdateLane(TrainParams())},
     "train:VectorSums": lambda: {SUM_LANE_MODULE: SumLane()},
 }
 """Modules inside of units that are counted, not synthesised."""

@@ -24,6 +24,9 @@ class PieceWalk(wiring.Component):
         tile of inputs                                         tile + tile_step
         tap                                                    tap + tap_step
 
+    The walk moves on a cycle after a block's last piece, and the sum is there two cycles later: in time, as a block has
+    two pieces or more.
+
     Args:
         turned: pieces are those for BP.
 
@@ -46,18 +49,18 @@ class PieceWalk(wiring.Component):
         m = Module()
         slots_log2, dense = Signal(3), Signal()
         m.d.sync += [slots_log2.eq(PLACE_BITS + self.pattern.n - self.pattern.m), dense.eq(self.pattern.m == 0)]
-        held, valid, second = Signal(piece_layout(), reset_less=True), Signal(), Signal()
+        held, valid, offered, second = Signal(piece_layout(), reset_less=True), Signal(), Signal(), Signal()
         at = Signal(data.StructLayout({"values": 32, "index": 32}), reset_less=True)
         number, ended = self._numbers(m, slots_log2)
         m.d.comb += [self.pieces.ready.eq(~valid), self.done.eq(ended & ~valid)]
         with m.If(self.pieces.valid & self.pieces.ready):
-            m.d.sync += [valid.eq(1), held.eq(self.pieces.payload), at.values.eq(self.values + number),
-                         at.index.eq(self.index + number)]  # fmt: skip
-        m.d.comb += self.words.valid.eq(valid & self.write)
-        with m.If(valid & (self.words.ready | ~self.write)):
+            m.d.sync += [valid.eq(1), offered.eq(self.write), held.eq(self.pieces.payload),
+                         at.values.eq(self.values + number), at.index.eq(self.index + number)]  # fmt: skip
+        m.d.comb += self.words.valid.eq(offered)
+        with m.If(valid & (self.words.ready | ~offered)):
             m.d.sync += second.eq(~second)
-            with m.If(second | dense | ~self.write):
-                m.d.sync += [second.eq(0), valid.eq(0)]
+            with m.If(second | dense | ~offered):
+                m.d.sync += [second.eq(0), valid.eq(0), offered.eq(0)]
         self._word(m, held, at, second)
         return m
         return m
@@ -82,12 +85,12 @@ class PieceWalk(wiring.Component):
         else:
             m.d.comb += [base.eq(Mux(walk.line_ends, line, first)), step.eq(Mux(walk.line_ends, of_line, 1))]
         takes = self.pieces.valid & self.pieces.ready
-        m.d.comb += [walk.start.eq(self.start), walk.taps.eq(self.taps), walk.groups.eq(self.groups),
-                     walk.next.eq(takes & (slot == slot_last))]  # fmt: skip
-        m.d.sync += following.eq(base + step)
+        ends_block = takes & (slot == slot_last)
+        m.d.comb += [walk.start.eq(self.start), walk.taps.eq(self.taps), walk.groups.eq(self.groups)]
+        m.d.sync += [walk.next.eq(ends_block), following.eq(base + step)]
         with m.If(takes):
             m.d.sync += [slot.eq(slot + 1), number.eq(number + per_tile)]
-        with m.If(walk.next):
+        with m.If(ends_block):
             m.d.sync += [slot.eq(0), number.eq(following), first.eq(following), ended.eq(walk.last)]
             for ends, start in ((walk.line_ends, line), (walk.tile_ends, tile), (walk.tap_ends, tap)):
                 with m.If(ends):

@@ -47,7 +47,7 @@ class UpdateRead(wiring.Component):
         words = self.params.block_words
         m.submodules.walk = walk = BlockWalk(self.params)
         addresses = [Signal(32, name=f"address_{kind}", reset_less=True) for kind in KINDS]
-        turn, asking = Signal(len(KINDS), init=1), Signal()
+        turn, asking, last = Signal(len(KINDS), init=1), Signal(), Signal()
         reserved, room = Signal(range(self.BLOCKS + 1)), Signal(init=1)
         reserved_next = Signal.like(reserved)
         asked = self.commands.valid & self.commands.ready
@@ -59,11 +59,11 @@ class UpdateRead(wiring.Component):
             self.commands.payload.address.eq(self.base + (addresses[0] << low)),
             reserved_next.eq(reserved + (asked & turn[0]) - given),
         ]  # fmt: skip
-        m.d.sync += [reserved.eq(reserved_next), room.eq(reserved_next != self.BLOCKS)]
+        m.d.sync += [reserved.eq(reserved_next), room.eq(reserved_next != self.BLOCKS), last.eq(walk.last)]
         with m.If(asked):
             m.d.sync += [turn.eq(turn.rotate_left(1)),
                          *(a.eq(b) for a, b in zip(addresses, [*addresses[1:], addresses[0] + words], strict=True))]
-        with m.If(walk.next & walk.last):
+        with m.If(walk.next & last):
             m.d.sync += asking.eq(0)
         with m.If(self.start):
             m.d.sync += [asking.eq(1), *(a.eq(getattr(self, kind)) for a, kind in zip(addresses, KINDS, strict=True))]

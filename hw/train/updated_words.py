@@ -75,12 +75,13 @@ class UpdatedWords(wiring.Component):
         taken = self.words.valid & self.words.ready
         m.d.comb += [
             walk.start.eq(self.start), walk.taps.eq(self.taps), walk.groups.eq(self.groups),
-            walk.next.eq(taken & second & word.all()), pairs.r_en.eq(self.words.ready & second),
+            pairs.r_en.eq(self.words.ready & second),
             self.words.valid.eq(pairs.r_rdy), self.words.payload.strobe.eq(~0),
             self.words.payload.address.eq(Mux(second, v, w)),
             self.words.payload.data.eq(Mux(second, pairs.r_data[p.axi_bits:], pairs.r_data[:p.axi_bits])),
             self.done.eq(ended),
         ]
+        m.d.sync += walk.next.eq(taken & second & word.all())
         with m.If(taken):
             m.d.sync += second.eq(~second)
             with m.If(second):
