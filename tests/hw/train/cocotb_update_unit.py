@@ -12,6 +12,8 @@ from tests.hw.harness import parameters, reset, start, watchdog
 
 BASE = 0x7_FFFF_F000
 ANSWER = 20
+STALLS = ((0.6, 0.0), (0.0, 0.8), (0.5, 0.5))
+"""Of what is read and of what is written, one instruction after the other."""
 INPUTS = ("upd__valid", "upd__payload", "commands__ready", "beats__valid", "beats__payload", "words__ready", "answered")
 
 
@@ -31,8 +33,8 @@ class Bench:
     def on(self, name):
         return bool(int(getattr(self.dut, name).value))
 
-    def goes(self):
-        return self.rng.random() >= self.stall
+    def goes(self, what):
+        return not self.stall or self.rng.random() >= STALLS[len(self.cycles) % len(STALLS)][what]
 
     def see(self):
         dut = self.dut
@@ -64,7 +66,7 @@ class Bench:
         address, count = command & (1 << 64) - 1, command >> 64
         for beat in range(count):
             at = address - BASE + beat * self.size
-            self.beats.append((self.cycle + self.latency + self.rng.randrange(1 + int(50 * self.stall)),
+            self.beats.append((self.cycle + self.latency + self.rng.randrange(26 if self.stall else 1),
                                int.from_bytes(self.image[at : at + self.size], "little")))
 
     def write(self, word):
@@ -73,18 +75,18 @@ class Bench:
             if strobe >> byte & 1:
                 self.image[address * self.size + byte] = data >> 8 * byte & 255
         self.unanswered += 1
-        self.answers.append(self.cycle + ANSWER + self.rng.randrange(1 + int(50 * self.stall)))
+        self.answers.append(self.cycle + ANSWER + self.rng.randrange(26 if self.stall else 1))
 
     def drive(self):
         dut = self.dut
         self.cycle += 1
         dut.upd__valid.value = int(bool(self.instructions))
         dut.upd__payload.value = self.instructions[0] if self.instructions else 0
-        dut.commands__ready.value = int(self.goes())
-        comes = bool(self.beats) and self.beats[0][0] <= self.cycle and self.goes()
+        dut.commands__ready.value = int(self.goes(0))
+        comes = bool(self.beats) and self.beats[0][0] <= self.cycle and self.goes(0)
         dut.beats__valid.value = int(comes)
         dut.beats__payload.value = self.beats[0][1] if comes else 0
-        dut.words__ready.value = int(self.unanswered < 30 and self.goes())
+        dut.words__ready.value = int(self.unanswered < 30 and self.goes(1))
         answers = bool(self.answers) and self.answers[0] <= self.cycle
         if answers:
             self.answers.popleft()

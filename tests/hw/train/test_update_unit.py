@@ -92,7 +92,7 @@ def test_instructions(shape, tmp_path):
         sizes = [(1, 1), (2, 1), (1, 5), (1, 1), (1, 1), (1, 1), (1, 1), (1, 1)]
     words = [memory.fields(*size, ff, bp) for size, ff, bp in zip(sizes, patterns, rolled(patterns), strict=True)]
     words += [memory.fields(1, 1, (2, 8), (1, 2), write=write) for write in ((0, 1), (1, 0), (0, 0))]
-    found, _ = simulate(shape, memory, words, tmp_path, stall=0.5, latency=7)
+    found, _ = simulate(shape, memory, words, tmp_path, stall=True, latency=7)
     wrong = np.flatnonzero(found != memory.updated(words))
     assert not len(wrong), f"{len(wrong)} bytes differ, the first at {wrong[0]}; instructions {words}"
 
@@ -110,7 +110,7 @@ def test_cycles(shape, of_block, tmp_path):
     count = 2 * memory.p.tile_columns // GROUP
     patterns = ((2, 8), DENSE)
     words = [memory.fields(1, groups, pattern, pattern) for pattern in patterns for groups in (2, 4)]
-    found, cycles = simulate(shape, memory, words, tmp_path, stall=0.0, latency=latency)
+    found, cycles = simulate(shape, memory, words, tmp_path, stall=False, latency=latency)
     assert np.array_equal(found, memory.updated(words))
     for expected, few, many in zip(of_block, cycles[::2], cycles[1::2], strict=True):
         assert many - few == expected * count, cycles
@@ -124,5 +124,5 @@ def test_what_is_wrong(tmp_path):
     words = [ISA.encode("UPD", good | fields) for fields in (
         {"taps": 0}, {"groups": 0}, {"ff_n": 3}, {"ff_n": 0, "ff_m": 4}, {"bp_n": 1, "bp_m": 1}, {"bp_m": 7, "bp": 0})]
     words.append(ISA.encode("UPD", good))
-    found, _ = simulate("32 columns", memory, words, tmp_path, stall=0.0, latency=3, wrong=len(words) - 1)
+    found, _ = simulate("32 columns", memory, words, tmp_path, stall=False, latency=3, wrong=len(words) - 1)
     assert np.array_equal(found, memory.updated(words[-1:]))
