@@ -16,6 +16,7 @@ from hw.shell.core import EngineCore
 from hw.shell.program_reader import ProgramReader
 from hw.shell.run_status import RunStatus
 
+from .channel_lane import CHANNEL_LANE_MODULE, ChannelLane
 from .dispatcher import Dispatcher
 from .layouts import masked_layout
 from .load import LoadUnit, load_layout
@@ -23,6 +24,9 @@ from .matrix import MatrixUnit
 from .sums import Sums
 from .update_unit import UpdateUnit
 from .uspe import USPE_MODULE, Uspe
+from .vector_lane import VECTOR_LANE_MODULE, VectorLane
+from .vector_sums import SUM_LANE_MODULE, SumLane
+from .vector_unit import VectorUnit
 from .wuve import SETTINGS, UPDATE_LANE_MODULE, UpdateLane
 
 __all__ = ["TrainEngine"]
@@ -36,12 +40,15 @@ class TrainEngine(EngineCore):
     NAME = "train"
     ARGUMENTS = len(SETTINGS)
     RESULTS = 0
-    COUNTERS = ("cycles", "steps", "load_cycles", "matrix_cycles", "load_stall", "matrix_stall",
-                "update_cycles")
+    COUNTERS = ("cycles", "steps", "load_cycles", "matrix_cycles", "vector_cycles", "update_cycles",
+                "load_stall", "matrix_stall", "vector_stall", "update_stall")
     """steps: cycles in which the array's first row multiplies. *_cycles: the unit has work. *_stall: its next
     instruction waits for a token."""
     UNITS = QUEUES[:-1]
-    BLOCKS: ClassVar = {USPE_MODULE: lambda _: Uspe(), UPDATE_LANE_MODULE: UpdateLane}
+    BLOCKS: ClassVar = {
+        USPE_MODULE: lambda _: Uspe(), UPDATE_LANE_MODULE: UpdateLane, VECTOR_LANE_MODULE: VectorLane,
+        SUM_LANE_MODULE: lambda _: SumLane(), CHANNEL_LANE_MODULE: lambda _: ChannelLane(),
+    }  # fmt: skip
 
     @staticmethod
     def memory_ports(params: TrainParams) -> tuple[tuple[str, ...], int]:
@@ -58,9 +65,10 @@ class TrainEngine(EngineCore):
         m.submodules.dispatcher = dispatcher = Dispatcher(p)
         m.submodules.load = load = LoadUnit(p)
         m.submodules.matrix = matrix = MatrixUnit(p)
+        m.submodules.vector = vector = VectorUnit(p)
         m.submodules.update = update = UpdateUnit(p)
         m.submodules.writer = writer = AxiWriter(p.axi_bits, every_cycle=True)
-        readers = self._readers(m, {"load": load, "update": update})
+        readers = self._readers(m, {"load": load, "vector": vector, "update": update})
         for unit, port in ((program.read, self.read[1]), (program.write, self.write[1]), (writer.axi, self.write[0])):
             wiring.connect(m, unit, wiring.flipped(port))
         wiring.connect(m, program.o, dispatcher.program)
@@ -72,10 +80,12 @@ class TrainEngine(EngineCore):
             *(getattr(matrix, name).eq(getattr(load, name))
               for name in ("write_x", "write_values", "write_index", "write_row", "write_data")),
             *(getattr(update, name).eq(argument) for name, argument in zip(SETTINGS, self.arguments, strict=True)),
+            *(mine.eq(argument) for mine, argument in zip(vector.arguments, self.arguments, strict=True)),
         ]
-        self._writes(m, matrix, update, writer)
-        queues, tokens = self._queues(m, dispatcher, load, matrix, update)
-        self._status(m, program, dispatcher, load, matrix, update, readers, writer, queues, tokens)
+        self._writes(m, matrix, vector, update, writer)
+        queues, tokens = self._queues(m, dispatcher, load, matrix, vector, update)
+        wrong = load.wrong | matrix.wrong | vector.wrong | update.wrong
+        self._status(m, program, dispatcher, wrong, matrix.steps, readers, writer, queues, tokens)
         return m
 
     def _readers(self, m, units):
@@ -93,25 +103,29 @@ class TrainEngine(EngineCore):
             readers.append(reader)
         return readers
 
-    def _writes(self, m, matrix, update, writer):
-        """Words to m: whole ones of sums, parts of them of updates."""
-        p = self.params
-        m.submodules.words = words = WriteJoin(masked_layout(p), masters=2)
-        sums, low = words.masters[0], (p.axi_bits // 8).bit_length() - 1
-        wiring.connect(m, update.words, words.masters[1])
+    def _writes(self, m, matrix, vector, update, writer):
+        """Words to m: whole ones of sums and vectors, parts of them of updates."""
+        p, low = self.params, (self.params.axi_bits // 8).bit_length() - 1
+        m.submodules.words = words = WriteJoin(masked_layout(p), masters=3)
+        wiring.connect(m, update.words, words.masters[2])
+        for unit, master in ((matrix, words.masters[0]), (vector, words.masters[1])):
+            m.d.comb += [
+                master.valid.eq(unit.words.valid), unit.words.ready.eq(master.ready), master.payload.strobe.eq(~0),
+                *(master.payload[name].eq(unit.words.payload[name]) for name in ("address", "data")),
+            ]
         m.d.comb += [
-            sums.valid.eq(matrix.words.valid), matrix.words.ready.eq(sums.ready), sums.payload.strobe.eq(~0),
-            *(sums.payload[name].eq(matrix.words.payload[name]) for name in ("address", "data")),
             writer.i.valid.eq(words.port.valid), words.port.ready.eq(writer.i.ready),
             writer.i.payload.address.eq(self.bases[0] + (words.port.payload.address << low)),
             *(writer.i.payload[name].eq(words.port.payload[name]) for name in ("data", "strobe")),
-            words.port_answered.eq(writer.answered), Cat(matrix.answered, update.answered).eq(words.answered),
+            words.port_answered.eq(writer.answered),
+            Cat(matrix.answered, vector.answered, update.answered).eq(words.answered),
         ]
 
-    def _queues(self, m, dispatcher, load, matrix, update):
+    def _queues(self, m, dispatcher, load, matrix, vector, update):
         p = self.params
         m.submodules.tokens = tokens = TokenTable(len(QUEUES))
         units = {"LD": (load.load, load.finished, LoadUnit.OVERLAP), "MM": (matrix.mm, matrix.finished, Sums.QUEUE),
+                 "VEC": (vector.instructions, vector.finished, VectorUnit.OVERLAP),
                  "UPD": (update.upd, update.finished, 1)}
         queues = {}
         for name, (unit, finished, overlap) in units.items():
@@ -131,26 +145,27 @@ class TrainEngine(EngineCore):
                      for name in load_layout().members if name != "w"]
         m.d.comb += [
             load.load.payload.w.eq(queues["LD"].head[:8] == ISA.by_name("LDW").opcode),
-            matrix.mm.payload.as_value().eq(queues["MM"].head), update.upd.payload.as_value().eq(queues["UPD"].head),
+            matrix.mm.payload.as_value().eq(queues["MM"].head), vector.instructions.payload.eq(queues["VEC"].head),
+            update.upd.payload.as_value().eq(queues["UPD"].head),
             dispatcher.idle.eq(Cat(queue.idle for queue in queues.values()).all()),
         ]
         return queues, tokens
 
-    def _status(self, m, program, dispatcher, load, matrix, update, readers, writer, queues, tokens):
+    def _status(self, m, program, dispatcher, wrong, steps, readers, writer, queues, tokens):
         names = ("program_size", "illegal", "token", "axi_read", "axi_write")
         m.submodules.end = end = RunStatus(names)
         m.d.comb += [
             end.start.eq(self.start), end.halted.eq(dispatcher.halted), end.code.eq(dispatcher.code),
             end.errors.eq(Cat(
-                dispatcher.too_long, dispatcher.illegal | load.wrong | matrix.wrong | update.wrong, tokens.error,
+                dispatcher.too_long, dispatcher.illegal | wrong, tokens.error,
                 Cat(program.error, *(reader.error for reader in readers)).any(), writer.error)),
-            end.moving.eq(Cat(dispatcher.dispatched, load.finished, matrix.finished, writer.answered, matrix.steps,
-                              *(reader.o.valid & reader.o.ready for reader in readers)).any()),
+            end.moving.eq(Cat(dispatcher.dispatched, *(queue.finished for queue in queues.values()), writer.answered,
+                              steps, *(reader.o.valid & reader.o.ready for reader in readers)).any()),
             self.done.eq(end.done), self.status.eq(end.status),
-            self.busy.eq(Cat(~queues[name].idle if name in queues else 0 for name in self.UNITS)),
+            self.busy.eq(Cat(~queues[name].idle for name in self.UNITS)),
         ]  # fmt: skip
-        counted = (1, matrix.steps, ~queues["LD"].idle, ~queues["MM"].idle, queues["LD"].stalled, queues["MM"].stalled,
-                   ~queues["UPD"].idle)
+        of_queues = [queues[name] for name in self.UNITS]
+        counted = (1, steps, *(~queue.idle for queue in of_queues), *(queue.stalled for queue in of_queues))
         for counter, event in zip(self.counters, counted, strict=True):
             with m.If(self.start):
                 m.d.sync += counter.eq(0)

@@ -6,6 +6,7 @@ import pytest
 from compiler.train.convolution import Convolution
 from compiler.train.emit import Emitter
 from compiler.train.masters import from_blocks, to_blocks
+from compiler.train.memory import Memory
 from compiler.train.products import Products
 from compiler.train.updates import Compact, update
 from compiler.train.weights import compact
@@ -14,7 +15,7 @@ from golden.isa.train import ISA
 from golden.train.params import slots
 from golden.train.update import Sgd
 from sim.device import DeviceError, GoldenDevice, RtlDevice
-from tests.e2e.test_train import DENSE, SHAPES, Memory, conv3x3, program
+from tests.e2e.test_train import DENSE, SHAPES, conv3x3
 
 SGD = Sgd(rate=0.1, momentum=0.9, decay=5e-4, unscale=2.0**-4)
 ARGUMENTS = tuple(SGD.registers().values())
@@ -49,7 +50,7 @@ class Step:
                forward=self.made["ff"], back=self.made["bp"])
         products.forward(conv, images, x, self.made["ff"].columns, y)
         products.input_gradient(conv, images, dy, self.made["bp"].columns, dx)
-        self.program = program(params, self.memory, emitter.words())
+        self.program = self.memory.program(emitter.words())
 
     def weights(self, image, name):
         at, count = self.at[name] * self.params.axi_bits // 8, int(np.prod(self.shape))
@@ -103,7 +104,7 @@ GOOD = {"gradient": 0, "w": 32, "v": 64, "taps": 1, "groups": 1, "ff": 1, "bp": 
 def test_updates_that_end_a_run(fields, status):
     memory = Memory(SHAPES["16 x 2"])
     memory.room(128)
-    made = program(SHAPES["16 x 2"], memory, [ISA.encode("UPD", GOOD | fields), ISA.encode("HALT", {})])
+    made = memory.program([ISA.encode("UPD", GOOD | fields), ISA.encode("HALT", {})])
     with pytest.raises(DeviceError) as error:
         run(RtlDevice(max_cycles=10_000), made)
     assert error.value.status == ERROR_CODES[status]
