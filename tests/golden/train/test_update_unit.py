@@ -80,7 +80,7 @@ def run(made, words):
 @pytest.mark.parametrize("pattern", [*PATTERNS, DENSE])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_equals_dense_weights(shape, pattern):
-    for conv, other in ((Convolution(height=3, width=3, inputs=64, outputs=128, kernel=3), (2, 8)),
+    for conv, other in ((Convolution(height=2, width=2, inputs=64, outputs=128, kernel=2), (2, 8)),
                         (Convolution(height=1, width=1, inputs=128, outputs=64), (1, 2))):
         for ff, bp in ((pattern, other), (other, pattern)):
             made = Made(SHAPES[shape], conv, ff, bp)
