@@ -23,7 +23,7 @@ class VectorUnit(wiring.Component):
     to its words may still be on their way.
 
     Attributes:
-        instructions: words of the VEC queue. finished: strobe: what the oldest one writes is there. busy: there is one.
+        instructions: words of the VEC queue. finished: strobe: what the oldest one writes is there.
         arguments: of the run. base: of the port. commands, beats: of an AxiReader.
         words, answered: words to memory; a strobe: one is there.
         wrong: strobe: an instruction is none; it has no end.
@@ -34,7 +34,7 @@ class VectorUnit(wiring.Component):
     def __init__(self, params: TrainParams):
         self.params = params
         super().__init__({
-            "instructions": In(stream.Signature(ISA.bits)), "finished": Out(1), "busy": Out(1),
+            "instructions": In(stream.Signature(ISA.bits)), "finished": Out(1),
             "base": In(ADDRESS_BITS), "arguments": In(32).array(len(SETTINGS)),
             "commands": Out(stream.Signature(command_layout())), "beats": In(stream.Signature(params.axi_bits)),
             "words": Out(stream.Signature(word_layout(params))), "answered": In(1), "wrong": Out(1),
@@ -77,8 +77,7 @@ class VectorUnit(wiring.Component):
             self.commands.payload.address.eq(self.base + (asked.address << low)),
             self.commands.payload.beats.eq(asked.words),
         ]
-        with m.FSM() as states:
-            m.d.comb += self.busy.eq(~states.ongoing("IDLE") | watch.busy)
+        with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.instructions.ready.eq(1)
                 m.d.sync += word.eq(self.instructions.payload)
