@@ -35,7 +35,7 @@ class UpdateUnit(wiring.Component):
 
     Attributes:
         upd: instructions. finished: strobe: all that one writes is in memory. wrong: strobe: an instruction without
-            taps or groups, or with a pattern that is none; it has no end. busy: there is one.
+            taps or groups, or with a pattern that is none; it has no end.
         rate .. pruned_decay: SETTINGS; constant while there is an instruction. No weight is taken as pruned.
         base: of the port that is read. commands, beats: of an AxiReader.
         words, answered: what goes to memory; a strobe: a word of it is there.
@@ -44,7 +44,7 @@ class UpdateUnit(wiring.Component):
     def __init__(self, params: TrainParams):
         self.params = params
         super().__init__({
-            "upd": In(stream.Signature(update_layout())), "finished": Out(1), "wrong": Out(1), "busy": Out(1),
+            "upd": In(stream.Signature(update_layout())), "finished": Out(1), "wrong": Out(1),
             **dict.fromkeys(SETTINGS, In(32)), "base": In(ADDRESS_BITS),
             "commands": Out(stream.Signature(command_layout())), "beats": In(stream.Signature(params.axi_bits)),
             "words": Out(stream.Signature(masked_layout(params))), "answered": In(1),
@@ -114,10 +114,9 @@ class UpdateUnit(wiring.Component):
                     m.d.comb += known.eq(1)
             legal.append(known)
         legal += [upd.taps != 0, upd.groups != 0]
-        m.d.comb += self.busy.eq(1)
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += [self.upd.ready.eq(1), self.busy.eq(0)]
+                m.d.comb += self.upd.ready.eq(1)
                 with m.If(self.upd.valid):
                     m.d.sync += upd.eq(self.upd.payload)
                     m.next = "CHECK"

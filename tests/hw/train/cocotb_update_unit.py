@@ -119,7 +119,7 @@ async def instructions(dut):
             await RisingEdge(dut.clk)
             bench.drive()
         await FallingEdge(dut.clk)
-        assert not bench.on("busy")
+        assert bench.on("upd__ready")
 
     await watchdog(run(), 60_000)
     Path(given["found"]).write_bytes(bytes(bench.image))
