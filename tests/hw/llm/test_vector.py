@@ -7,7 +7,7 @@ from tests.hw.runner import run_cocotb
 
 
 @pytest.mark.parametrize("module", ["cocotb_vector", "cocotb_noted"])
-@pytest.mark.parametrize("lanes", [4, 8, 16])
+@pytest.mark.parametrize("lanes", [4, pytest.param(8, marks=pytest.mark.slow), 16])
 def test_vector_unit(lanes, module):
     params = {"sfu_lanes": lanes, "vmem_rows": 512, "axi_bits": 512, "channels": 16, "mpu_vpus": 8, "acc_depth": 8}
     run_cocotb(
