@@ -24,7 +24,7 @@ $(MODEL): requirements-demo.txt $(STAMP)
 	touch $@
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 -m "not slow" tests
+	LACUNA_OPTIMISE=-O1 $(BIN)/python -m pytest -n 2 -m "not slow" tests
 
 test-nightly: $(STAMP)
 	$(BIN)/python -m pytest -n 2 tests

@@ -29,6 +29,8 @@ CXX_FLAGS = ("-fPIC", "-fno-gnu-unique", "-fvisibility=hidden", "-std=gnu++17")
 USER_FLAGS = ("-DVL_USER_STOP", "-DVL_USER_FATAL", "-DVL_USER_FINISH", "-DLACUNA_ENGINE")
 LINK_FLAGS = ("-shared", "-Wl,-Bsymbolic")
 JOBS = 2
+OPTIMISE = os.environ.get("LACUNA_OPTIMISE", "-O2")
+"""Of the C++ compiler. Tests, which run briefly, take -O1 (Makefile)."""
 
 
 class ToolMissingError(RuntimeError):
@@ -60,7 +62,7 @@ def build_engine(verilog_sources, top, port_names, axi_bits, *, blocks=(), trace
         raise TypeError("verilog_sources: a list of texts, not one text")
     unknown = "unique" if randomize else "fast"
     options = [*OPTIONS, "--top-module", top, "--x-assign", unknown, "--x-initial", unknown]
-    flags = [*CXX_FLAGS, *USER_FLAGS]
+    flags, optimise = [*CXX_FLAGS, *USER_FLAGS], [f"OPT_FAST={OPTIMISE}", f"OPT_GLOBAL={OPTIMISE}"]
     waivers = WAIVERS.read_text()
     if blocks and not trace:
         options.append("--hierarchical")
@@ -69,7 +71,7 @@ def build_engine(verilog_sources, top, port_names, axi_bits, *, blocks=(), trace
         options.append("--trace-vcd")
         flags.append("-DLACUNA_TRACE")
     ports = ports_header(port_names, axi_bits) + ("#define LACUNA_BUSY\n" if busy else "")
-    digest = _digest([*verilog_sources, *options, *flags, *LINK_FLAGS, ports, waivers, *_harness(),
+    digest = _digest([*verilog_sources, *options, *flags, *optimise, *LINK_FLAGS, ports, waivers, *_harness(),
                       *tool_versions()])
 
     def produce(work):
@@ -80,14 +82,13 @@ def build_engine(verilog_sources, top, port_names, axi_bits, *, blocks=(), trace
         names = [f"source{number}.v" for number in range(len(verilog_sources))]
         for name, text in zip(names, verilog_sources, strict=True):
             (work / name).write_text(text)
-        environment, runtime = verilator_environment(), Runtime(BUILD, [*flags, "trace" if trace else ""])
+        environment, runtime = verilator_environment(), Runtime(BUILD, [*flags, *optimise, "trace" if trace else ""])
         _call("verilator", [*options, "--Mdir", "objects", "-CFLAGS", " ".join([*flags, "-I.."]), "-LDFLAGS",
                             " ".join(LINK_FLAGS), "-o", "engine.so", WAIVERS.name, *names, "../harness.cpp"],
               work, environment)
         for path in runtime.objects():
             shutil.copyfile(path, work / "objects" / path.name)
-        _call("make", ["-j", str(JOBS), "-C", "objects", "-f", "Vengine.mk", "OPT_FAST=-O2", "OPT_GLOBAL=-O2"],
-              work, environment)
+        _call("make", ["-j", str(JOBS), "-C", "objects", "-f", "Vengine.mk", *optimise], work, environment)
         runtime.keep(work / "objects")
         (work / "objects" / "engine.so").rename(work / "engine.so")
         shutil.rmtree(work / "objects")
