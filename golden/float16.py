@@ -9,33 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden.floats import BINARY32
+from golden.floats import BINARY32, Encoding
 
 __all__ = ["BFLOAT16", "BINARY16", "HALVES", "Half"]
 
 
 @dataclass(frozen=True)
-class Half:
-    """A 16-bit format. Its functions take and give NumPy arrays: bit patterns are uint16, numbers float32.
-
-    Attributes:
-        exponent, fraction: bits of these.
-    """
-
-    exponent: int
-    fraction: int
-
-    @property
-    def bias(self) -> int:
-        return (1 << self.exponent - 1) - 1
-
-    @property
-    def infinity_bits(self) -> int:
-        return (1 << self.exponent) - 1 << self.fraction
-
-    @property
-    def nan_bits(self) -> int:
-        return self.infinity_bits | 1 << self.fraction - 1
+class Half(Encoding):
+    """A 16-bit format. Its functions take and give NumPy arrays: bit patterns are uint16, numbers float32."""
 
     def widen(self, bits) -> np.ndarray:
         """The numbers of bit patterns, exactly (bfloat16: subnormals become zero of the same sign)."""

@@ -13,22 +13,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["BINARY32", "BINARY64", "Format"]
+__all__ = ["BINARY32", "BINARY64", "Encoding", "Format"]
 
 
 @dataclass(frozen=True)
-class Format:
-    """A binary interchange format: sign, exponent, fraction. Its functions take and give NumPy arrays (or scalars) of
-    `dtype`, and broadcast.
+class Encoding:
+    """A binary interchange format: sign, exponent, fraction.
 
     Attributes:
-        exponent, fraction: bits of these. dtype: NumPy's type. unsigned: of its bit patterns.
+        exponent, fraction: bits of these.
     """
 
     exponent: int
     fraction: int
-    dtype: type[np.floating]
-    unsigned: type[np.unsignedinteger]
 
     @property
     def bits(self) -> int:
@@ -50,6 +47,18 @@ class Format:
     def nan_bits(self) -> int:
         """Of the one NaN that comes out."""
         return self.infinity_bits | 1 << self.fraction - 1
+
+
+@dataclass(frozen=True)
+class Format(Encoding):
+    """A format that NumPy computes in. Its functions take and give NumPy arrays (or scalars) of `dtype`, and broadcast.
+
+    Attributes:
+        dtype: NumPy's type. unsigned: of its bit patterns.
+    """
+
+    dtype: type[np.floating]
+    unsigned: type[np.unsignedinteger]
 
     def to_bits(self, x):
         """Bit patterns of numbers."""
