@@ -13,7 +13,7 @@ from golden.float16 import Half
 
 from .params import GROUP
 from .product import sums_of_products
-from .prune import expand, prune
+from .prune import expand, mask, prune
 
 __all__ = ["Columns", "Geometry", "backward_columns", "forward_columns", "forward_mask", "input_gradient", "multiplied",
            "pruned_gradient", "weight_gradient"]
@@ -61,8 +61,7 @@ def backward_columns(weight: np.ndarray, n: int, m: int) -> Columns:
 
 def forward_mask(weight: np.ndarray, n: int, m: int) -> np.ndarray:
     """bool [lines, columns of taps, input, output channels]: weights that `forward_columns` keeps."""
-    values, index = prune(weight.swapaxes(2, 3), n, m)
-    return expand(np.ones(values.shape, bool), index).swapaxes(2, 3)
+    return mask(weight.swapaxes(2, 3), n, m).swapaxes(2, 3)
 
 
 def pruned_gradient(dy: np.ndarray, n: int, m: int) -> np.ndarray:

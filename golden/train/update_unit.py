@@ -7,12 +7,12 @@ import numpy as np
 from golden.floats import BINARY32
 
 from .params import GROUP, PATTERNS, TrainParams, slots
-from .prune import pieces
+from .prune import pattern_logs, pieces
 from .update import Sgd
 
-__all__ = ["LEGAL_LOGS", "UpdateUnit"]
+__all__ = ["INDEX_BYTES", "LEGAL_LOGS", "VALUES_BYTES", "UpdateUnit"]
 
-LEGAL_LOGS = {(n.bit_length() - 1, m.bit_length() - 1): (n, m) for n, m in PATTERNS} | {(0, 0): (GROUP, GROUP)}
+LEGAL_LOGS = {pattern_logs(n, m): (n, m) for n, m in (*PATTERNS, (GROUP, GROUP))}
 """N:M by the logarithms that instructions have of them."""
 VALUES_BYTES = 2 * GROUP
 INDEX_BYTES = GROUP // 2

@@ -9,7 +9,7 @@ from golden.float16 import BINARY16
 from golden.isa.train import ISA
 from golden.train.matrix import MatrixUnit
 from golden.train.params import GROUP, INTERLEAVE, TrainParams
-from golden.train.prune import prune
+from golden.train.prune import mask, prune
 
 P = TrainParams(rows=16, columns=2, x_words=4096, w_steps=8192)
 SIZE = P.axi_bits // 8
@@ -51,10 +51,7 @@ def written(unit, fields, words):
 def masked(weights, n, m, axis):
     """Weights that N:M leaves, groups along an axis."""
     moved = np.moveaxis(weights, axis, -1)
-    _, index = prune(BINARY16.narrow(moved), n, m)
-    kept = np.zeros(moved.shape, bool).reshape(*moved.shape[:-1], -1, GROUP)
-    np.put_along_axis(kept, index.astype(np.intp), True, axis=-1)
-    return np.moveaxis(np.where(kept.reshape(moved.shape), moved, 0), -1, axis)
+    return np.moveaxis(np.where(mask(BINARY16.narrow(moved), n, m), moved, 0), -1, axis)
 
 
 @given(seed=st.integers(0, 2**32 - 1), stride=st.sampled_from([1, 2]), kernel=st.sampled_from([1, 3]),
