@@ -10,14 +10,13 @@ import argparse
 
 import numpy as np
 
-from bench.train_products import IMAGES, LAYER, PARAMS
+from bench.train_products import IMAGES, LAYER, PARAMS, checked
 from compiler.train.block import ConvBlock
 from compiler.train.emit import Emitter
 from compiler.train.memory import Memory
 from golden.train.update import Sgd
-from sim.device import GoldenDevice, RtlDevice
 
-__all__ = ["METHODS", "main", "measure"]
+__all__ = ["METHODS", "main"]
 
 DENSE = (16, 16)
 METHODS = {
@@ -25,6 +24,7 @@ METHODS = {
     "BDWP 2:4": ((2, 4), (2, 4)), "BDWP 2:8": ((2, 8), (2, 8)), "BDWP 2:16": ((2, 16), (2, 16)),
 }
 """N:M of the forward and of the backward pass."""
+SETTINGS = Sgd(rate=0.1, momentum=0.9, decay=5e-4, unscale=2.0**-10)
 UNITS = ("load", "matrix", "vector", "update")
 
 
@@ -46,20 +46,6 @@ def program(ff, bp):
     return memory.program(emitter.words())
 
 
-def measure(ff, bp, memory):
-    """Counters of a step; raises ValueError if the RTL's memory is not golden's."""
-    made, rtl, golden = program(ff, bp), RtlDevice(memory), GoldenDevice()
-    settings = tuple(Sgd(rate=0.1, momentum=0.9, decay=5e-4, unscale=2.0**-10).registers().values())
-    for device in (rtl, golden):
-        device.load(made)
-    counters = rtl.run(settings).counters
-    golden.run(settings)
-    length = len(made.images["m"])
-    if rtl.read("m", 0, length) != golden.read("m", 0, length):
-        raise ValueError(f"{ff}, {bp}: the RTL differs from golden")
-    return counters
-
-
 def main():
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--memory", default="ddr4", help="timing model; default ddr4")
@@ -68,7 +54,7 @@ def main():
     print("|---|---|---|" + "---|" * (len(UNITS) + 2))
     dense = None
     for name, (ff, bp) in METHODS.items():
-        found = measure(ff, bp, memory)
+        found = checked(program(ff, bp), memory, tuple(SETTINGS.registers().values()))
         dense = dense or found["cycles"]
         units = " | ".join(f"{found[f'{unit}_cycles']:,}" for unit in UNITS)
         print(f"| {name} | {found['cycles']:,} | {dense / found['cycles']:.3f} | {units} | {found['bytes_read']:,} | "

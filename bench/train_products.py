@@ -13,12 +13,12 @@ import numpy as np
 from compiler.train.convolution import Convolution
 from compiler.train.emit import Emitter
 from compiler.train.memory import Memory
-from compiler.train.products import Columns, Products
+from compiler.train.products import Compact, Products
 from compiler.train.weights import compact
 from golden.train.params import GROUP, TrainParams, slots
 from sim.device import GoldenDevice, RtlDevice
 
-__all__ = ["PARAMS", "PATTERNS", "main", "measure"]
+__all__ = ["PARAMS", "PATTERNS", "checked", "main", "measure"]
 
 PARAMS = TrainParams(rows=16, columns=4, x_words=4096, w_steps=16384)
 LAYER = Convolution(height=8, width=8, inputs=64, outputs=64, kernel=3, padding=1)
@@ -39,7 +39,7 @@ def program(kind, pattern, params=PARAMS, conv=LAYER, images=IMAGES):
     def columns(k, count):
         n, m = pattern
         values, index = compact(numbers(conv.kernel**2, k, count), n, m, params)
-        return Columns(memory.put(values), memory.put(index), slots(n, m))
+        return Compact(memory.put(values), memory.put(index), n, m)
 
     x, dy = (memory.put(numbers(images, size, channels)) for channels in (conv.inputs, conv.outputs))
     if kind == "FF":
@@ -54,19 +54,23 @@ def program(kind, pattern, params=PARAMS, conv=LAYER, images=IMAGES):
     return memory.program(emitter.words())
 
 
-def measure(kind, pattern, memory):
-    """(cycles, utilisation); raises ValueError if the RTL's memory is not golden's."""
-    made, rtl, golden = program(kind, pattern), RtlDevice(memory), GoldenDevice()
-    rtl.load(made)
-    golden.load(made)
-    outcome = rtl.run(())
-    golden.run(())
-    length = len(made.images["m"])
+def checked(made, memory, arguments=()):
+    """Counters of a program's run on the RTL; raises ValueError if its memory is not golden's afterwards."""
+    rtl, golden, length = RtlDevice(memory), GoldenDevice(), len(made.images["m"])
+    for device in (rtl, golden):
+        device.load(made)
+    counters = rtl.run(arguments).counters
+    golden.run(arguments)
     if rtl.read("m", 0, length) != golden.read("m", 0, length):
-        raise ValueError(f"{kind} at {pattern}: the RTL differs from golden")
+        raise ValueError("the RTL differs from golden")
+    return counters
+
+
+def measure(kind, pattern, memory):
+    """(cycles, utilisation)."""
+    cycles = checked(program(kind, pattern), memory)["cycles"]
     dense = IMAGES * LAYER.out_height * LAYER.out_width * LAYER.inputs * LAYER.outputs * LAYER.kernel**2
     useful = dense * (1 if kind == "WU" else slots(*pattern) / GROUP)
-    cycles = outcome.counters["cycles"]
     return cycles, useful / (cycles * PARAMS.rows * PARAMS.columns)
 
 

@@ -9,8 +9,8 @@ from .emit import Emitter
 from .masters import to_blocks
 from .memory import Memory
 from .normalisation import BatchNorm
-from .products import Products
-from .updates import Compact, update
+from .products import Compact, Products
+from .updates import update
 from .weights import compact
 
 __all__ = ["ConvBlock"]
@@ -52,7 +52,7 @@ class ConvBlock:
     def forward(self, x: int, z: int) -> None:
         """Z of X, words in memory; what the backward pass needs stays in the channel file."""
         self.norm.load(self.at["gamma"], self.at["beta"])
-        self.products.forward(self.conv, self.images, x, self.forward_weights.columns, self.at["y"])
+        self.products.forward(self.conv, self.images, x, self.forward_weights, self.at["y"])
         self.norm.forward(self.at["y"], z, self.pixels, relu=True)
 
     def backward(self, dz: int, x: int, dx: int | None) -> None:
@@ -60,7 +60,7 @@ class ConvBlock:
         at = self.at
         self.norm.backward(dz, at["y"], at["dy"], self.pixels, relu=True, gamma=at["dgamma"], beta=at["dbeta"])
         if dx is not None:
-            self.products.input_gradient(self.conv, self.images, at["dy"], self.back_weights.columns, dx)
+            self.products.input_gradient(self.conv, self.images, at["dy"], self.back_weights, dx)
         self.products.weight_gradient(self.conv, self.images, x, at["dy"], at["dw"])
 
     def update(self) -> None:

@@ -3,27 +3,33 @@
 from dataclasses import dataclass
 
 from compiler.capacity import require
-from golden.train.params import GROUP, INTERLEAVE, TrainParams
+from golden.train.params import GROUP, INTERLEAVE, TrainParams, slots
 
 from .convolution import ROW_MASK, Convolution, Part
 from .emit import Emitter, Region
 
-__all__ = ["Columns", "Products"]
+__all__ = ["Compact", "Products"]
 
 REMEDY = "take an engine with more"
 
 
 @dataclass(frozen=True)
-class Columns:
-    """Compact weights in memory, a tile of columns after the other: `golden.train.prune` slots of every tap's groups.
+class Compact:
+    """Compact weights in memory, as `compiler.train.weights.compact` lays them out.
 
     Attributes:
-        values, index: first words. slots: of a group of 16.
+        values, index: first words; index is not used if the weights are dense. n, m: of the pattern, or 16, 16.
     """
 
     values: int
     index: int
-    slots: int
+    n: int
+    m: int
+
+    @property
+    def slots(self) -> int:
+        """Of a group of 16."""
+        return slots(self.n, self.m)
 
 
 class Products:
@@ -37,7 +43,7 @@ class Products:
         self.params, self.emitter = params, emitter
         self.turn = {"x": 0, "w": 0}
 
-    def forward(self, conv: Convolution, images: int, x: int, weights: Columns, y: int) -> None:
+    def forward(self, conv: Convolution, images: int, x: int, weights: Compact, y: int) -> None:
         """Y of X in memory, words `y` and `x` on: NHWC, 16 bits.
 
         Raises:
@@ -48,7 +54,7 @@ class Products:
         self._products(lambda some: [conv.forward(self.params, some, weights.slots)], images, of_image, of_out, x,
                        weights, y, conv.kernel**2 * conv.inputs // GROUP, conv.outputs)
 
-    def input_gradient(self, conv: Convolution, images: int, dy: int, weights: Columns, dx: int) -> None:
+    def input_gradient(self, conv: Convolution, images: int, dy: int, weights: Compact, dx: int) -> None:
         """dX of dY; `weights` have the output channels as k's, the input channels as columns. Raises as `forward`."""
         of_image, of_out = _words(self.params, conv.out_height, conv.out_width, conv.outputs), _words(
             self.params, conv.height, conv.width, conv.inputs)
@@ -107,7 +113,7 @@ class Products:
                          reads=[Region("memory", address, address + words)], writes=[half])
         return half
 
-    def _load_weights(self, weights: Columns, tile: int, steps: int) -> Region:
+    def _load_weights(self, weights: Compact, tile: int, steps: int) -> Region:
         p, half = self.params, self._half("w")
         kinds = [("values", weights.values, steps * p.columns // p.word)]
         if weights.slots < GROUP:

@@ -1,39 +1,15 @@
 """Updates of a convolution's weights: the masters in place, compact ones for the next forward and backward pass."""
 
-from dataclasses import dataclass
-
 from golden.params import check
-from golden.train.params import GROUP, TrainParams, slots
+from golden.train.params import GROUP, TrainParams
 from golden.train.prune import pattern_logs
+from golden.train.update_unit import INDEX_BYTES, VALUES_BYTES
 
 from .convolution import Convolution
 from .emit import Emitter, Region
-from .products import Columns
+from .products import Compact
 
-__all__ = ["Compact", "update"]
-
-VALUES_BYTES = 2 * GROUP
-INDEX_BYTES = GROUP // 2
-"""Of a piece."""
-
-
-@dataclass(frozen=True)
-class Compact:
-    """Compact weights in memory, as `compiler.train.weights.compact` lays them out.
-
-    Attributes:
-        values, index: first words; index is not used if the weights are dense. n, m: of the pattern, or 16, 16.
-    """
-
-    values: int
-    index: int
-    n: int
-    m: int
-
-    @property
-    def columns(self) -> Columns:
-        """What products take."""
-        return Columns(self.values, self.index, slots(self.n, self.m))
+__all__ = ["update"]
 
 
 def update(params: TrainParams, emitter: Emitter, conv: Convolution, gradient: int, w: int, v: int, *,
@@ -56,9 +32,9 @@ def update(params: TrainParams, emitter: Emitter, conv: Convolution, gradient: i
     fields, areas = {"taps": taps, "groups": groups}, []
     if forward:
         fields |= _fields(p, "ff", forward)
-        areas.append((forward, blocks * slots(forward.n, forward.m)))
+        areas.append((forward, blocks * forward.slots))
     if back:
-        of_line = slots(back.n, back.m) * per_tile
+        of_line = back.slots * per_tile
         of_tap = conv.outputs // GROUP * of_line
         fields |= _fields(p, "bp", back) | {"bp_tap": of_tap, "bp_tile": of_tap * taps}
         areas.append((back, of_tap * taps * groups // per_tile))
@@ -70,7 +46,7 @@ def update(params: TrainParams, emitter: Emitter, conv: Convolution, gradient: i
             pieces = tile * areas[0][1]
             mine |= {"ff_values": mine["ff_values"] + pieces, "ff_index": mine["ff_index"] + pieces}
         if back:
-            pieces = tile * per_tile * slots(back.n, back.m) * per_tile
+            pieces = tile * per_tile * back.slots * per_tile
             mine |= {"bp_values": mine["bp_values"] + pieces, "bp_index": mine["bp_index"] + pieces}
         written = [Region("memory", at[name], at[name] + words) for name in ("w", "v")]
         for number, (area, pieces) in enumerate(areas):

@@ -7,12 +7,11 @@ from compiler.capacity import DoesNotFitError
 from compiler.train.convolution import Convolution
 from compiler.train.emit import Emitter
 from compiler.train.memory import Memory
-from compiler.train.products import Columns, Products
+from compiler.train.products import Compact, Products
 from compiler.train.weights import compact
 from golden.execution import ERROR_CODES
 from golden.isa.train import ISA
 from golden.train.params import GROUP, TrainParams
-from golden.train.params import slots as slots_of
 from sim.device import DeviceError, GoldenDevice, RtlDevice
 
 SHAPES = {
@@ -34,7 +33,7 @@ def pass_of(params, conv, images, pattern, seed):
 
     def columns(k, count):
         weights = half.narrow(rng.standard_normal((taps, k, count)).astype(np.float32))
-        return Columns(*map(memory.put, compact(weights, *pattern, params)), slots_of(*pattern))
+        return Compact(*map(memory.put, compact(weights, *pattern, params)), *pattern)
 
     x = tensor(conv.height, conv.width, conv.inputs)
     dy = tensor(conv.out_height, conv.out_width, conv.outputs)
@@ -87,7 +86,8 @@ def test_chunks_of_images():
     rng, memory, emitter = np.random.default_rng(9), Memory(params), Emitter()
     conv, images = conv3x3(height=6, width=6, inputs=32, outputs=32), 7
     x = memory.put(rng.integers(0, 0x7C00, (images, 36, 32), dtype=np.uint16))
-    weights = Columns(*map(memory.put, compact(rng.integers(0, 0x7C00, (9, 32, 32), dtype=np.uint16), 4, 8, params)), 8)
+    dense = rng.integers(0, 0x7C00, (9, 32, 32), dtype=np.uint16)
+    weights = Compact(*map(memory.put, compact(dense, 4, 8, params)), 4, 8)
     y = memory.room(images * 36 * 2)
     Products(params, emitter).forward(conv, images, x, weights, y)
     names = [ISA.decode(word)[0].name for word in emitter.words()]

@@ -7,8 +7,8 @@ from compiler.train.convolution import Convolution
 from compiler.train.emit import Emitter
 from compiler.train.masters import from_blocks, to_blocks
 from compiler.train.memory import Memory
-from compiler.train.products import Products
-from compiler.train.updates import Compact, update
+from compiler.train.products import Compact, Products
+from compiler.train.updates import update
 from compiler.train.weights import compact
 from golden.execution import ERROR_CODES
 from golden.isa.train import ISA
@@ -48,8 +48,8 @@ class Step:
         products.weight_gradient(conv, images, x, dy, self.at["gradient"])
         update(params, emitter, conv, self.at["gradient"], self.at["w"], self.at["v"],
                forward=self.made["ff"], back=self.made["bp"])
-        products.forward(conv, images, x, self.made["ff"].columns, y)
-        products.input_gradient(conv, images, dy, self.made["bp"].columns, dx)
+        products.forward(conv, images, x, self.made["ff"], y)
+        products.input_gradient(conv, images, dy, self.made["bp"], dx)
         self.program = self.memory.program(emitter.words())
 
     def weights(self, image, name):

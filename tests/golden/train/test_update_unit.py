@@ -6,7 +6,8 @@ import pytest
 from compiler.train.convolution import Convolution
 from compiler.train.emit import Emitter
 from compiler.train.masters import to_blocks
-from compiler.train.updates import Compact, update
+from compiler.train.products import Compact
+from compiler.train.updates import update
 from compiler.train.weights import compact
 from golden.execution import ExecutionError
 from golden.float16 import BINARY16
