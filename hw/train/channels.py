@@ -12,7 +12,7 @@ from hw.fabric.pipeline import strobes
 from hw.fabric.ram import Ram
 
 from .channel_lane import CHANNEL_LANE_MODULE, ChannelLane
-from .sums import word_layout
+from .layouts import addressed_layout
 from .wuve import SETTINGS
 
 __all__ = ["Channels"]
@@ -38,7 +38,7 @@ class Channels(wiring.Component):
             "arguments": In(32).array(len(SETTINGS)), "instruction": In(ISA.bits),
             "load": In(1), "store": In(1), "operate": In(1), "done": Out(1), "wrong": Out(1),
             "beats": In(stream.Signature(params.axi_bits)),
-            "words": Out(stream.Signature(word_layout(params))),
+            "words": Out(stream.Signature(addressed_layout(params))),
             "read_row": In(row), "read_data": Out(numbers),
             "write": In(1), "write_row": In(row), "write_data": In(numbers),
         })

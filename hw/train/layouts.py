@@ -1,4 +1,4 @@
-"""Words of the units that update weights and make compact ones."""
+"""Words on their way to memory, and of the units that update weights and make compact ones."""
 
 from amaranth.lib import data
 
@@ -6,7 +6,8 @@ from golden.isa.train import ISA
 from golden.train.params import GROUP, TrainParams
 from hw.fabric.isa_layout import instruction_layout
 
-__all__ = ["NUMBER_BITS", "masked_layout", "pattern_layout", "piece_layout", "row_layout", "update_layout"]
+__all__ = ["NUMBER_BITS", "addressed_layout", "masked_layout", "pattern_layout", "piece_layout", "row_layout",
+           "update_layout"]
 
 NUMBER_BITS = 16
 PLACE_BITS = GROUP.bit_length() - 1
@@ -25,6 +26,11 @@ def row_layout() -> data.ArrayLayout:
 def piece_layout() -> data.StructLayout:
     """A slot of each lane: `index` is the place of `values` in the group of 16."""
     return data.StructLayout({"values": row_layout(), "index": data.ArrayLayout(PLACE_BITS, GROUP)})
+
+
+def addressed_layout(params: TrainParams) -> data.StructLayout:
+    """A word for memory at word `address`."""
+    return data.StructLayout({"address": 32, "data": params.axi_bits})
 
 
 def masked_layout(params: TrainParams) -> data.StructLayout:

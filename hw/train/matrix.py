@@ -8,11 +8,12 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from golden.train.params import TrainParams
 from hw.fabric.pipeline import delay, strobes
 
+from .layouts import addressed_layout
 from .pixel_walk import mm_layout
 from .row_feed import control_layout
 from .schedule import Schedule, step_plan_layout
 from .stce import Stce
-from .sums import Sums, word_layout
+from .sums import Sums
 from .weight_fetch import WeightFetch
 from .word_fetch import WordFetch
 
@@ -39,7 +40,7 @@ class MatrixUnit(wiring.Component):
             "mm": In(stream.Signature(mm_layout())), "finished": Out(1), "busy": Out(1),
             "write_x": In(1), "write_values": In(1), "write_index": In(1),
             "write_row": In(range(max(params.x_words, params.w_steps))), "write_data": In(params.axi_bits),
-            "words": Out(stream.Signature(word_layout(params))), "answered": In(1),
+            "words": Out(stream.Signature(addressed_layout(params))), "answered": In(1),
             "steps": Out(1), "wrong": Out(1),
         })
 

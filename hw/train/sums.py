@@ -13,18 +13,14 @@ from hw.fabric.pipeline import delay, strobes
 from hw.fabric.ram import Ram
 from hw.fabric.sure_fifo import SureFIFO
 
+from .layouts import addressed_layout
 from .pixel_walk import mm_layout
 from .uspe import SLOT_BITS
 
-__all__ = ["Sums", "word_layout"]
+__all__ = ["Sums"]
 
 TILES = 2
 """Whose sums are held."""
-
-
-def word_layout(params: TrainParams) -> data.StructLayout:
-    """A word for memory at word `address`."""
-    return data.StructLayout({"address": 32, "data": params.axi_bits})
 
 
 class Sums(wiring.Component):
@@ -51,8 +47,8 @@ class Sums(wiring.Component):
             "mm": In(stream.Signature(mm_layout())), "room": Out(1), "tile": In(1),
             "tile_rows": In(range(params.rows + 1)), "tile_last": In(1),
             "tile_stationary": In(1), "sums": In(BINARY32.bits).array(params.columns), "valid": In(1),
-            "words": Out(stream.Signature(word_layout(params))), "answered": In(1), "finished": Out(1), "busy": Out(1),
-            "wrong": Out(1),
+            "words": Out(stream.Signature(addressed_layout(params))), "answered": In(1),
+            "finished": Out(1), "busy": Out(1), "wrong": Out(1),
         })
 
     def elaborate(self, platform):
@@ -121,7 +117,7 @@ class Sums(wiring.Component):
                                         for name in ("address", "line", "image", "target"))
         x_left, y_left = Signal(12, reset_less=True), Signal(12, reset_less=True)
         reads, word_ends, row_ends, begins = Signal(), Signal(), Signal(), Signal()
-        m.submodules.out = out = SureFIFO(width=1 + word_layout(p).size, depth=2 * self.FLIGHT, margin=self.FLIGHT)
+        m.submodules.out = out = SureFIFO(width=1 + addressed_layout(p).size, depth=2 * self.FLIGHT, margin=self.FLIGHT)
         room = out.room
 
         vector_ends = ~mm.wide | (half == wide_words - 1)

@@ -11,7 +11,7 @@ from golden.train.vector import CONSTANTS
 from hw.fabric.isa_layout import instruction_layout
 from hw.fabric.pipeline import strobes
 
-from .sums import word_layout
+from .layouts import addressed_layout
 from .vector_layouts import start_layout
 from .vector_pass import VectorPass
 
@@ -43,7 +43,7 @@ class TensorPass(wiring.Component):
         super().__init__({
             "instruction": In(ISA.bits), "start": In(1), "done": Out(1), "wrong": Out(1),
             "requests": Out(stream.Signature(request_layout())), "beats": In(stream.Signature(params.axi_bits)),
-            "words": Out(stream.Signature(word_layout(params))),
+            "words": Out(stream.Signature(addressed_layout(params))),
             "read_row": Out(row), "read_data": In(numbers),
             "write": Out(1), "write_row": Out(row), "write_data": Out(numbers),
         })

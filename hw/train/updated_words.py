@@ -46,7 +46,6 @@ class UpdatedWords(wiring.Component):
         ]
         self._leave(m, pairs)
         return m
-        return m
 
     def _gather(self, m, pairs, rows):
         p, made = self.params, self.i.payload

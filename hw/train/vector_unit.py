@@ -11,7 +11,7 @@ from hw.fabric.axi import ADDRESS_BITS, command_layout
 from hw.fabric.isa_layout import instruction_layout
 
 from .channels import Channels
-from .sums import word_layout
+from .layouts import addressed_layout
 from .tensor_pass import TensorPass, request_layout
 from .wuve import SETTINGS
 
@@ -37,7 +37,7 @@ class VectorUnit(wiring.Component):
             "instructions": In(stream.Signature(ISA.bits)), "finished": Out(1),
             "base": In(ADDRESS_BITS), "arguments": In(32).array(len(SETTINGS)),
             "commands": Out(stream.Signature(command_layout())), "beats": In(stream.Signature(params.axi_bits)),
-            "words": Out(stream.Signature(word_layout(params))), "answered": In(1), "wrong": Out(1),
+            "words": Out(stream.Signature(addressed_layout(params))), "answered": In(1), "wrong": Out(1),
         })
 
     def elaborate(self, platform):

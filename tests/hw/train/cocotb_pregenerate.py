@@ -27,6 +27,15 @@ def stream(made, patterns):
     return rows, ff, bp
 
 
+async def two_takers(dut, rows, ff, bp, **options):
+    received = await exchange(
+        dut, sends={"pregenerate__i": rows}, receives={"pregenerate__ff": len(ff), "pregenerate__bp": len(bp)},
+        **options,
+    )  # fmt: skip
+    assert received["pregenerate__ff"] == ff
+    assert received["pregenerate__bp"] == bp
+
+
 @cocotb.test()
 async def changes(dut):
     """All pairs of patterns, two blocks each."""
@@ -35,12 +44,8 @@ async def changes(dut):
     patterns = [pair for pair in product(ALL, ALL) for _ in range(2)]
     random.Random(1).shuffle(patterns)
     rows, ff, bp = stream(blocks(random.Random(2), len(patterns)), patterns)
-    received = await exchange(
-        dut, sends={"pregenerate__i": rows}, receives={"pregenerate__ff": len(ff), "pregenerate__bp": len(bp)},
-        stall=stall, max_cycles=20 * len(rows) if stall else len(rows) + 4 * len(patterns) + 2 * GROUP,
-    )  # fmt: skip
-    assert received["pregenerate__ff"] == ff
-    assert received["pregenerate__bp"] == bp
+    await two_takers(dut, rows, ff, bp, stall=stall,
+                     max_cycles=20 * len(rows) if stall else len(rows) + 4 * len(patterns) + 2 * GROUP)
 
 
 @cocotb.test()
@@ -50,12 +55,7 @@ async def a_row_a_cycle(dut, pattern):
     await start(dut, inputs=INPUTS)
     rows, ff, bp = stream(blocks(random.Random(3), 7), [(pattern, pattern)] * 7)
     within = len(rows) + GROUP + Pregenerate.BP_LATENCY + min(4, pattern[0])
-    received = await exchange(
-        dut, sends={"pregenerate__i": rows}, receives={"pregenerate__ff": len(ff), "pregenerate__bp": len(bp)},
-        max_cycles=within,
-    )  # fmt: skip
-    assert received["pregenerate__ff"] == ff
-    assert received["pregenerate__bp"] == bp
+    await two_takers(dut, rows, ff, bp, max_cycles=within)
 
 
 @cocotb.test()

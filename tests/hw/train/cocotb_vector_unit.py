@@ -9,7 +9,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from golden.train.params import TrainParams
 from hw.fabric.axi import command_layout
-from hw.train.sums import word_layout
+from hw.train.layouts import addressed_layout
 from tests.hw.harness import StreamSource, parameters, start, watchdog
 
 BASE = 0x4000_0000
@@ -19,7 +19,8 @@ class Words:
     """A memory of words: requests are answered in order, words taken are answered later."""
 
     def __init__(self, dut, words, p, stall):
-        self.dut, self.words, self.layout, self.stall, self.size = dut, words, word_layout(p), stall, p.axi_bits // 8
+        self.dut, self.words, self.layout = dut, words, addressed_layout(p)
+        self.stall, self.size = stall, p.axi_bits // 8
         self.random, self.cycle, self.due, self.answers = random.Random(5), 0, [], []
 
     def goes(self):

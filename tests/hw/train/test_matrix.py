@@ -10,8 +10,8 @@ from golden.isa.train import ISA
 from golden.train import matrix as golden
 from golden.train.params import GROUP, TrainParams
 from hw.fabric.ram import RAM
+from hw.train.layouts import addressed_layout
 from hw.train.matrix import MatrixUnit
-from hw.train.sums import word_layout
 from hw.train.uspe import USPE_MODULE, Uspe
 from tests.hw.runner import run_cocotb, to_verilog
 from tests.hw.train.bench import SHAPES, ascending, numbers
@@ -93,7 +93,7 @@ def test_instructions(shape, stall, tmp_path):
                extra_sources=[files["uspe"], RAM],
                parameters={"stall": stall, **{name: str(path) for name, path in files.items()}})
     found = json.loads(files["results"].read_text())
-    layout = word_layout(p)
+    layout = addressed_layout(p)
     words = [(word & (1 << layout["address"].width) - 1, word >> layout["address"].width) for word in found["words"]]
     wrong = [i for i, (a, b) in enumerate(zip(words, expected, strict=True)) if a != b]
     assert not wrong, f"{len(wrong)} of {len(words)} words differ, first {wrong[0]}: {words[wrong[0]]}, not " \
