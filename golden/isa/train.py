@@ -8,10 +8,14 @@ from enum import IntEnum
 
 from .formats import Field, Format, InstructionSet
 
-__all__ = ["ISA", "QUEUES", "Channel"]
+__all__ = ["ARGUMENTS", "ISA", "QUEUES", "Channel"]
 
 QUEUES = ("LD", "MM", "VEC", "UPD", "SYS")
 """The in-order queues. `wait` and `release` are masks over the first four, bit i = queue i."""
+
+
+ARGUMENTS = ("rate", "momentum", "decay", "unscale", "pruned_decay", "share")
+"""Of a run, bit patterns of binary32, from argument 1 on: numbers of `golden.train.update.Sgd`; loss scale / images."""
 
 
 class Channel(IntEnum):
@@ -41,6 +45,13 @@ RUNS = (
     ("stride", 24, "words in memory from one run to the next"),
     ("to", 16, "first row of the buffer; rows follow each other"),
 )  # fmt: skip
+
+MOVES = (
+    ("address", 32, "first word in memory"), ("rows", 12, "at least 1"), ("row", 12, "the first one"),
+    ("half", 1, "16-bit numbers in memory, a word a row; else binary32, two words a row"),
+    ("turn", 1, "with `half`: word i of memory is lane i of as many rows as a word has numbers; `rows` are such words"),
+    ("stride", 16, "with `turn`: words in memory from one to the next"),
+)
 
 ISA = InstructionSet(
     name="train",
@@ -80,15 +91,14 @@ ISA = InstructionSet(
             ("out_y", 24, "to the next line; with `spread`, to the next 16 rows"), ("out_n", 28, "to the next image"),
             ("out_piece", 16, "words to the next 16 sums of a row, if `wide`"),
         )),
-        Format("LDC", 4, "VEC", "Memory to rows of the channel file: binary32, two memory words a row.", _fields(
-            16, ("address", 32, "first word in memory"), ("rows", 12, "at least 1"), ("row", 12, "the first one"))),
-        Format("STC", 5, "VEC", "Rows of the channel file to memory.", _fields(
-            16, ("address", 32, "first word in memory"), ("rows", 12, "at least 1"), ("row", 12, "the first one"))),
+        Format("LDC", 4, "VEC", "Memory to rows of the channel file.", _fields(16, *MOVES)),
+        Format("STC", 5, "VEC", "Rows of the channel file to memory.", _fields(16, *MOVES)),
         Format("CHN", 6, "VEC", "d = a OP b for rows of the channel file; RSQRT, RECIP and EXP take a alone.", _fields(
             16, ("op", 3, "0 MUL, 1 ADD, 2 SUB, 3 MAX, 4 RSQRT, 5 RECIP, 6 EXP"), ("rows", 12, "at least 1"),
             ("a", 12, "first row"), ("b", 12, "first row"), ("d", 12, "first row; not another one of a or b"),
             ("constant", 1, "b is `value` everywhere"), ("value", 32, "binary32"),
-            ("argument", 3, "with `constant`: b is this argument of the run instead, from 1 on"))),
+            ("argument", 3, "with `constant`: b is this argument of the run instead, from 1 on"),
+            ("same", 1, "b is one row, for all of a"))),
         Format("VEC", 7, "VEC", "A pass over tensors: golden/train/vector.py.", _fields(
             16,
             ("a", 32, "first word in memory"), ("b", 32, "likewise, if it is read"), ("out", 32, "likewise"),

@@ -33,7 +33,7 @@ class Executor:
         """Execute until HALT; returns its code.
 
         Args:
-            arguments: `golden.train.update.Sgd.registers`, needed by UPD only.
+            arguments: bit patterns of `golden.isa.train.ARGUMENTS`; UPD and CHN need them.
 
         Raises:
             ExecutionError: the instruction, and what is wrong with it.
@@ -54,7 +54,8 @@ class Executor:
                     case "LDC":
                         self.vector.load(v, self.images["m"])
                     case "STC":
-                        self._store(v["address"] * self.params.axi_bits // 8, self.vector.stored(v))
+                        for at, data in self.vector.stored(v):
+                            self._store(at * self.params.axi_bits // 8, data)
                     case "CHN":
                         self.vector.channel(v, arguments)
                     case "VEC":

@@ -18,8 +18,12 @@ import numpy as np
 
 from golden.float16 import Half
 from golden.floats import BINARY32
+from golden.isa.train import ARGUMENTS
 
-__all__ = ["Sgd", "Updated"]
+__all__ = ["SETTINGS", "Sgd", "Updated"]
+
+SETTINGS = ARGUMENTS[:5]
+"""Of a run's arguments those that updates take, by name."""
 
 
 class Updated(NamedTuple):
@@ -58,8 +62,7 @@ class Sgd:
 
     def registers(self) -> dict[str, int]:
         """Bit pattern by name."""
-        names = ("rate", "momentum", "decay", "unscale", "pruned_decay")
-        return {name: int(BINARY32.to_bits(getattr(self, name))) for name in names}
+        return {name: int(BINARY32.to_bits(getattr(self, name))) for name in SETTINGS}
 
     def update(self, half: Half, *, w, v, gradient, pruned=None) -> Updated:
         """One step for arrays of float32 of one shape.

@@ -8,7 +8,7 @@ from golden.floats import BINARY32
 
 from .params import GROUP, PATTERNS, TrainParams, slots
 from .prune import pattern_logs, pieces
-from .update import Sgd
+from .update import SETTINGS, Sgd
 
 __all__ = ["INDEX_BYTES", "LEGAL_LOGS", "VALUES_BYTES", "UpdateUnit"]
 
@@ -31,7 +31,7 @@ class UpdateUnit:
         """UPD: (byte in memory, uint8 data) of what is written.
 
         Args:
-            image: the port's memory, uint8. arguments: the run's, `Sgd.registers`.
+            image: the port's memory, uint8. arguments: the run's, first SETTINGS.
 
         Raises:
             ValueError: what the unit refuses.
@@ -53,8 +53,8 @@ class UpdateUnit:
             yield from self._compact(made.half.transpose(0, 2, 1), bp, at, v["bp_values"], v["bp_index"])
 
     def _check(self, v: Mapping[str, int], arguments: tuple[int, ...]):
-        if len(arguments) != len(Sgd(rate=0).registers()):
-            raise ValueError(f"{len(arguments)} arguments: must be {', '.join(Sgd(rate=0).registers())}")
+        if len(arguments) < len(SETTINGS):
+            raise ValueError(f"{len(arguments)} arguments: the first must be {', '.join(SETTINGS)}")
         if min(v["taps"], v["groups"]) < 1:
             raise ValueError("no taps or no inputs")
         found = []

@@ -1,6 +1,6 @@
 """The vector unit: the channel file, operations on it, and passes over tensors (LDC, STC, CHN, VEC)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -28,12 +28,32 @@ class VectorUnit:
 
     def load(self, v: Mapping[str, int], image: np.ndarray) -> None:
         """LDC from the port's memory, uint8. Raises ValueError for rows beyond the file, or words beyond the memory."""
-        self._rows(v["row"], v["rows"])[:] = self._words(image, v["address"], 2 * v["rows"]).view(np.float32).reshape(
-            -1, self.params.word)
+        rows, word = self._moved(v), self.params.word
+        if not v["half"]:
+            rows[:] = self._words(image, v["address"], 2 * v["rows"]).view(np.float32).reshape(-1, word)
+            return
+        for number in range(v["rows"]):
+            bits = self._words(image, v["address"] + number * (v["stride"] if v["turn"] else 1), 1).view(np.uint16)
+            place = (slice(None), number) if v["turn"] else number
+            rows[place] = self.params.half.widen(bits)
 
-    def stored(self, v: Mapping[str, int]) -> np.ndarray:
-        """STC: uint8, what goes to memory. Raises ValueError for rows beyond the file."""
-        return self._rows(v["row"], v["rows"]).reshape(-1).view(np.uint8)
+    def stored(self, v: Mapping[str, int]) -> Iterator[tuple[int, np.ndarray]]:
+        """STC: (word in memory, uint8 that go there). Raises ValueError for rows beyond the file."""
+        rows, half = self._moved(v), self.params.half
+        if not v["half"]:
+            yield v["address"], rows.reshape(-1).view(np.uint8)
+            return
+        for number in range(v["rows"]):
+            at = v["address"] + number * (v["stride"] if v["turn"] else 1)
+            numbers = np.ascontiguousarray(rows[:, number] if v["turn"] else rows[number])
+            yield at, half.narrow(numbers).view(np.uint8)
+
+    def _moved(self, v: Mapping[str, int]) -> np.ndarray:
+        if not v["turn"]:
+            return self._rows(v["row"], v["rows"])
+        if not v["half"] or not 0 < v["rows"] <= self.params.word:
+            raise ValueError(f"turn: needs half, and rows = {v['rows']} must be 1 to {self.params.word}")
+        return self._rows(v["row"], self.params.word)
 
     def channel(self, v: Mapping[str, int], arguments: tuple[int, ...] = ()) -> None:
         """CHN, with the run's arguments. Raises ValueError for rows beyond the file, no operation, no such argument."""
@@ -41,7 +61,8 @@ class VectorUnit:
         if v["argument"] > len(arguments):
             raise ValueError(f"argument {v['argument']}: the run has {len(arguments)}")
         constant = arguments[v["argument"] - 1] if v["argument"] else v["value"]
-        b = BINARY32.from_bits(constant) if v["constant"] else self._rows(v["b"], v["rows"])
+        b = BINARY32.from_bits(constant) if v["constant"] else self._rows(
+            v["b"], 1 if v["same"] else v["rows"])
         match Channel(v["op"]):
             case Channel.MUL:
                 made = BINARY32.mul(a, b)

@@ -5,8 +5,9 @@ from typing import ClassVar
 from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 
-from golden.isa.train import ISA, QUEUES
+from golden.isa.train import ARGUMENTS, ISA, QUEUES
 from golden.train.params import TrainParams
+from golden.train.update import SETTINGS
 from hw.fabric.axi import AxiReader, AxiWriter
 from hw.fabric.isa_layout import instruction_layout
 from hw.fabric.read_join import ReadJoin
@@ -27,18 +28,18 @@ from .uspe import USPE_MODULE, Uspe
 from .vector_lane import VECTOR_LANE_MODULE, VectorLane
 from .vector_sums import SUM_LANE_MODULE, SumLane
 from .vector_unit import VectorUnit
-from .wuve import SETTINGS, UPDATE_LANE_MODULE, UpdateLane
+from .wuve import UPDATE_LANE_MODULE, UpdateLane
 
 __all__ = ["TrainEngine"]
 
 
 class TrainEngine(EngineCore):
     """Runs a program from memory; see docs/train_isa.md. Ports: m for what is multiplied and comes out, p for the
-    program. Arguments: SETTINGS of the updates.
+    program. Arguments: `golden.isa.train.ARGUMENTS`.
     """
 
     NAME = "train"
-    ARGUMENTS = len(SETTINGS)
+    ARGUMENTS = len(ARGUMENTS)
     RESULTS = 0
     COUNTERS = ("cycles", "steps", "load_cycles", "matrix_cycles", "vector_cycles", "update_cycles",
                 "load_stall", "matrix_stall", "vector_stall", "update_stall")
@@ -79,7 +80,7 @@ class TrainEngine(EngineCore):
             writer.clear.eq(self.start),
             *(getattr(matrix, name).eq(getattr(load, name))
               for name in ("write_x", "write_values", "write_index", "write_row", "write_data")),
-            *(getattr(update, name).eq(argument) for name, argument in zip(SETTINGS, self.arguments, strict=True)),
+            *(getattr(update, name).eq(argument) for name, argument in zip(SETTINGS, self.arguments, strict=False)),
             *(mine.eq(argument) for mine, argument in zip(vector.arguments, self.arguments, strict=True)),
         ]
         self._writes(m, matrix, vector, update, writer)

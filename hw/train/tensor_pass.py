@@ -12,18 +12,13 @@ from hw.fabric.isa_layout import instruction_layout
 from hw.fabric.pipeline import strobes
 
 from .layouts import addressed_layout
-from .vector_layouts import start_layout
+from .vector_layouts import request_layout, start_layout
 from .vector_pass import VectorPass
 
-__all__ = ["TensorPass", "request_layout"]
+__all__ = ["TensorPass"]
 
 CHUNK = 16
 """Words of a tensor that are asked for at a time, if two are read."""
-
-
-def request_layout() -> data.StructLayout:
-    """Memory words from word `address` on."""
-    return data.StructLayout({"address": 32, "words": 32})
 
 
 class TensorPass(wiring.Component):

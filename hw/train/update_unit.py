@@ -5,6 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.train.params import TrainParams
+from golden.train.update import SETTINGS
 from golden.train.update_unit import LEGAL_LOGS
 from hw.fabric.answers import AnswerWatch
 from hw.fabric.axi import ADDRESS_BITS, command_layout
@@ -15,7 +16,7 @@ from .piece_walk import PieceWalk
 from .pregenerate import Pregenerate
 from .update_read import UpdateRead
 from .updated_words import UpdatedWords
-from .wuve import SETTINGS, Wuve
+from .wuve import Wuve
 
 __all__ = ["UpdateUnit"]
 

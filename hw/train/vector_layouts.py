@@ -5,7 +5,7 @@ from amaranth.lib import data
 from golden.train.params import PARTIALS, PIXEL_BITS, TrainParams
 from golden.train.vector import CONSTANTS
 
-__all__ = ["constant_layout", "place_layout", "start_layout", "sums_layout", "word_layout"]
+__all__ = ["constant_layout", "place_layout", "request_layout", "start_layout", "sums_layout", "word_layout"]
 
 
 def word_layout(p: TrainParams) -> data.ArrayLayout:
@@ -23,6 +23,11 @@ def constant_layout(p: TrainParams) -> data.StructLayout:
 def sums_layout(p: TrainParams) -> data.StructLayout:
     """Sums of a segment for the channels of a word."""
     return data.StructLayout({"s0": data.ArrayLayout(32, p.word), "s1": data.ArrayLayout(32, p.word)})
+
+
+def request_layout() -> data.StructLayout:
+    """Memory words from word `address` on."""
+    return data.StructLayout({"address": 32, "words": 32})
 
 
 def start_layout(p: TrainParams) -> data.StructLayout:

@@ -5,18 +5,17 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.train.params import TrainParams
+from golden.train.update import SETTINGS
 from hw.fabric.block import instantiate
 from hw.fabric.float16 import Narrow
 from hw.fabric.floats import FloatAdd, FloatMul
 from hw.fabric.pipeline import delay, strobes
 from hw.fabric.sure_fifo import SureFIFO
 
-__all__ = ["SETTINGS", "UPDATE_LANE_MODULE", "UpdateLane", "Wuve", "step_layout", "updated_layout"]
+__all__ = ["UPDATE_LANE_MODULE", "UpdateLane", "Wuve", "step_layout", "updated_layout"]
 
 UPDATE_LANE_MODULE = "lacuna_update_lane"
 
-SETTINGS = ("rate", "momentum", "decay", "unscale", "pruned_decay")
-"""Registers, bit patterns of binary32: `golden.train.update.Sgd.registers`."""
 ROOM = 64
 """Words that may be under way."""
 

@@ -42,7 +42,8 @@ def test_batch_norm_of_a_tensor():
     exact = BINARY16.widen(x).astype(np.float64)
     expected = (exact - exact.mean(0)) / np.sqrt(exact.var(0) + epsilon) * gamma + beta
     np.testing.assert_allclose(BINARY16.widen(made.view(np.uint16)).reshape(expected.shape), expected, atol=3e-3)
-    stored = unit.stored(fields("STC", row=18, rows=2)).view(np.float32)
+    (_, stored), = unit.stored(fields("STC", row=18, rows=2))
+    stored = stored.view(np.float32)
     np.testing.assert_allclose(stored, gamma / np.sqrt(exact.var(0) + epsilon), rtol=1e-4)
 
 
@@ -55,6 +56,31 @@ def test_functions_and_maximum():
     np.testing.assert_allclose(unit.file[1], np.exp(unit.file[0]), rtol=1e-5)
     np.testing.assert_allclose(unit.file[2], np.exp(-unit.file[0]), rtol=1e-5)
     assert np.array_equal(unit.file[3], np.maximum(unit.file[0], 0))
+
+
+def test_turned_rows_come_back():
+    """Numbers of images become rows of channels, an image a lane; stored, they are what they were."""
+    rng, unit = np.random.default_rng(4), VectorUnit(P)
+    x = tensor(rng, 5, 2)
+    move = {"rows": 5, "row": 7, "half": 1, "turn": 1, "stride": 2}
+    unit.load(fields("LDC", address=1, **move), x.view(np.uint8).ravel())
+    assert np.array_equal(unit.file[7 : 7 + P.word, :5], BINARY16.widen(x[:, P.word :]).T)
+    assert not unit.file[:, 5:].any()
+    stored = list(unit.stored(fields("STC", address=40, **move)))
+    assert [at for at, _ in stored] == [40, 42, 44, 46, 48]
+    assert np.array_equal(np.stack([data.view(np.uint16) for _, data in stored]), x[:, P.word :])
+
+
+def test_rows_of_16_bits():
+    rng, unit = np.random.default_rng(5), VectorUnit(P)
+    x = tensor(rng, 3, 1)
+    unit.load(fields("LDC", rows=3, row=2, half=1), x.view(np.uint8).ravel())
+    assert np.array_equal(unit.file[2:5], BINARY16.widen(x))
+    unit.file[2:5] *= np.float32(1 / 3)
+    stored = unit.stored(fields("STC", address=9, rows=3, row=2, half=1))
+    for number, (at, data) in enumerate(stored):
+        assert at == 9 + number
+        assert np.array_equal(data.view(np.uint16), BINARY16.narrow(BINARY16.widen(x[number]) * np.float32(1 / 3)))
 
 
 def test_segments():
@@ -70,6 +96,8 @@ def test_segments():
 @pytest.mark.parametrize(("name", "values", "message"), [
     ("LDC", {"rows": 0}, "0 rows"), ("LDC", {"rows": 2, "row": 63}, "the channel file has 64"),
     ("LDC", {"rows": 1, "address": 8}, "beyond the memory"), ("STC", {"rows": 65}, "the channel file"),
+    ("LDC", {"rows": 1, "turn": 1}, "needs half"), ("STC", {"rows": 17, "half": 1, "turn": 1}, "must be 1 to 16"),
+    ("LDC", {"rows": 1, "row": 49, "half": 1, "turn": 1}, "the channel file has 64"),
     ("CHN", {"rows": 2, "d": 63}, "the channel file"), ("CHN", {"rows": 1, "op": 7}, "7"),
     ("VEC", {"pixels": 1, "segment": 1, "words": 5, "outputs": 1}, "channel_words"),
     ("VEC", {"pixels": 1, "segment": 1, "words": 1}, "outputs, sums"),
@@ -78,7 +106,7 @@ def test_segments():
 ])  # fmt: skip
 def test_what_is_refused(name, values, message):
     unit, image = VectorUnit(P), np.zeros(8 * SIZE, np.uint8)
-    does = {"LDC": unit.load, "STC": lambda v, _: unit.stored(v), "CHN": lambda v, _: unit.channel(v),
+    does = {"LDC": unit.load, "STC": lambda v, _: list(unit.stored(v)), "CHN": lambda v, _: unit.channel(v),
             "VEC": unit.vector}[name]  # fmt: skip
     with pytest.raises(ValueError, match=message):
         does(fields(name, **values), image)

@@ -48,16 +48,20 @@ class Words:
             if int(dut.words__valid.value) and int(dut.words__ready.value):
                 given = self.layout.from_bits(int(dut.words__payload.value))
                 self.words[given.address] = given.data
-                self.answers.append(self.cycle + self.random.randrange(1, 20))
+                self.answers.append(self.cycle + (self.random.randrange(1, 20) if self.stall else 10))
             await RisingEdge(dut.clk)
             self.cycle += 1
 
 
-async def finishes(dut, count):
-    while count:
+async def finishes(dut, count, memory):
+    """Cycles in which instructions were finished."""
+    cycles = []
+    while len(cycles) < count:
         await FallingEdge(dut.clk)
-        count -= int(dut.finished.value)
+        if int(dut.finished.value):
+            cycles.append(memory.cycle)
         await RisingEdge(dut.clk)
+    return cycles
 
 
 @cocotb.test()
@@ -71,7 +75,7 @@ async def instructions(dut):
     memory = Words(dut, inputs["memory"], p, given["stall"])
     cocotb.start_soon(memory.run())
     cocotb.start_soon(StreamSource(dut, "instructions", stall=given["stall"]).send(inputs["instructions"]))
-    await watchdog(finishes(dut, len(inputs["instructions"])), 100_000)
+    finished = await watchdog(finishes(dut, len(inputs["instructions"]), memory), 100_000)
     assert not memory.due
     assert not memory.answers
-    Path(given["results"]).write_text(json.dumps({"memory": memory.words, "cycles": memory.cycle}))
+    Path(given["results"]).write_text(json.dumps({"memory": memory.words, "finished": finished}))

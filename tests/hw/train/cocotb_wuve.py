@@ -6,8 +6,8 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from golden.floats import BINARY32
 from golden.train.params import TrainParams
-from golden.train.update import Sgd
-from hw.train.wuve import ROOM, SETTINGS, Wuve, step_layout, updated_layout
+from golden.train.update import SETTINGS, Sgd
+from hw.train.wuve import ROOM, Wuve, step_layout, updated_layout
 from tests.hw.fabric.test_floats import CORNERS
 from tests.hw.harness import exchange, parameters, start, watchdog
 

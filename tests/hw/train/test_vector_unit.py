@@ -12,6 +12,7 @@ from golden.train.executor import Executor
 from golden.train.params import TrainParams
 from hw.fabric.ram import RAM
 from hw.train.channel_lane import CHANNEL_LANE_MODULE, ChannelLane
+from hw.train.channel_moves import ChannelMoves
 from hw.train.vector_lane import VECTOR_LANE_MODULE, VectorLane
 from hw.train.vector_sums import SUM_LANE_MODULE, SumLane
 from hw.train.vector_unit import VectorUnit
@@ -23,7 +24,7 @@ BLOCKS = (CHANNEL_LANE_MODULE, VECTOR_LANE_MODULE, SUM_LANE_MODULE)
 SPECIAL = [0, 1 << 31, 0x7F800000, 0xFF800000, 0x7FC00000, 0xFFC00001, 1, 0x80000001, 0x3F800000, 0xBF800000]
 A, B, OUT, FILE, ROWS = 0, 200, 400, 800, 12
 """Words in memory: tensors, results, rows of the channel file."""
-ARGUMENTS = (0x3F000000, 0x3F100000, 0x3F200000, 0x3F300000, 0x3F400000)
+ARGUMENTS = (0x3F000000, 0x3F100000, 0x3F200000, 0x3F300000, 0x3F400000, 0x3F480000)
 
 
 def program():
@@ -45,7 +46,14 @@ def program():
                   "relu": 1, "s": 68, **constants | {"c2": 64, "c4": 65}}
     yield "VEC", {"a": B, "out": OUT + 90, "pixels": 1, "segment": 1, "words": 4, "outputs": 1, "b_none": 1, "c2": 5,
                   "c4": 9}
+    yield "CHN", {"op": Channel.SUB, "rows": 5, "a": 20, "b": 3, "d": 20, "same": 1}
     yield "STC", {"address": OUT + 100, "rows": 29, "row": 16}
+    yield "STC", {"address": OUT + 190, "rows": 7, "row": 14, "half": 1}
+    yield "LDC", {"address": A + 3, "rows": 3, "row": 80, "half": 1}
+    yield "LDC", {"address": B + 1, "rows": 16, "row": 84, "half": 1, "turn": 1, "stride": 2}
+    yield "LDC", {"address": B, "rows": 5, "row": 100, "half": 1, "turn": 1, "stride": 1}
+    yield "STC", {"address": OUT + 200, "rows": 36, "row": 80}
+    yield "STC", {"address": OUT + 280, "rows": 5, "row": 18, "half": 1, "turn": 1, "stride": 3}
     yield "STC", {"address": OUT + 160, "rows": 14, "row": 60}
 
 
@@ -59,7 +67,24 @@ def test_instructions(stall, tmp_path):
     rows = BINARY32.to_bits(rng.standard_normal((ROWS, p.word)).astype(np.float32))
     rows[10, :10], rows[2, 1:11], rows[6, 2:12] = SPECIAL, SPECIAL, SPECIAL[::-1]
     image[FILE * size : (FILE + 2 * ROWS) * size] = rows.view(np.uint8).ravel()
-    words = [ISA.encode(name, fields) for name, fields in program()]
+    checked(p, image, [ISA.encode(name, fields) for name, fields in program()], stall, tmp_path)
+
+
+def test_cycles_of_moves(tmp_path):
+    """Ten rows more, behind an instruction that is the same."""
+    p, image = TrainParams(**PARAMS), np.zeros(100 * 32, np.uint8)
+    half, turn = {"half": 1}, {"half": 1, "turn": 1, "stride": 1}
+    forms = [("LDC", {}, 2), ("STC", {}, 3), *(("LDC", form, p.word + ChannelMoves.LOADED) for form in (half, turn)),
+             *(("STC", form, p.word + ChannelMoves.STORED) for form in (half, turn))]
+    words = [ISA.encode("CHN", {"op": Channel.MUL, "rows": 128, "constant": 1})]
+    words += [ISA.encode(name, {"rows": rows, **form}) for name, form, _ in forms for rows in (2, 2, 12, 12)]
+    finished = np.diff(checked(p, image, words, 0.0, tmp_path)).reshape(-1, 4)
+    assert (finished[:, 3] - finished[:, 1]).tolist() == [10 * cycles for _, _, cycles in forms]
+
+
+def checked(p, image, words, stall, tmp_path):
+    """When each instruction was finished, cycles; memory afterwards is golden's."""
+    size = p.axi_bits // 8
     executor = Executor(p, [*words, ISA.encode("HALT", {})], {"m": image.copy()})
     executor.run(ARGUMENTS)
 
@@ -75,7 +100,9 @@ def test_instructions(stall, tmp_path):
                extra_sources=[*sources, RAM],
                parameters={"params": PARAMS, "stall": stall, "arguments": ARGUMENTS,
                            **{name: str(path) for name, path in files.items()}})
-    found = json.loads(files["results"].read_text())["memory"]
+    results = json.loads(files["results"].read_text())
+    found = results["memory"]
     expected = [int.from_bytes(row.tobytes(), "little") for row in executor.images["m"].reshape(-1, size)]
     wrong = [i for i, (a, b) in enumerate(zip(found, expected, strict=True)) if a != b]
     assert not wrong, f"words {wrong[:10]} of {len(wrong)}: {[(hex(found[i]), hex(expected[i])) for i in wrong[:2]]}"
+    return results["finished"]
