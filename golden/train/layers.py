@@ -11,7 +11,7 @@ import numpy as np
 from golden.float16 import Half
 
 from . import convolution, normalisation, pooling
-from .network import BatchNorm, Placed, padded_channels
+from .network import AvgPool, BatchNorm, Placed, padded_channels
 from .operation import NotFiniteError, Operation, Parameter, PlacedOperation
 from .sparsity import DENSE, Sparsity, taps
 from .vector import VectorMode
@@ -146,15 +146,25 @@ class MaxPooling(PlacedOperation):
 
 
 class MeanPooling(PlacedOperation):
-    """AvgPool."""
+    """AvgPool: a convolution with constant, sparse weights, forward and backward."""
+
+    def __init__(self, placed: Placed, half: Half) -> None:
+        super().__init__(placed, half)
+        layer = placed.layer
+        assert isinstance(layer, AvgPool)
+        self.geometry = convolution.Geometry(layer.step)
+        self.weight = pooling.averaging(half, padded_channels(placed.before[2]), layer.kernel)
 
     def forward(self, x: np.ndarray, training: bool) -> np.ndarray:
-        self.shape = x.shape
-        return pooling.average(self.half, x, self.placed.layer.kernel, self.placed.layer.step)
+        self.shape = x.shape[1:3]
+        columns = convolution.forward_columns(self.weight, *pooling.AVERAGING)
+        return convolution.multiplied(x, columns, self.geometry, self.half)
 
     def backward(self, dy: np.ndarray, wanted: bool) -> np.ndarray | None:
-        layer = self.placed.layer
-        return pooling.average_gradient(self.half, dy, self.shape, layer.kernel, layer.step) if wanted else None
+        if not wanted:
+            return None
+        columns = convolution.backward_columns(self.weight, *pooling.AVERAGING)
+        return convolution.input_gradient(dy, columns, self.geometry, self.shape, self.half)
 
 
 class GlobalMean(PlacedOperation):

@@ -12,7 +12,10 @@ from golden.floats import BINARY32
 
 from .vector import CONSTANTS, VectorMode, vector_pass
 
-__all__ = ["average", "average_gradient", "global_average", "global_average_gradient", "largest", "largest_gradient"]
+__all__ = ["AVERAGING", "averaging", "global_average", "global_average_gradient", "largest", "largest_gradient"]
+
+AVERAGING = (2, 16)
+"""N:M under which the weights of average pooling, one in 16, are compact: the fewest slots that there are."""
 
 
 def largest(half: Half, x: np.ndarray, kernel: int, step: int) -> tuple[np.ndarray, np.ndarray]:
@@ -35,18 +38,11 @@ def largest_gradient(half: Half, dy: np.ndarray, where: np.ndarray, shape: tuple
     return _scattered(half, lambda tap: np.where(where == tap, numbers, np.float32(0)), shape, kernel, step)
 
 
-def average(half: Half, x: np.ndarray, kernel: int, step: int) -> np.ndarray:
-    """Sum over a window, each addition rounded to binary32, times 1 / count."""
-    total = np.float32(0)
-    for _, bits in _taps(x, kernel, step):
-        total = BINARY32.add(total, half.widen(bits))
-    return half.narrow(BINARY32.mul(total, np.float32(1 / kernel**2)))
-
-
-def average_gradient(half: Half, dy: np.ndarray, shape: tuple[int, ...], kernel: int, step: int) -> np.ndarray:
-    """dX of `shape`: the sum over a pixel's windows of dY times 1 / count."""
-    share = BINARY32.mul(half.widen(dy), np.float32(1 / kernel**2))
-    return _scattered(half, lambda tap: share, shape, kernel, step)
+def averaging(half: Half, channels: int, kernel: int) -> np.ndarray:
+    """Weights, uint16 [kernel, kernel, channels, channels], of the convolution that average pooling is: a channel's own
+    are 1 / count in 16 bits, others zero."""
+    own = np.eye(channels, dtype=np.uint16) * half.narrow(np.float32(1 / kernel**2))
+    return np.ascontiguousarray(np.broadcast_to(own, (kernel, kernel, channels, channels)))
 
 
 def global_average(half: Half, x: np.ndarray) -> np.ndarray:
