@@ -38,7 +38,7 @@ def program(kind, pattern, params=PARAMS, conv=LAYER, images=IMAGES):
 
     def columns(k, count):
         n, m = pattern
-        values, index = compact(numbers(conv.kernel**2, k, count), n, m, params)
+        values, index = compact(numbers(conv.taps, k, count), n, m, params)
         return Compact(memory.put(values), memory.put(index), n, m)
 
     x, dy = (memory.put(numbers(images, size, channels)) for channels in (conv.inputs, conv.outputs))
@@ -50,7 +50,7 @@ def program(kind, pattern, params=PARAMS, conv=LAYER, images=IMAGES):
                                 memory.room(images * size * conv.inputs // params.word))
     else:
         products.weight_gradient(conv, images, x, dy,
-                                 memory.room(conv.kernel**2 * conv.inputs * conv.outputs * 2 // params.word))
+                                 memory.room(conv.taps * conv.inputs * conv.outputs * 2 // params.word))
     return memory.program(emitter.words())
 
 

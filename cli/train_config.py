@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from cli.config import ConfigError, check_keys, read_document
 from golden.train.network import LAYERS, Layer, Network
-from golden.train.params import NUMBER_FORMATS, TrainParams
+from golden.train.params import TrainParams
 from golden.train.sparsity import Sparsity, sparse_layers
 from golden.train.trainer import Optimiser
 
@@ -36,7 +36,7 @@ class TrainConfig:
 
     @property
     def number_format(self) -> str:
-        return next(name for name, value in NUMBER_FORMATS.items() if value == self.engine.number_format)
+        return self.engine.format_name
 
 
 def pattern(text: str) -> dict[str, int]:

@@ -32,6 +32,7 @@ class Convolution:
 
     Attributes:
         height, width: of the input. inputs, outputs: channels. kernel, stride, padding: the same both ways.
+        kernel_x: taps of a line, where these are others than a column's, `kernel`.
     """
 
     height: int
@@ -41,23 +42,34 @@ class Convolution:
     kernel: int = 1
     stride: int = 1
     padding: int = 0
+    kernel_x: int | None = None
 
     def __post_init__(self) -> None:
-        check(1 <= self.kernel <= 15, "kernel", self.kernel, "must be 1..15")
+        check(min(self.taps_of) >= 1 and max(self.taps_of) <= 15, "kernel", self.taps_of, "must be 1..15")
         check(1 <= self.stride <= 15, "stride", self.stride, "must be 1..15")
-        check(0 <= self.padding < self.kernel, "padding", self.padding, f"must be below kernel = {self.kernel}")
-        for name in ("height", "width"):
+        check(0 <= self.padding < min(self.taps_of), "padding", self.padding, f"must be below kernel = {self.taps_of}")
+        for name, taps in zip(("height", "width"), self.taps_of, strict=True):
             size = getattr(self, name)
-            check(self.kernel <= size + 2 * self.padding and size < 4096, name, size,
+            check(taps <= size + 2 * self.padding and size < 4096, name, size,
                   "must hold the kernel, and be below 4096")
 
     @property
+    def taps_of(self) -> tuple[int, int]:
+        """Taps of a column, and of a line."""
+        return self.kernel, self.kernel if self.kernel_x is None else self.kernel_x
+
+    @property
+    def taps(self) -> int:
+        """All of them."""
+        return self.taps_of[0] * self.taps_of[1]
+
+    @property
     def out_height(self) -> int:
-        return (self.height + 2 * self.padding - self.kernel) // self.stride + 1
+        return (self.height + 2 * self.padding - self.taps_of[0]) // self.stride + 1
 
     @property
     def out_width(self) -> int:
-        return (self.width + 2 * self.padding - self.kernel) // self.stride + 1
+        return (self.width + 2 * self.padding - self.taps_of[1]) // self.stride + 1
 
     def forward(self, p: TrainParams, images: int, slots: int) -> Part:
         """Y: rows are its pixels, k's the taps' input channels."""
@@ -68,9 +80,10 @@ class Convolution:
             "nx": self.out_width, "ny": self.out_height, "step_x": self.stride * words,
             "step_y": self.stride * self.width * words, "step_n": self.height * self.width * words,
             "x0": -self.padding, "y0": -self.padding, "stride_x": self.stride, "stride_y": self.stride,
-            "width": self.width, "height": self.height, "taps_x": self.kernel, "taps_y": self.kernel, "words": words,
+            "width": self.width, "height": self.height, "taps_x": self.taps_of[1], "taps_y": self.taps_of[0],
+            "words": words,
             "tap_dx": 1, "tap_dy": 1, "tap_x": words, "tap_y": self.width * words,
-            "w_x": of_tap, "w_y": self.kernel * of_tap, "out_words": p.tile_columns // p.word,
+            "w_x": of_tap, "w_y": self.taps_of[1] * of_tap, "out_words": p.tile_columns // p.word,
             "out_x": out_words, "out_y": self.out_width * out_words,
             "out_n": self.out_height * self.out_width * out_words,
         }, x=-self.padding * (self.width + 1) * words, w=0, out=0)  # fmt: skip
@@ -82,8 +95,8 @@ class Convolution:
         words, of_tap, out_words = self.outputs // p.word, _steps(self.outputs, slots), self.inputs // p.word
         for line in range(min(self.stride, self.height)):
             for column in range(min(self.stride, self.width)):
-                first_y, taps_y, y0 = self._taps(line)
-                first_x, taps_x, x0 = self._taps(column)
+                first_y, taps_y, y0 = self._taps(line, 0)
+                first_x, taps_x, x0 = self._taps(column, 1)
                 none = not taps_y or not taps_x  # zeros, as no tap lies inside of an image without lines
                 ny, nx = -(-(self.height - line) // self.stride), -(-(self.width - column) // self.stride)
                 yield Part({
@@ -93,10 +106,10 @@ class Convolution:
                     "stride_x": 1, "stride_y": 1, "width": self.out_width, "height": 0 if none else self.out_height,
                     "taps_x": max(1, taps_x), "taps_y": max(1, taps_y), "words": words, "tap_dx": -1, "tap_dy": -1,
                     "tap_x": -words, "tap_y": -self.out_width * words,
-                    "w_x": self.stride * of_tap, "w_y": self.stride * self.kernel * of_tap,
+                    "w_x": self.stride * of_tap, "w_y": self.stride * self.taps_of[1] * of_tap,
                     "out_words": p.tile_columns // p.word, "out_x": self.stride * out_words,
                     "out_y": self.stride * self.width * out_words, "out_n": self.height * self.width * out_words,
-                }, x=(y0 * self.out_width + x0) * words, w=(first_y * self.kernel + first_x) * of_tap,
+                }, x=(y0 * self.out_width + x0) * words, w=(first_y * self.taps_of[1] + first_x) * of_tap,
                     out=(line * self.width + column) * out_words)  # fmt: skip
 
     def weight_gradient(self, p: TrainParams, images: int) -> Part:
@@ -110,10 +123,11 @@ class Convolution:
             "out_y": piece * pieces * GROUP, "out_n": 0, "w_x": 0, "w_y": 0,
         }, x=forward.x, w=0, out=0)  # fmt: skip
 
-    def _taps(self, line: int) -> tuple[int, int, int]:
+    def _taps(self, line: int, axis: int) -> tuple[int, int, int]:
         """First tap that a line of the input meets, how many `stride` apart there are, line of Y for the first one."""
         first = (line + self.padding) % self.stride
-        return first, max(0, -(-(self.kernel - first) // self.stride)), (line + self.padding - first) // self.stride
+        count = max(0, -(-(self.taps_of[axis] - first) // self.stride))
+        return first, count, (line + self.padding - first) // self.stride
 
 
 def _steps(channels: int, slots: int) -> int:

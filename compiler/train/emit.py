@@ -30,9 +30,13 @@ class _Instruction:
     waits: set[int] = field(default_factory=set)
     releases: set[int] = field(default_factory=set)
 
+    def reads_of(self, before: "_Instruction") -> bool:
+        """It reads what the other writes."""
+        return any(mine.meets(other) for mine in self.reads for other in before.writes)
+
     def depends_on(self, before: "_Instruction") -> bool:
         """It reads what the other writes, or writes what that reads or writes."""
-        return any(mine.meets(other) for mine in self.reads for other in before.writes) or any(
+        return self.reads_of(before) or any(
             mine.meets(other) for mine in self.writes for other in before.reads + before.writes)
 
 
@@ -40,7 +44,8 @@ class Emitter:
     """Collects instructions; queues run beside each other, and only tokens order them.
 
     An instruction waits for the last one of each other queue on which it depends: it takes a token, which that one
-    releases, unless an instruction of its own queue has waited for that one, or a later one, before.
+    releases, unless an instruction of its own queue has waited for that one, or a later one, before. In its own queue
+    it waits for the one before, if it reads what that writes: that one's words may still be on their way.
     """
 
     def __init__(self) -> None:
@@ -50,16 +55,19 @@ class Emitter:
     def add(self, name: str, fields: dict[str, int], *, reads: Iterable[Region] = (),
             writes: Iterable[Region] = ()) -> None:
         mine = _Instruction(name, fields, tuple(reads), tuple(writes), QUEUES.index(ISA.by_name(name).queue))
-        for other in range(len(QUEUES)):
-            if other != mine.queue:
-                self._wait(mine, other)
+        for other in range(len(QUEUES) - 1):
+            self._wait(mine, other)
         self.instructions.append(mine)
 
     def _wait(self, mine: _Instruction, other: int) -> None:
         known = self.waited.get((mine.queue, other), -1)
         for position in range(len(self.instructions) - 1, known, -1):
             before = self.instructions[position]
-            if before.queue == other and mine.depends_on(before):
+            if before.queue != other:
+                continue
+            if other == mine.queue and not mine.reads_of(before):
+                return
+            if mine.depends_on(before):
                 before.releases.add(mine.queue)
                 mine.waits.add(other)
                 self.waited[mine.queue, other] = position

@@ -52,14 +52,14 @@ class Products:
         of_image, of_out = _words(self.params, conv.height, conv.width, conv.inputs), _words(
             self.params, conv.out_height, conv.out_width, conv.outputs)
         self._products(lambda some: [conv.forward(self.params, some, weights.slots)], images, of_image, of_out, x,
-                       weights, y, conv.kernel**2 * conv.inputs // GROUP, conv.outputs)
+                       weights, y, conv.taps * conv.inputs // GROUP, conv.outputs)
 
     def input_gradient(self, conv: Convolution, images: int, dy: int, weights: Compact, dx: int) -> None:
         """dX of dY; `weights` have the output channels as k's, the input channels as columns. Raises as `forward`."""
         of_image, of_out = _words(self.params, conv.out_height, conv.out_width, conv.outputs), _words(
             self.params, conv.height, conv.width, conv.inputs)
         self._products(lambda some: list(conv.input_gradient(self.params, some, weights.slots)), images, of_image,
-                       of_out, dy, weights, dx, conv.kernel**2 * conv.outputs // GROUP, conv.inputs)
+                       of_out, dy, weights, dx, conv.taps * conv.outputs // GROUP, conv.inputs)
 
     def weight_gradient(self, conv: Convolution, images: int, x: int, dy: int, dw: int) -> None:
         """dW in binary32, a tile of output channels after the other (see `Convolution.weight_gradient`).
@@ -73,7 +73,7 @@ class Products:
         require("w_steps", pixels * INTERLEAVE, p.w_steps // 2, REMEDY)
         x_half = self._load_x(x, images * of_image)
         part, row_words = conv.weight_gradient(p, images), p.tile_columns // p.word
-        size = conv.kernel**2 * conv.inputs * p.tile_columns * 2 // p.word
+        size = conv.taps * conv.inputs * p.tile_columns * 2 // p.word
         for tile in range(conv.outputs // p.tile_columns):
             w_half = self._half("w")
             start = dy + tile * row_words
@@ -114,16 +114,21 @@ class Products:
         return half
 
     def _load_weights(self, weights: Compact, tile: int, steps: int) -> Region:
-        p, half = self.params, self._half("w")
-        kinds = [("values", weights.values, steps * p.columns // p.word)]
+        """Where a tile's steps are; a few steps' indices may begin amid a memory word."""
+        p, half, further = self.params, self._half("w"), 0
         if weights.slots < GROUP:
-            kinds.append(("index", weights.index, steps * p.columns // (4 * p.word)))
-        for kind, start, words in kinds:
-            address = start + tile * words
-            self.emitter.add("LDW", {"address": address, "words": words, "runs": 1, "to": half.start,
-                                     "index": kind == "index"},
-                             reads=[Region("memory", address, address + words)], writes=[half])
-        return half
+            of_word = 4 * p.word // p.columns
+            before, further = divmod(tile * steps, of_word)
+            words = -(-(further + steps) // of_word)
+            require("w_steps", words * of_word, p.w_steps // 2, REMEDY)
+            self._load_w(weights.index + before, words, half, half.start, index=1)
+        words = steps * p.columns // p.word
+        self._load_w(weights.values + tile * words, words, half, half.start + further, index=0)
+        return Region("w", half.start + further, half.end)
+
+    def _load_w(self, address: int, words: int, half: Region, to: int, *, index: int) -> None:
+        self.emitter.add("LDW", {"address": address, "words": words, "runs": 1, "to": to, "index": index},
+                         reads=[Region("memory", address, address + words)], writes=[half])
 
     def _multiply(self, part: Part, x_half: Region, w_half: Region, out: int, size: int) -> None:
         fields = {**part.fields, "x": x_half.start + part.x & ROW_MASK, "w": w_half.start + part.w,

@@ -8,8 +8,9 @@ from golden.train.update_unit import INDEX_BYTES, VALUES_BYTES
 from .convolution import Convolution
 from .emit import Emitter, Region
 from .products import Compact
+from .vectors import Vectors
 
-__all__ = ["update"]
+__all__ = ["update", "update_channels"]
 
 
 def update(params: TrainParams, emitter: Emitter, conv: Convolution, gradient: int, w: int, v: int, *,
@@ -23,7 +24,7 @@ def update(params: TrainParams, emitter: Emitter, conv: Convolution, gradient: i
     Raises:
         ValueError: channels that do not fill groups or tiles, or a pattern that is none.
     """
-    p, per_tile, taps = params, params.tile_columns // GROUP, conv.kernel**2
+    p, per_tile, taps = params, params.tile_columns // GROUP, conv.taps
     check(conv.inputs % GROUP == 0, "inputs", conv.inputs, f"must be a multiple of {GROUP}")
     check(conv.outputs % p.tile_columns == 0, "outputs", conv.outputs, f"must be a multiple of {p.tile_columns}")
     check(back is None or conv.inputs % p.tile_columns == 0, "inputs", conv.inputs,
@@ -54,6 +55,23 @@ def update(params: TrainParams, emitter: Emitter, conv: Convolution, gradient: i
             written += _regions(p, area, first, pieces)
         emitter.add("UPD", mine, reads=[Region("memory", start, start + words) for start in at.values()],
                     writes=written)
+
+
+def update_channels(vectors: Vectors, rows: int, masters: int, velocities: int, gradients: int) -> None:
+    """Numbers of channels, without decay, as `golden.train.update.Sgd` does it: first words in memory, binary32."""
+    w = vectors.rows(4 * rows)
+    v, g, t = w + rows, w + 2 * rows, w + 3 * rows
+    for address, row in ((masters, w), (velocities, v), (gradients, g)):
+        vectors.load(address, row, rows)
+    vectors.operate("MUL", g, g, rows=rows, argument="unscale")
+    vectors.operate("MUL", t, w, rows=rows, value=0)
+    vectors.operate("ADD", g, g, t, rows=rows)
+    vectors.operate("MUL", v, v, rows=rows, argument="momentum")
+    vectors.operate("ADD", v, v, g, rows=rows)
+    vectors.operate("MUL", t, v, rows=rows, argument="rate")
+    vectors.operate("SUB", w, w, t, rows=rows)
+    vectors.store(masters, w, rows)
+    vectors.store(velocities, v, rows)
 
 
 def _fields(p: TrainParams, what: str, area: Compact) -> dict[str, int]:

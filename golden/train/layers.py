@@ -37,11 +37,11 @@ class Matrix(PlacedOperation):
         if getattr(layer, "bias", False):
             self.parameters["bias"] = Parameter.of(np.zeros(after, np.float32), half, False)
 
-    def _pattern(self, part: str) -> tuple[int, int]:
+    def pattern(self, part: str) -> tuple[int, int]:
         return self.sparsity.pattern if self.sparsity and getattr(self.sparsity.passes, part) else DENSE
 
     def forward(self, x: np.ndarray, training: bool) -> np.ndarray:
-        columns = convolution.forward_columns(self.parameters["weight"].half, *self._pattern("forward"))
+        columns = convolution.forward_columns(self.parameters["weight"].half, *self.pattern("forward"))
         y = convolution.multiplied(x, columns, self.geometry, self.half)
         self.kept = (x, y) if training else None
         if "bias" not in self.parameters:
@@ -59,9 +59,9 @@ class Matrix(PlacedOperation):
         self.finite("gradient of weight", weight.gradient)
         if not wanted:
             return None
-        if self._pattern("gradient") != DENSE:
-            dy = convolution.pruned_gradient(dy, *self._pattern("gradient"))
-        columns = convolution.backward_columns(weight.half, *self._pattern("backward"))
+        if self.pattern("gradient") != DENSE:
+            dy = convolution.pruned_gradient(dy, *self.pattern("gradient"))
+        columns = convolution.backward_columns(weight.half, *self.pattern("backward"))
         return convolution.input_gradient(dy, columns, self.geometry, x.shape[1:3], self.half)
 
     def _bias_backward(self, dy: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -81,7 +81,7 @@ class Matrix(PlacedOperation):
 
     def pruned(self) -> np.ndarray | None:
         """Weights that the forward pass does not use; None: it uses all."""
-        pattern = self._pattern("forward")
+        pattern = self.pattern("forward")
         return None if pattern == DENSE else ~convolution.forward_mask(self.parameters["weight"].half, *pattern)
 
 

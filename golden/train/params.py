@@ -92,9 +92,14 @@ class TrainParams(EngineParams):
         return 2 * GROUP * GROUP // self.word
 
     @property
+    def format_name(self) -> str:
+        """Key of `golden.float16.HALVES`."""
+        return next(name for name, value in NUMBER_FORMATS.items() if value == self.number_format)
+
+    @property
     def half(self) -> Half:
         """The format of operands."""
-        return next(HALVES[name] for name, value in NUMBER_FORMATS.items() if value == self.number_format)
+        return HALVES[self.format_name]
 
     @property
     def tile_columns(self) -> int:

@@ -106,8 +106,7 @@ class Schedule(wiring.Component):
         part, last, group_last, one_group = Signal(range(self.parts + 1)), Signal(range(longest)), Signal(7), Signal()
         self.opens, self.closes, self.now, self.half = Signal(), Signal(), Signal(), Signal()
         self.steps_here, self.part_opens, self.part_last = Signal(), Signal(), Signal()
-        going, since = Signal(), Signal(range(INTERLEAVE * p.rows + 1))
-        may_go = Signal()
+        self.since, going, may_go = Signal(range(INTERLEAVE * p.rows + 1)), Signal(), Signal()
         m.d.comb += [
             one_group.eq(mm.stationary | mm.spread),
             self.opens.eq(self.q == 0), self.closes.eq(self.running & (self.q == last)),
@@ -115,7 +114,7 @@ class Schedule(wiring.Component):
             self.part_last.eq(one_group | (part == self.parts - 1)),
             may_go.eq(Mux(
                 mm.stationary, (self.pixels_left != 0) & (self.room | (self.base[:-1] != 0)),
-                self.tile_open | (self.room & since[-1]))),
+                self.tile_open | (self.room & self.since[-1]))),
             self.now.eq(self.running & ~self.storing & Mux(self.opens, may_go, going)),
         ]
         lengths = [(INTERLEAVE << log2) * self.parts for log2 in range(SLOT_BITS + 1)]
@@ -127,10 +126,10 @@ class Schedule(wiring.Component):
                         last.eq(Mux(one_group, (INTERLEAVE << log2) - 1, max(length, p.rows) - 1)),
                     ]
         m.d.sync += going.eq(self.now)
-        with m.If(~since[-1]):
-            m.d.sync += since.eq(since + 1)
+        with m.If(~self.since[-1]):
+            m.d.sync += self.since.eq(self.since + 1)
         with m.If(self.tile | (self.running & self.ends)):  # those of the instruction before leave for as long, too
-            m.d.sync += since.eq(1)
+            m.d.sync += self.since.eq(1)
         with m.If(self.running):
             m.d.sync += [self.q.eq(self.q + 1), self.within.eq(self.within + 1)]
             with m.If((self.within == group_last) & self.steps_here):
@@ -282,6 +281,8 @@ class Schedule(wiring.Component):
                     with m.If(self.mm.stationary):
                         m.next = "DRAIN"
             with m.State("LINGER"):
+                with m.If(self.mm.spread):  # sums come LEAD_SPREAD later, those of the next instruction perhaps sooner
+                    m.d.sync += self.since.eq(1)
                 with m.If(waited == self.LEAD_SPREAD):
                     m.next = "IDLE"
             with m.State("QUIET"):

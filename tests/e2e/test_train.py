@@ -15,16 +15,16 @@ from golden.train.params import GROUP, TrainParams
 from sim.device import DeviceError, GoldenDevice, RtlDevice
 
 SHAPES = {
-    "16 x 2": TrainParams(rows=16, columns=2, x_words=512, w_steps=4096),
-    "16 x 4": TrainParams(rows=16, columns=4, x_words=512, w_steps=4096, burst_beats=4, outstanding=2, queue_depth=2),
-    "32 x 4, 512 bits, bfloat16": TrainParams(rows=32, columns=4, axi_bits=512, number_format=2, w_steps=4096),
+    "16 x 2": TrainParams(rows=16, columns=2, x_words=512, w_steps=8192),
+    "16 x 4": TrainParams(rows=16, columns=4, x_words=512, w_steps=8192, burst_beats=4, outstanding=2, queue_depth=2),
+    "32 x 4, 512 bits, bfloat16": TrainParams(rows=32, columns=4, axi_bits=512, number_format=2, w_steps=8192),
 }
 DENSE = (GROUP, GROUP)
 
 
 def pass_of(params, conv, images, pattern, seed):
     """Program of the three products of a convolution; (first word, words) of their results."""
-    rng, memory, half, taps = np.random.default_rng(seed), Memory(params), params.half, conv.kernel**2
+    rng, memory, half, taps = np.random.default_rng(seed), Memory(params), params.half, conv.taps
     emitter = Emitter()
     products = Products(params, emitter)
 

@@ -31,7 +31,7 @@ class Step:
     def __init__(self, params, conv, images, ff, bp, seed):
         rng, self.params, self.conv, self.memory = np.random.default_rng(seed), params, conv, Memory(params)
         put, half = self.memory.put, params.half
-        self.shape = conv.kernel**2, conv.inputs, conv.outputs
+        self.shape = conv.taps, conv.inputs, conv.outputs
         pixels, count = conv.out_height * conv.out_width, int(np.prod(self.shape))
         x = put(half.narrow(rng.standard_normal((images, conv.height * conv.width, conv.inputs)).astype(np.float32)))
         dy = put(half.narrow(rng.standard_normal((images, pixels, conv.outputs)).astype(np.float32)))

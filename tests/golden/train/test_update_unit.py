@@ -28,7 +28,7 @@ class Made:
     end belong to nobody."""
 
     def __init__(self, p, conv, ff, bp, seed=1):
-        rng, taps = np.random.default_rng(seed), conv.kernel**2
+        rng, taps = np.random.default_rng(seed), conv.taps
         shape = taps, conv.inputs, conv.outputs
         self.p, self.conv, self.ff, self.bp, self.size = p, conv, ff, bp, p.axi_bits // 8
         self.dense = {name: (scale * rng.standard_normal(shape)).astype(np.float32)

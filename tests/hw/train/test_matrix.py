@@ -64,6 +64,8 @@ def cases(p):
     yield convolution(p, kernel=3, stride=1, size=3, images=1, slots_log2=3, words=1, stationary=1)
     yield convolution(p, kernel=1, stride=1, size=2, images=1, slots_log2=4, words=1, stationary=1, out=9)
     yield weight_gradient(p, kernel=1, size=4, images=1, words=2 * blocks)
+    yield weight_gradient(p, kernel=3, size=4, images=8, words=2 * blocks)
+    yield convolution(p, kernel=1, stride=1, size=4, images=8, slots_log2=2, words=2, out=40)  # tiles of few rounds
 
 
 @pytest.mark.parametrize(("shape", "stall"), [

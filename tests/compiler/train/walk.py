@@ -1,0 +1,48 @@
+"""Steps of a network's program on a device, beside golden's network."""
+
+import numpy as np
+
+from compiler.train.network import NetworkProgram
+from golden.train.network import AvgPool, BatchNorm, Conv2d, GlobalAvgPool, Linear, Network, ReLU, Residual
+from golden.train.params import TrainParams
+from golden.train.sparsity import Sparsity
+from golden.train.trainer import Optimiser, Trainer
+from golden.train.update import Sgd
+from sim.device import Device, GoldenDevice
+
+__all__ = ["MIXED", "steps"]
+
+MIXED = Network(shape=(6, 6, 3), layers=(
+    Conv2d(channels=16, kernel=3, padding=1, bias=False), BatchNorm(), ReLU(),
+    Conv2d(channels=32, kernel=3, padding=1, stride=2), ReLU(),
+    Residual(body=(Conv2d(channels=16, kernel=1), ReLU(), Conv2d(channels=32, kernel=3, padding=1, bias=False),
+                   BatchNorm(momentum=0.2)), skip=(Conv2d(channels=32, kernel=1, bias=False),)),
+    ReLU(), AvgPool(kernel=2, stride=1), GlobalAvgPool(), Linear(features=5),
+))  # fmt: skip
+"""A layer of each kind, strides and residuals."""
+
+
+def steps(network: Network, sparsity: Sparsity, params: TrainParams, *, images: int = 5, count: int = 2,
+          device: Device | None = None) -> list[dict[str, int]]:
+    """Asserts that steps of the program make golden's losses, weights, velocities, masks and statistics; counters of
+    each step."""
+    optimiser, device, counters = Optimiser(steps=10, batch=images, seed=3), device or GoldenDevice(), []
+    trainer = Trainer(network, params.format_name, sparsity, optimiser)
+    made, rng = NetworkProgram(params, trainer.model, images), np.random.default_rng(4)
+    device.load(made.program)
+
+    def read(at, size):
+        return device.read("m", at, size)
+
+    assert made.differing(read) is None
+    for number in range(count):
+        numbers = rng.standard_normal((images, *network.shape)).astype(np.float32)
+        labels = rng.integers(0, network.classes, images)
+        for at, data in made.batch(numbers, labels):
+            device.write("m", at, data)
+        sgd = Sgd(rate=optimiser.rate_of(number), momentum=optimiser.momentum, decay=optimiser.decay,
+                  unscale=1 / trainer.loss_scale)
+        counters.append(device.run(made.arguments(sgd, trainer.loss_scale)).counters)
+        assert made.found(read, labels) == trainer.step(numbers, labels)
+        assert made.differing(read) is None
+    return counters

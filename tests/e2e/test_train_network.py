@@ -1,0 +1,18 @@
+"""A network learns on the RTL: loss, weights, velocities, masks and statistics of each step are golden's."""
+
+import pytest
+
+from golden.train.sparsity import Sparsity
+from sim.device import RtlDevice
+from tests.compiler.train.walk import MIXED, steps
+from tests.e2e.test_train import SHAPES
+
+
+@pytest.mark.parametrize(("shape", "sparsity", "memory"), [
+    ("16 x 2", Sparsity(method="bdwp", n=2, m=8), "random"),
+    ("16 x 4", Sparsity(), "ddr4"),
+    ("32 x 4, 512 bits, bfloat16", Sparsity(method="bdwp", n=2, m=4), "ddr4"),
+])  # fmt: skip
+def test_steps(shape, sparsity, memory):
+    counters = steps(MIXED, sparsity, SHAPES[shape], images=3, device=RtlDevice(memory, seed=2))
+    assert min(counters[0][f"{unit}_cycles"] for unit in ("load", "matrix", "vector", "update")) > 0
