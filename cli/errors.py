@@ -40,7 +40,7 @@ _EXTERNAL = (
     ("compiler.train.checkpoint", "BadCheckpointError", 2),
     ("compiler.train.data", "BadDataError", 2),
     ("golden.train.trainer", "DivergedError", 6),
-    ("sim.train", "UnsupportedLevelError", 3),
+    ("compiler.train.tensors", "UnsupportedNetworkError", 3),
     ("sim.build", "ToolMissingError", 5),
     ("sim.build", "ToolFailedError", 6),
     ("sim.device", "DeviceError", 6),

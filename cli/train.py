@@ -2,7 +2,7 @@
 
 import argparse
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,13 +10,15 @@ from typing import Any
 
 from cli.errors import UsageError
 from cli.output import Output, log
+from cli.simulate import add_memory_option
 
-__all__ = ["add_verbs"]
+__all__ = ["add_verbs", "rtl_summary", "told"]
 
 METHOD_NAMES = ("dense", "sr-ste", "sdgp", "sdwp", "bdwp")
 """Of `golden.train.sparsity.METHODS`."""
 ABOUT = (
-    "Trains a network with the training engine's arithmetic, bit for bit. The configuration, TOML, has the tables "
+    "Trains a network with the training engine's arithmetic, bit for bit; at level rtl each step runs on the engine's "
+    "RTL, as one program, and beside it in golden. The configuration, TOML, has the tables "
     "network, data, optimiser, sparsity and engine; bench/train_digits.toml is one."
 )
 
@@ -32,6 +34,7 @@ def add_verbs(verbs, common: argparse.ArgumentParser) -> None:
     verb.add_argument("--resume", type=Path, metavar="CKPT", help="go on from a checkpoint of this network")
     verb.add_argument("-o", "--output", type=Path, metavar="CKPT", help="checkpoint (safetensors) to write")
     verb.add_argument("--every", type=int, default=100, metavar="N", help="also write it each N steps; default 100")
+    add_memory_option(verb, "ddr4")
     verb.set_defaults(run=run_train)
 
 
@@ -40,10 +43,9 @@ def run_train(args: argparse.Namespace, out: Output) -> int:
     from compiler.train.checkpoint import load_checkpoint
     from compiler.train.data import data_set
     from golden.train.trainer import Trainer
-    from sim.train import check_level, train
+    from sim.train import train
 
     started = time.perf_counter()
-    check_level(args.level)
     for name in ("steps", "every"):
         value = getattr(args, name)
         if value is not None and value < 1:
@@ -64,8 +66,8 @@ def run_train(args: argparse.Namespace, out: Output) -> int:
         for name, (kept, now) in load_checkpoint(args.resume, trainer).items():
             log.warning("%s: %s was %s, is %s: not as it would have gone on", args.resume, name, kept, now)
     with _rules_of(args.config):
-        report = train(trainer, data, args.steps, level=args.level, output=args.output, every=args.every,
-                       told=lambda number, loss: out.progress(f"step {number + 1}/{optimiser.steps}: loss {loss:.4f}"))
+        report = train(trainer, data, args.steps, level=args.level, params=config.engine, memory=args.memory,
+                       output=args.output, every=args.every, **told(out, optimiser.steps))
     out.progress("")
     record = {
         "engine": "train", "level": args.level, "method": sparsity.method,
@@ -74,7 +76,21 @@ def run_train(args: argparse.Namespace, out: Output) -> int:
         "wall_s": time.perf_counter() - started,
     }
     out.result(record, summary(record))
-    return 0
+    return 1 if report.matches_golden is False else 0
+
+
+def told(out: Output, steps: int) -> dict[str, Callable[..., None]]:
+    """Arguments of `sim.train.train` that make progress seen."""
+    last = {"line": ""}
+
+    def step(number: int, loss: float) -> None:
+        last["line"] = f"step {number + 1}/{steps}: loss {loss:.4f}"
+        out.progress(last["line"])
+
+    def cycles(count: int) -> None:
+        out.progress(f"{last['line']}; next step on the RTL, cycle {count:,}".lstrip("; "))
+
+    return {"told": step, "watch": cycles}
 
 
 @contextmanager
@@ -98,5 +114,20 @@ def summary(record: dict[str, Any]) -> Sequence[str]:
         *([f"loss           {losses[0]:.4f}, at the end {sum(last) / len(last):.4f}"] if losses else []),
         f"test accuracy  {record['accuracy']:.2%} of {record['test_images']} images",
         f"MACs           {sum(record['macs'].values()):,}, dense {record['mac_ratio']:.3f} times as many",
+        *rtl_summary(record),
         f"seconds        {record['wall_s']:.1f}",
+    ]
+
+
+def rtl_summary(record: dict[str, Any]) -> list[str]:
+    """What there is at level rtl only."""
+    if record["cycles"] is None:
+        return []
+    parts = {name: count for name, count in record["cycles"].items() if name not in ("total", "vector")}
+    equal = "loss, weights, velocities, masks and statistics of each step equal, bit for bit"
+    return [
+        f"golden         {equal if record['matches_golden'] else 'DIFFERENT: ' + record['differs']}",
+        f"cycles         {record['cycles']['total']:,}: " + ", ".join(f"{name} {n:,}" for name, n in parts.items()),
+        "utilisation    " + ", ".join(f"{name} {share:.1%}" for name, share in record["utilisation"].items()),
+        f"memory         {record['bytes_read']:,} bytes read, {record['bytes_written']:,} written",
     ]

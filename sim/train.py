@@ -1,4 +1,4 @@
-"""Training of a network on the training engine: level golden, NumPy with the engine's arithmetic."""
+"""Training of a network on the training engine: level golden, NumPy with the engine's arithmetic, or rtl."""
 
 import time
 from collections.abc import Callable
@@ -8,14 +8,13 @@ from typing import Any
 
 from compiler.train.checkpoint import save_checkpoint
 from compiler.train.data import DataSet
+from golden.train.params import TrainParams
 from golden.train.sparsity import Sparsity, macs
 from golden.train.trainer import Trainer
 
-__all__ = ["Report", "UnsupportedLevelError", "check_level", "train"]
+from .train_rtl import RtlTrainer
 
-
-class UnsupportedLevelError(ValueError):
-    """A level that there is not yet; the message says which there is."""
+__all__ = ["Report", "train"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,9 @@ class Report:
         macs: multiplications of this run's steps by kind, ff, bp and wu, without those of filled channels.
         mac_ratio: those of dense training over these.
         train_s: of the steps.
+        matches_golden: loss, weights, velocities, masks and running statistics after each step are golden's, bit for
+            bit. differs: the step, and the first of these that is not; there the run ends. cycles, utilisation,
+            bytes_read, bytes_written: see `sim.train_rtl.RtlTrainer.report`. All None at level golden.
     """
 
     loss: list[float]
@@ -43,28 +45,29 @@ class Report:
     macs: dict[str, int]
     mac_ratio: float
     train_s: float
-
-
-def check_level(level: str) -> None:
-    """Raises UnsupportedLevelError unless training runs at this level."""
-    if level != "golden":
-        raise UnsupportedLevelError(f"level {level}: training does not run on the RTL yet; level golden does")
+    matches_golden: bool | None = None
+    differs: str | None = None
+    cycles: dict[str, int] | None = None
+    utilisation: dict[str, float] | None = None
+    bytes_read: int | None = None
+    bytes_written: int | None = None
 
 
 def train(trainer: Trainer, data: DataSet, steps: int | None = None, *, level: str = "golden",
-          output: Path | None = None, every: int = 100, told: Callable[[int, float], Any] = lambda *_: None) -> Report:
+          params: TrainParams | None = None, memory: str = "ddr4", output: Path | None = None, every: int = 100,
+          told: Callable[[int, float], Any] = lambda *_: None, watch: Callable[[int], None] | None = None) -> Report:
     """Trains to the end of the optimiser's steps.
 
     Args:
         steps: at most so many. output: checkpoint that is written at the end and each `every` steps.
-        told: called after each step with its number and loss.
+        params, memory: at level rtl: the engine, and how its memory answers (see `sim.device.RtlDevice`).
+        told: called after each step with its number and loss. watch: at level rtl: called with a run's cycles so far.
 
     Raises:
-        UnsupportedLevelError: level is not golden.
         ValueError: the data do not fit the network, or a batch has more images than there are.
         DivergedError: see `Trainer.step`; the checkpoint stays as it was.
+        UnsupportedNetworkError, DoesNotFitError: at level rtl, see `compiler.train.network.NetworkProgram`.
     """
-    check_level(level)
     model, optimiser = trainer.model, trainer.optimiser
     network = model.network
     if data.shape != network.shape or data.classes > network.classes:
@@ -72,11 +75,14 @@ def train(trainer: Trainer, data: DataSet, steps: int | None = None, *, level: s
                          f"{data.shape} of {data.classes}")
     left = max(optimiser.steps - trainer.step_number, 0)
     first, count, loss = trainer.step_number, left if steps is None else min(left, steps), []
+    engine = RtlTrainer(trainer, params or TrainParams(), memory, watch) if level == "rtl" else None
     started = time.perf_counter()
     for number in range(first, first + count):
         chosen = trainer.batch(len(data.images))
-        loss.append(trainer.step(data.images[chosen], data.labels[chosen]))
+        loss.append((engine or trainer).step(data.images[chosen], data.labels[chosen]))
         told(number, loss[-1])
+        if engine is not None and engine.differs is not None:
+            break
         if output is not None and (number + 1) % every == 0:
             save_checkpoint(output, trainer)
     seconds = time.perf_counter() - started
@@ -85,7 +91,8 @@ def train(trainer: Trainer, data: DataSet, steps: int | None = None, *, level: s
     of_step = macs(network, model.sparsity, optimiser.batch)
     return Report(
         loss=loss, accuracy=trainer.accuracy(data.test_images, data.test_labels), test_images=len(data.test_images),
-        steps=count, first_step=first, skipped=trainer.skipped, loss_scale=trainer.loss_scale,
-        sparse_layers=sorted(model.sparse), macs={name: count * value for name, value in of_step._asdict().items()},
+        steps=len(loss), first_step=first, skipped=trainer.skipped, loss_scale=trainer.loss_scale,
+        sparse_layers=sorted(model.sparse), macs={name: len(loss) * value for name, value in of_step._asdict().items()},
         mac_ratio=sum(macs(network, Sparsity(), optimiser.batch)) / sum(of_step), train_s=seconds,
+        **({} if engine is None else engine.report()),
     )

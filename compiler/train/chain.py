@@ -8,7 +8,7 @@ from golden.train.operation import Operation
 
 from .learning import Matrix, Norm
 from .plain import GlobalMean, MeanPooling, Rectifier
-from .tensors import Builder, Held, Tensor, UnsupportedError
+from .tensors import Builder, Held, Tensor, UnsupportedNetworkError
 
 __all__ = ["Chain", "Stage"]
 
@@ -84,8 +84,8 @@ class Chain:
         if isinstance(operation, layers.Sum):
             return Sum(self.build, operation)
         if type(operation) not in PLAIN:
-            raise UnsupportedError(f"layer {operation.name} ({type(operation).__name__}): the engine has none; take "
-                                   "level golden")
+            raise UnsupportedNetworkError(f"layer {operation.name} ({type(operation).__name__}): the engine has none; "
+                                          "take level golden")
         return PLAIN[type(operation)](self.build, operation)
 
     def backward(self, dy: Tensor, wanted: bool) -> Tensor | None:

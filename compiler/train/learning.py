@@ -12,7 +12,7 @@ from .convolution import Convolution
 from .masters import to_blocks
 from .normalisation import BatchNorm
 from .products import Compact
-from .tensors import Builder, Held, Tensor, UnsupportedError, filled
+from .tensors import Builder, Held, Tensor, UnsupportedNetworkError, filled
 from .updates import update, update_channels
 from .weights import compact
 
@@ -49,8 +49,8 @@ class Matrix:
         self.build, self.operation, self.wanted = build, operation, wanted
         params, placed = build.params, operation.placed
         if operation.pattern("gradient") != DENSE:
-            raise UnsupportedError(f"layer {operation.name}: the engine does not prune gradients (method sdgp); take "
-                                   "another method, or level golden")
+            raise UnsupportedNetworkError(f"layer {operation.name}: the engine does not prune gradients (method sdgp); "
+                                          "take another method, or level golden")
         outputs = filled(placed.after[2], params)
         self.conv = Convolution(
             height=x.lines, width=x.line, inputs=x.words * params.word, outputs=outputs, kernel=operation.taps[0],

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from golden.isa.train import ISA
 from golden.train import layers
+from golden.train.matrix import MatrixUnit
 from golden.train.model import Model
 from golden.train.network import Placed, padded_channels
 from golden.train.params import TrainParams
@@ -26,8 +28,8 @@ class NetworkProgram:
         loss: where labels are and what is found.
 
     Raises:
-        UnsupportedError: a layer or method that the engine does not do. DoesNotFitError: what the engine has too little
-            of.
+        UnsupportedNetworkError: a layer or method that the engine does not do.
+        DoesNotFitError: what the engine has too little of.
     """
 
     def __init__(self, params: TrainParams, model: Model, images: int) -> None:
@@ -43,6 +45,7 @@ class NetworkProgram:
         self.loss = CrossEntropy(build, self.logits, network.classes)
         self.chain.backward(self.loss.emit(), False)
         self.program = build.memory.program(build.emitter.words())
+        self.kinds = build.products.kinds
 
     def batch(self, images: np.ndarray, labels: np.ndarray) -> Iterator[tuple[int, bytes]]:
         """(byte in memory, what belongs there) of a batch, numbers [images, lines, pixels, channels] and labels."""
@@ -55,6 +58,13 @@ class NetworkProgram:
         """Of a run: `golden.isa.train.ARGUMENTS`."""
         share = np.float32(loss_scale / self.images.images)
         return (*sgd.registers().values(), int(share.view(np.uint32)))
+
+    def steps(self) -> dict[str, int]:
+        """Cycles in which the array multiplies, for ff, bp and wu."""
+        unit, total = MatrixUnit(self.params), {"ff": 0, "bp": 0, "wu": 0}
+        for place, kind in self.kinds:
+            total[kind] += unit.steps(ISA.decode(self.program.instructions[place])[1])
+        return total
 
     def found(self, read, labels: np.ndarray) -> float:
         """Loss of a step that was run; `read` gives count bytes from a byte of memory on."""

@@ -37,11 +37,15 @@ class Products:
 
     Args:
         emitter: gets the instructions.
+
+    Attributes:
+        kinds: place in the program of each MM, with what it is for: ff, bp or wu.
     """
 
     def __init__(self, params: TrainParams, emitter: Emitter) -> None:
         self.params, self.emitter = params, emitter
         self.turn = {"x": 0, "w": 0}
+        self.kinds: list[tuple[int, str]] = []
 
     def forward(self, conv: Convolution, images: int, x: int, weights: Compact, y: int) -> None:
         """Y of X in memory, words `y` and `x` on: NHWC, 16 bits.
@@ -51,14 +55,14 @@ class Products:
         """
         of_image, of_out = _words(self.params, conv.height, conv.width, conv.inputs), _words(
             self.params, conv.out_height, conv.out_width, conv.outputs)
-        self._products(lambda some: [conv.forward(self.params, some, weights.slots)], images, of_image, of_out, x,
+        self._products("ff", lambda some: [conv.forward(self.params, some, weights.slots)], images, of_image, of_out, x,
                        weights, y, conv.taps * conv.inputs // GROUP, conv.outputs)
 
     def input_gradient(self, conv: Convolution, images: int, dy: int, weights: Compact, dx: int) -> None:
         """dX of dY; `weights` have the output channels as k's, the input channels as columns. Raises as `forward`."""
         of_image, of_out = _words(self.params, conv.out_height, conv.out_width, conv.outputs), _words(
             self.params, conv.height, conv.width, conv.inputs)
-        self._products(lambda some: list(conv.input_gradient(self.params, some, weights.slots)), images, of_image,
+        self._products("bp", lambda some: list(conv.input_gradient(self.params, some, weights.slots)), images, of_image,
                        of_out, dy, weights, dx, conv.taps * conv.outputs // GROUP, conv.inputs)
 
     def weight_gradient(self, conv: Convolution, images: int, x: int, dy: int, dw: int) -> None:
@@ -82,9 +86,9 @@ class Products:
                                      "to": w_half.start},
                              reads=[Region("memory", start, start + (pixels - 1) * stride + row_words)],
                              writes=[Region("w", w_half.start, w_half.start + pixels * INTERLEAVE)])
-            self._multiply(part, x_half, w_half, dw + tile * size, size)
+            self._multiply("wu", part, x_half, w_half, dw + tile * size, size)
 
-    def _products(self, parts_of, images, of_image, of_out, x, weights, y, groups, channels) -> None:
+    def _products(self, kind, parts_of, images, of_image, of_out, x, weights, y, groups, channels) -> None:
         p = self.params
         steps = groups * weights.slots * INTERLEAVE
         require("x_words", of_image, p.x_words // 2, REMEDY)
@@ -99,7 +103,7 @@ class Products:
                     w_half = self._load_weights(weights, tile, steps)
                 for part in parts_of(some):
                     at = y + first * of_out + tile * (p.tile_columns // p.word)
-                    self._multiply(part, x_half, w_half, at, some * of_out)
+                    self._multiply(kind, part, x_half, w_half, at, some * of_out)
 
     def _half(self, place: str) -> Region:
         size = (self.params.x_words if place == "x" else self.params.w_steps) // 2
@@ -130,9 +134,10 @@ class Products:
         self.emitter.add("LDW", {"address": address, "words": words, "runs": 1, "to": to, "index": index},
                          reads=[Region("memory", address, address + words)], writes=[half])
 
-    def _multiply(self, part: Part, x_half: Region, w_half: Region, out: int, size: int) -> None:
+    def _multiply(self, kind: str, part: Part, x_half: Region, w_half: Region, out: int, size: int) -> None:
         fields = {**part.fields, "x": x_half.start + part.x & ROW_MASK, "w": w_half.start + part.w,
                   "out": out + part.out}
+        self.kinds.append((len(self.emitter.instructions), kind))
         self.emitter.add("MM", fields, reads=[x_half, w_half], writes=[Region("memory", out, out + size)])
 
 

@@ -12,10 +12,10 @@ from .memory import Memory
 from .products import Products
 from .vectors import Vectors
 
-__all__ = ["Builder", "Held", "Tensor", "UnsupportedError", "filled"]
+__all__ = ["Builder", "Held", "Tensor", "UnsupportedNetworkError", "filled"]
 
 
-class UnsupportedError(ValueError):
+class UnsupportedNetworkError(ValueError):
     """What the engine does not do; the message says what, where, and what to do (exit code 3)."""
 
 

@@ -51,8 +51,8 @@ class TrainParams(EngineParams):
     columns: int = 4
     axi_bits: int = 256
     number_format: int = 1
-    x_words: int = 1024
-    w_steps: int = 1024
+    x_words: int = 4096
+    w_steps: int = 16384
     queue_depth: int = 16
     burst_beats: int = 16
     outstanding: int = 8

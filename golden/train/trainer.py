@@ -101,6 +101,13 @@ class Trainer:
         order = np.random.default_rng([self.optimiser.seed, epoch]).permutation(count)
         return order[place * size : (place + 1) * size]
 
+    @property
+    def settings(self) -> Sgd:
+        """Of the next step's update."""
+        optimiser = self.optimiser
+        return Sgd(rate=optimiser.rate_of(self.step_number), momentum=optimiser.momentum, decay=optimiser.decay,
+                   unscale=1 / self.loss_scale, regulariser=self.model.sparsity.decay)
+
     def step(self, images: np.ndarray, labels: np.ndarray) -> float:
         """A step on a batch, images [batch, lines, pixels, channels] and labels [batch]; returns its loss.
 
@@ -118,10 +125,7 @@ class Trainer:
         if fault is not None and (not optimiser.dynamic_loss_scale or self.loss_scale <= 1):
             raise DivergedError(f"step {number}: {fault}; loss scale {self.loss_scale:g}")
         if fault is None:
-            self.model.update(Sgd(
-                rate=optimiser.rate_of(number), momentum=optimiser.momentum, decay=optimiser.decay,
-                unscale=1 / self.loss_scale, regulariser=self.model.sparsity.decay,
-            ))
+            self.model.update(self.settings)
         else:
             self.loss_scale = max(1.0, self.loss_scale / 2)
             self.skipped += 1

@@ -52,7 +52,7 @@ class TokenQueue(wiring.Component):
         head: the word at the head. ahead: there is one and the unit may take it as soon as its tokens are there.
         go: strobe-like valid for the unit, taken at `go & accept`.
         finished: strobe: the unit has finished its oldest instruction, at least one cycle after it took it.
-        idle: nothing queued or running. stalled: the head waits for tokens.
+        idle: nothing queued or running. runs: the unit has an instruction. stalled: the head waits for tokens.
     """
 
     def __init__(self, width: int, queues: int, depth: int, overlap: int = 1):
@@ -70,6 +70,7 @@ class TokenQueue(wiring.Component):
             "accept": In(1),
             "finished": In(1),
             "idle": Out(1),
+            "runs": Out(1),
             "stalled": Out(1),
         })
 
@@ -87,6 +88,7 @@ class TokenQueue(wiring.Component):
             self.go.eq(self.ahead & ready),
             self.stalled.eq(self.ahead & ~ready),
             self.idle.eq(~fifo.r_rdy & ~running.r_rdy),
+            self.runs.eq(running.r_rdy),
             running.w_data.eq(self.release),
         ]
         with m.If(self.go & self.accept):

@@ -42,9 +42,10 @@ class TrainEngine(EngineCore):
     ARGUMENTS = len(ARGUMENTS)
     RESULTS = 0
     COUNTERS = ("cycles", "steps", "load_cycles", "matrix_cycles", "vector_cycles", "update_cycles",
-                "load_stall", "matrix_stall", "vector_stall", "update_stall")
+                "load_stall", "matrix_stall", "vector_stall", "update_stall", "update_alone", "vector_alone")
     """steps: cycles in which the array's first row multiplies. *_cycles: the unit has work. *_stall: its next
-    instruction waits for a token."""
+    instruction waits for a token. update_alone: an update runs while that row does not multiply; vector_alone:
+    likewise, and no update runs either."""
     UNITS = QUEUES[:-1]
     BLOCKS: ClassVar = {
         USPE_MODULE: lambda _: Uspe(), UPDATE_LANE_MODULE: UpdateLane, VECTOR_LANE_MODULE: VectorLane,
@@ -166,7 +167,9 @@ class TrainEngine(EngineCore):
             self.busy.eq(Cat(~queues[name].idle for name in self.UNITS)),
         ]  # fmt: skip
         of_queues = [queues[name] for name in self.UNITS]
-        counted = (1, steps, *(~queue.idle for queue in of_queues), *(queue.stalled for queue in of_queues))
+        updates = ~steps & queues["UPD"].runs
+        counted = (1, steps, *(~queue.idle for queue in of_queues), *(queue.stalled for queue in of_queues), updates,
+                   ~steps & ~updates & queues["VEC"].runs)
         for counter, event in zip(self.counters, counted, strict=True):
             with m.If(self.start):
                 m.d.sync += counter.eq(0)

@@ -118,7 +118,7 @@ def test_configurations_that_are_refused(config, capsys, old, new, message):
 
 
 @pytest.mark.parametrize(("arguments", "code", "message"), [
-    (["--level", "rtl"], 3, "level rtl: training does not run on the RTL yet"),
+    (["--level", "rtl", "--method", "sdgp"], 3, "layer 3: the engine does not prune gradients (method sdgp)"),
     (["--steps", "0"], 2, "--steps 0: must be 1 or more"), (["--every", "0"], 2, "--every 0"),
     (["--sparsity", "2:8"], 2, "method dense prunes nothing"), (["--method", "bdwp", "--sparsity", "3:8"], 2, "'3:8'"),
     (["--resume", "none"], 2, "none: No such file"), (["--resume", "small.toml"], 2, "not a safetensors file"),
@@ -126,6 +126,22 @@ def test_configurations_that_are_refused(config, capsys, old, new, message):
 def test_what_cannot_be_meant(config, capsys, arguments, code, message):
     error, _ = run(capsys, config, *arguments, code=code)
     assert message in error["error"]["message"]
+
+
+def test_on_the_rtl(config, capsys):
+    """Two steps; golden's own command has the same losses."""
+    engine = "[engine]\nrows = 16\ncolumns = 2\nx_words = 2048\nw_steps = 8192\n"
+    config.write_text(SMALL.replace("batch = 32", "batch = 8") + engine)
+    record, _ = run(capsys, config, "--method", "bdwp", "--level", "rtl", "--steps", 2, "--memory", "ideal")
+    golden, _ = run(capsys, config, "--method", "bdwp", "--steps", 2)
+    assert record["matches_golden"] is True
+    assert record["loss"] == golden["loss"]
+    assert (golden["matches_golden"], golden["cycles"]) == (None, None)
+    assert set(record["cycles"]) == {"ff", "bp", "wu", "sore", "other", "vector", "total"}
+    assert 0 < record["utilisation"]["all"] < record["utilisation"]["wu"] <= 1
+    assert record["bytes_read"] > record["bytes_written"] > 0
+    assert main(["train", str(config), "--level", "rtl", "--steps", "1", "--memory", "ideal"]) == 0
+    assert "equal, bit for bit" in capsys.readouterr().out
 
 
 def test_training_that_diverges(config, capsys):

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compiler.capacity import DoesNotFitError
-from compiler.train.tensors import UnsupportedError
+from compiler.train.tensors import UnsupportedNetworkError
 from golden.train.network import (
     BatchNorm,
     Conv2d,
@@ -60,7 +60,7 @@ def test_shapes(channels, other, kernel, stride, padding, lines, line, images):
 def test_the_engine_is_told_what_it_cannot():
     network = Network(shape=(4, 4, 16), layers=(Conv2d(channels=16, kernel=1), Conv2d(channels=16, kernel=1),
                                                 GlobalAvgPool(), Linear(features=3)))
-    with pytest.raises(UnsupportedError, match=r"layer 1: .* sdgp"):
+    with pytest.raises(UnsupportedNetworkError, match=r"layer 1: .* sdgp"):
         steps(network, Sparsity(method="sdgp"), P)
 
 
