@@ -123,5 +123,15 @@ ISA = InstructionSet(
             ("bp_tap", 24, "pieces, so places, from a tap to the next in BP's weights"),
             ("bp_tile", 32, "from a tile of inputs to the next in BP's weights"),
         )),
+        Format("POOL", 9, "VEC", "Largest numbers of windows, or their gradients: golden/train/pool_unit.py.", _fields(
+            16,
+            ("x", 32, "first word in memory"), ("out", 32, "first word of y, or of dX: its pixels lie as those of x"),
+            ("dy", 32, "first word, if `back`"), ("back", 1, "dX of the pixels in windows, else y"),
+            ("kernel", 4, "lines of a window, and pixels of a line; at least 1"),
+            ("step", 8, "pixels from a window to the next, both ways; at least 1, `kernel` if `back`"),
+            ("nx", 12, "windows of a line, at least 1"), ("ny", 12, "lines of windows, at least 1"),
+            ("images", 20, "at least 1"), ("words", 8, "of a pixel, at least 1"),
+            ("line", 20, "words from a line of x to the next"), ("image", 28, "words from an image of x to the next"),
+        )),
     ),
 )  # fmt: skip

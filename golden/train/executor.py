@@ -8,6 +8,7 @@ from golden.isa.train import ISA
 
 from .matrix import MatrixUnit
 from .params import TrainParams
+from .pool_unit import PoolUnit
 from .update_unit import UpdateUnit
 from .vector_unit import VectorUnit
 
@@ -27,6 +28,7 @@ class Executor:
     def __init__(self, params: TrainParams, program: list[int], images: dict[str, np.ndarray]) -> None:
         self.params, self.program, self.images = params, program, images
         self.matrix, self.vector, self.update = MatrixUnit(params), VectorUnit(params), UpdateUnit(params)
+        self.pool = PoolUnit(params)
         self.counters: dict[str, int] = {}
 
     def run(self, arguments: tuple[int, ...] = ()) -> int:
@@ -62,6 +64,9 @@ class Executor:
                         made = self.vector.vector(v, self.images["m"])
                         if made is not None:
                             self._store(v["out"] * self.params.axi_bits // 8, made)
+                    case "POOL":
+                        for at, data in self.pool.pool(v, self.images["m"]):
+                            self._store(at * self.params.axi_bits // 8, data)
                     case "UPD":
                         for at, data in self.update.update(v, self.images["m"], arguments):
                             self._store(at, data)

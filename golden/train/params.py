@@ -43,7 +43,8 @@ class TrainParams(EngineParams):
         queue_depth: instructions that wait in a queue.
         burst_beats: longest AXI4 burst. outstanding: bursts in flight on a port.
         update_lanes: weights that the WUVE takes a cycle.
-        channel_words: words of channels, `word` channels each, of which the vector unit holds constants and sums.
+        channel_words: words of channels, `word` channels each, of which the vector unit holds constants, sums and
+            windows' largest numbers.
         channel_rows: rows of `word` binary32 numbers in the channel file.
     """
 
