@@ -71,6 +71,9 @@ from hw.train.exact_mul import ExactMul
 from hw.train.load import LoadUnit as TrainLoad
 from hw.train.piece_walk import PieceWalk
 from hw.train.pixel_walk import PixelWalk
+from hw.train.pool import Pool
+from hw.train.pool_gradient import PoolGradient
+from hw.train.pool_lanes import PoolLanes
 from hw.train.pregenerate import Pregenerate
 from hw.train.row_feed import RowFeed
 from hw.train.schedule import Schedule
@@ -86,6 +89,7 @@ from hw.train.vector_lane import VectorLane as PassLane
 from hw.train.vector_sums import SUM_LANE_MODULE, SumLane, VectorSums
 from hw.train.vector_walk import VectorWalk
 from hw.train.weight_fetch import WeightFetch
+from hw.train.window_walk import WindowWalk
 from hw.train.word_fetch import WordFetch
 from hw.train.wuve import UPDATE_LANE_MODULE, UpdateLane, Wuve
 
@@ -98,8 +102,8 @@ OF_SPGEMM = (EntryFetch, EntryWalk, LineCache, CacheTags, MissQueue, Admit, Mult
              Values, Bank, BankGroup, EndBoard, Phases, WriteBack, Results, RowEngine, Dispatcher)
 U280 = SPGEMM["spgemm-u280"]
 OF_TRAIN = (PixelWalk, TapWalk, Schedule, WordFetch, WeightFetch, Sums, TrainLoad, TrainDispatcher, UpdateLane, Wuve,
-            UpdateRead, UpdatedWords, UpdateUnit, PassLane, VectorSums, VectorWalk)
-OF_ANY_TRAIN = (ExactMul, Uspe, Sore, Transposer, Pregenerate, SumLane, ChannelLane)
+            UpdateRead, UpdatedWords, UpdateUnit, PassLane, VectorSums, VectorWalk, Pool, PoolLanes, PoolGradient)
+OF_ANY_TRAIN = (ExactMul, Uspe, Sore, Transposer, Pregenerate, SumLane, ChannelLane, WindowWalk)
 UNITS = {"FloatAdd": FloatAdd, "FloatMul": FloatMul, "FloatAdd64": partial(FloatAdd, BINARY64),
          "FloatMul64": partial(FloatMul, BINARY64), "IntToFloat32": lambda: IntToFloat(32),
          "IntToFloat64": lambda: IntToFloat(64), "FunctionUnit": FunctionUnit, "CsdChain": CsdChain,
@@ -123,7 +127,7 @@ BLOCKS = {
 """Modules inside of units that are counted, not synthesised."""
 COMMAND = "synth_xilinx -family xcup -flatten -noiopad -noclkbuf -top unit"
 RESOURCES = {"LUT": r"LUT\d|INV", "SRL": r"SRL\w+", "FF": r"FD\w+", "CARRY4": "CARRY4", "MUXF": r"MUXF\d",
-             "RAM32M16": "RAM32M16", "RAM64M8": "RAM64M8", "RAM128X1": r"RAM128X1\w+",
+             "RAM32M16": "RAM32M16", "RAM64M8": "RAM64M8", "RAM64X1S": "RAM64X1S", "RAM128X1": r"RAM128X1\w+",
              BANK_MODULE: BANK_MODULE, BANK_GROUP_MODULE: BANK_GROUP_MODULE, UPDATE_LANE_MODULE: UPDATE_LANE_MODULE,
              SUM_LANE_MODULE: SUM_LANE_MODULE,
              "DSP48E2": "DSP48E2", "RAMB36E2": "RAMB36E2", "RAMB18E2": "RAMB18E2", "lacuna_ram": r".*\blacuna_ram"}

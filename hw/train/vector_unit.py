@@ -1,6 +1,6 @@
-"""The vector unit: LDC, STC, CHN and VEC, one after the other."""
+"""The vector unit: LDC, STC, CHN, VEC and POOL, one after the other."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,6 +12,7 @@ from hw.fabric.axi import ADDRESS_BITS, command_layout
 from .channel_moves import ChannelMoves
 from .channels import Channels
 from .layouts import addressed_layout
+from .pool import Pool
 from .tensor_pass import TensorPass
 
 __all__ = ["VectorUnit"]
@@ -45,22 +46,26 @@ class VectorUnit(wiring.Component):
         m.submodules.channels = channels = Channels(p)
         m.submodules.moves = moves = ChannelMoves(p)
         m.submodules.tensors = tensors = TensorPass(p)
+        m.submodules.pool = pool = Pool(p)
         m.submodules.watch = watch = AnswerWatch(1, self.OVERLAP)
         word = Signal(ISA.bits, reset_less=True)
         opcode, starts, done = Signal(8), Signal(), Signal()
         codes = {fmt.name: fmt.opcode for fmt in ISA.formats}
+        units = (channels, moves, tensors, pool)
         m.d.comb += [
-            opcode.eq(word[:8]),
-            *(unit.instruction.eq(word) for unit in (channels, moves, tensors)),
+            opcode.eq(word[:8]), *(unit.instruction.eq(word) for unit in units),
             *(mine.eq(argument) for mine, argument in zip(channels.arguments, self.arguments, strict=True)),
             *(strobe.eq(starts & (opcode == codes[name])) for strobe, name in (
-                (moves.load, "LDC"), (moves.store, "STC"), (channels.operate, "CHN"), (tensors.start, "VEC"))),
-            done.eq(channels.done | moves.done | tensors.done),
-            self.wrong.eq(channels.wrong | moves.wrong | tensors.wrong),
+                (moves.load, "LDC"), (moves.store, "STC"), (channels.operate, "CHN"), (tensors.start, "VEC"),
+                (pool.start, "POOL"))),
+            done.eq(Cat(unit.done for unit in units).any()), self.wrong.eq(Cat(unit.wrong for unit in units).any()),
             watch.sent.eq(self.words.valid & self.words.ready), watch.answered.eq(self.answered),
             self.finished.eq(watch.finished),
         ]
-        self._share(m, opcode == codes["VEC"], channels, tensors, moves)
+        with m.Switch(opcode):
+            for name, unit in (("VEC", tensors), ("POOL", pool), (None, moves)):
+                with m.Case(codes[name]) if name else m.Default():
+                    self._connect(m, unit, channels)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.instructions.ready.eq(1)
@@ -81,26 +86,22 @@ class VectorUnit(wiring.Component):
                     m.next = "IDLE"
         return m
 
-    def _share(self, m, is_pass, channels, tensors, moves):
-        """Ports and channel file are those of the unit whose instruction it is."""
+    def _connect(self, m, unit, channels):
+        """Ports and channel file are this unit's."""
         low = (self.params.axi_bits // 8).bit_length() - 1
-        request = tensors.requests.payload.shape()(Mux(
-            is_pass, tensors.requests.payload.as_value(), moves.requests.payload.as_value()))
+        request, lanes = unit.requests.payload, len(channels.write)
         m.d.comb += [
+            self.commands.valid.eq(unit.requests.valid), unit.requests.ready.eq(self.commands.ready),
             self.commands.payload.address.eq(self.base + (request.address << low)),
             self.commands.payload.beats.eq(request.words),
-            self.commands.valid.eq(Mux(is_pass, tensors.requests.valid, moves.requests.valid)),
-            self.words.valid.eq(Mux(is_pass, tensors.words.valid, moves.words.valid)),
-            self.words.payload.eq(Mux(is_pass, tensors.words.payload, moves.words.payload)),
-            self.beats.ready.eq(Mux(is_pass, tensors.beats.ready, moves.beats.ready)),
-            channels.read_row.eq(Mux(is_pass, tensors.read_row, moves.read_row)),
-            channels.write.eq(Mux(is_pass, tensors.write.replicate(self.params.word), moves.write)),
-            channels.write_row.eq(Mux(is_pass, tensors.write_row, moves.write_row)),
-            channels.write_data.eq(Mux(is_pass, tensors.write_data, moves.write_data)),
+            unit.beats.valid.eq(self.beats.valid), self.beats.ready.eq(unit.beats.ready),
+            unit.beats.payload.eq(self.beats.payload),
+            self.words.valid.eq(unit.words.valid), unit.words.ready.eq(self.words.ready),
+            self.words.payload.eq(unit.words.payload),
         ]
-        for unit, mine in ((tensors, is_pass), (moves, ~is_pass)):
+        if not isinstance(unit, Pool):
             m.d.comb += [
-                unit.requests.ready.eq(self.commands.ready & mine), unit.words.ready.eq(self.words.ready & mine),
-                unit.beats.valid.eq(self.beats.valid & mine), unit.beats.payload.eq(self.beats.payload),
-                unit.read_data.eq(channels.read_data),
+                channels.read_row.eq(unit.read_row), unit.read_data.eq(channels.read_data),
+                channels.write.eq(unit.write.replicate(lanes // len(unit.write))),
+                channels.write_row.eq(unit.write_row), channels.write_data.eq(unit.write_data),
             ]

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The vector unit against golden: batch norm forward and back, pooling, every operation on channels."""
+"""The vector unit against golden: batch norm forward and back, pooling, windows, every operation on channels."""
 
 import json
 
@@ -47,6 +47,9 @@ def program():
     yield "VEC", {"a": B, "out": OUT + 90, "pixels": 1, "segment": 1, "words": 4, "outputs": 1, "b_none": 1, "c2": 5,
                   "c4": 9}
     yield "CHN", {"op": Channel.SUB, "rows": 5, "a": 20, "b": 3, "d": 20, "same": 1}
+    windows = {"x": A, "kernel": 2, "step": 2, "nx": 3, "ny": 2, "images": 1, "words": 2, "line": 13, "image": 52}
+    yield "POOL", windows | {"out": OUT + 320}
+    yield "POOL", windows | {"out": OUT + 340, "dy": OUT + 320, "back": 1}
     yield "STC", {"address": OUT + 100, "rows": 29, "row": 16}
     yield "STC", {"address": OUT + 190, "rows": 7, "row": 14, "half": 1}
     yield "LDC", {"address": A + 3, "rows": 3, "row": 80, "half": 1}
