@@ -70,11 +70,14 @@ def load_checkpoint(path: Path, trainer: Trainer) -> dict[str, tuple[Any, Any]]:
         kept = dict(about["settings"])
     except (ValueError, KeyError, TypeError) as error:
         raise BadCheckpointError(f"{path}: {error}") from None
-    return {name: (kept.get(name), value) for name, value in _settings(trainer).items() if kept.get(name) != value}
+    own = _settings(trainer)
+    return {name: (kept.get(name), own.get(name)) for name in [*own, *kept] if kept.get(name) != own.get(name)}
 
 
 def _settings(trainer: Trainer) -> dict[str, Any]:
-    return asdict(trainer.optimiser) | asdict(trainer.model.sparsity)
+    """Those that make a difference."""
+    parts = {"part_images": trainer.model.part_images} if trainer.model.part_images else {}
+    return asdict(trainer.optimiser) | asdict(trainer.model.sparsity) | parts
 
 
 def _difference(name: str, found: Any, expected: Any) -> str:

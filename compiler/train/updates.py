@@ -14,12 +14,13 @@ __all__ = ["update", "update_channels"]
 
 
 def update(params: TrainParams, emitter: Emitter, conv: Convolution, gradient: int, w: int, v: int, *,
-           forward: Compact | None, back: Compact | None) -> None:
+           forward: Compact | None, back: Compact | None, parts: int = 1) -> None:
     """An UPD for each tile of output channels. Gradients, master weights and velocities begin at words `gradient`, `w`
     and `v` (see `compiler.train.masters`).
 
     Args:
         forward: is made, groups along the inputs. back: is made, groups along the outputs, columns are inputs.
+        parts: of the gradient, one behind the other.
 
     Raises:
         ValueError: channels that do not fill groups or tiles, or a pattern that is none.
@@ -30,7 +31,9 @@ def update(params: TrainParams, emitter: Emitter, conv: Convolution, gradient: i
     check(back is None or conv.inputs % p.tile_columns == 0, "inputs", conv.inputs,
           f"must be a multiple of {p.tile_columns}, as they are columns of the backward pass")
     groups, blocks = conv.inputs // GROUP, taps * conv.inputs // GROUP * per_tile
-    fields, areas = {"taps": taps, "groups": groups}, []
+    words = blocks * p.block_words
+    tiles = conv.outputs // p.tile_columns
+    fields, areas = {"taps": taps, "groups": groups, "parts": parts, "part": tiles * words}, []
     if forward:
         fields |= _fields(p, "ff", forward)
         areas.append((forward, blocks * forward.slots))
@@ -39,8 +42,7 @@ def update(params: TrainParams, emitter: Emitter, conv: Convolution, gradient: i
         of_tap = conv.outputs // GROUP * of_line
         fields |= _fields(p, "bp", back) | {"bp_tap": of_tap, "bp_tile": of_tap * taps}
         areas.append((back, of_tap * taps * groups // per_tile))
-    words = blocks * p.block_words
-    for tile in range(conv.outputs // p.tile_columns):
+    for tile in range(tiles):
         at = {name: start + tile * words for name, start in (("gradient", gradient), ("w", w), ("v", v))}
         mine = fields | at
         if forward:
@@ -53,8 +55,8 @@ def update(params: TrainParams, emitter: Emitter, conv: Convolution, gradient: i
         for number, (area, pieces) in enumerate(areas):
             first = tile * pieces if forward and number == 0 else 0  # BP's tiles lie among each other
             written += _regions(p, area, first, pieces)
-        emitter.add("UPD", mine, reads=[Region("memory", start, start + words) for start in at.values()],
-                    writes=written)
+        read = [at["w"], at["v"], *(at["gradient"] + part * tiles * words for part in range(parts))]
+        emitter.add("UPD", mine, reads=[Region("memory", start, start + words) for start in read], writes=written)
 
 
 def update_channels(vectors: Vectors, rows: int, masters: int, velocities: int, gradients: int) -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from golden.float16 import Half
+from golden.floats import BINARY32
 
 from .params import GROUP
 from .product import sums_of_products
@@ -107,8 +108,24 @@ def input_gradient(dy: np.ndarray, columns: Columns, geometry: Geometry, shape: 
     return dx
 
 
-def weight_gradient(x: np.ndarray, dy: np.ndarray, taps: tuple[int, int], geometry: Geometry, half: Half) -> np.ndarray:
-    """dW: float32 [lines, columns of taps, input, output channels] of x and dY; one sum over all images and pixels."""
+def weight_gradient(x: np.ndarray, dy: np.ndarray, taps: tuple[int, int], geometry: Geometry, half: Half,
+                    part_images: int | None = None) -> np.ndarray:
+    """dW: float32 [lines, columns of taps, input, output channels] of x and dY.
+
+    Args:
+        part_images: consecutive images whose products are one sum, fewer in the last part; None: all. Parts are added
+            up, one after the other, from +0.
+    """
+    at_once = part_images or len(x)
+    total = np.zeros((*taps, x.shape[-1], dy.shape[-1]), np.float32)
+    for first in range(0, len(x), at_once):
+        some = slice(first, first + at_once)
+        total = BINARY32.add(total, _gradient_of_part(x[some], dy[some], taps, geometry, half))
+    return total
+
+
+def _gradient_of_part(x, dy, taps, geometry, half):
+    """One sum over all images and pixels."""
     stride, padding = geometry
     lines, line, columns = dy.shape[1:]
     sums = np.zeros((columns, taps[0] * taps[1] * x.shape[-1]), np.float32)

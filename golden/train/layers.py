@@ -23,12 +23,13 @@ class Matrix(PlacedOperation):
     """A convolution or linear layer: a product, and a vector pass where it has a bias or a ReLU follows a bias.
 
     Attributes:
-        sparsity: None: dense.
+        sparsity: None: dense. part_images: as `convolution.weight_gradient` has it.
     """
 
-    def __init__(self, placed: Placed, half: Half, sparsity: Sparsity | None, relu: bool) -> None:
+    def __init__(self, placed: Placed, half: Half, sparsity: Sparsity | None, relu: bool,
+                 part_images: int | None = None) -> None:
         super().__init__(placed, half)
-        layer = placed.layer
+        layer, self.part_images = placed.layer, part_images
         self.sparsity, self.relu = sparsity, relu
         self.taps = taps(placed)
         self.geometry = convolution.Geometry(getattr(layer, "stride", 1), getattr(layer, "padding", 0))
@@ -55,7 +56,7 @@ class Matrix(PlacedOperation):
         if "bias" in self.parameters:
             dy = self._bias_backward(dy, y)
         weight = self.parameters["weight"]
-        weight.gradient = convolution.weight_gradient(x, dy, self.taps, self.geometry, self.half)
+        weight.gradient = convolution.weight_gradient(x, dy, self.taps, self.geometry, self.half, self.part_images)
         self.finite("gradient of weight", weight.gradient)
         if not wanted:
             return None

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from golden.float16 import Half
+from golden.params import check
 
 from .layers import (
     Chain,
@@ -31,7 +32,7 @@ from .network import (
     padded_channels,
 )
 from .operation import NotFiniteError, Operation, Parameter
-from .sparsity import Sparsity, sparse_layers
+from .sparsity import Sparsity, sparse_layers, weighted
 from .update import Sgd
 
 __all__ = ["Model"]
@@ -43,13 +44,23 @@ class Model:
     """A network, its weights, velocities and running statistics.
 
     Attributes:
-        network, half, sparsity: as given. sparse: names of the layers that are pruned. chain: the layers that work.
+        network, half, sparsity: as given. part_images: of layers whose gradient of weights is a sum of parts, by name:
+            see `convolution.weight_gradient`; on the engine that is what buffers hold
+            (`compiler.train.products.part_images`).
+        sparse: names of the layers that are pruned. chain: the layers that work.
         faults: which outputs were not finite in the last forward pass of training, in order.
     """
 
-    def __init__(self, network: Network, half: Half, sparsity: Sparsity) -> None:
-        """Weights are zero; see `initialise` and `load`. Raises ValueError as `sparse_layers`."""
+    def __init__(self, network: Network, half: Half, sparsity: Sparsity,
+                 part_images: Mapping[str, int] | None = None) -> None:
+        """Weights are zero; see `initialise` and `load`. Raises ValueError as `sparse_layers`, and if a layer that has
+        parts is none with a matrix of weights, or its parts have no images."""
         self.network, self.half, self.sparsity = network, half, sparsity
+        self.part_images = dict(part_images or {})
+        names = [placed.name for placed in weighted(network)]
+        for name, images in self.part_images.items():
+            check(name in names and images > 0, "part_images", {name: images},
+                  f"must be positive, of one of the layers {', '.join(names)}")
         self.sparse = sparse_layers(network, sparsity)
         self.faults: list[str] = []
         self.chain = self._made(network.placed)
@@ -62,7 +73,8 @@ class Model:
             relu = number + 1 < len(chain) and isinstance(chain[number + 1].layer, ReLU)
             if isinstance(layer, Conv2d | Linear):
                 sparsity = self.sparsity if placed.name in self.sparse else None
-                operations.append(Matrix(placed, self.half, sparsity, relu and layer.bias))
+                operations.append(Matrix(placed, self.half, sparsity, relu and layer.bias,
+                                         self.part_images.get(placed.name)))
             elif isinstance(layer, BatchNorm):
                 operations.append(Norm(placed, self.half, relu))
             elif isinstance(layer, Residual):

@@ -1,6 +1,7 @@
 """Training, a step at a time: order of the images, learning rates, loss scale. Everything follows from the seed."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,10 +82,11 @@ class Trainer:
         step_number: steps that are done. loss_scale: of the next step. skipped: steps that were left out.
     """
 
-    def __init__(self, network: Network, number_format: str, sparsity: Sparsity, optimiser: Optimiser) -> None:
-        """number_format: a key of `golden.float16.HALVES`."""
+    def __init__(self, network: Network, number_format: str, sparsity: Sparsity, optimiser: Optimiser,
+                 part_images: Mapping[str, int] | None = None) -> None:
+        """number_format: a key of `golden.float16.HALVES`. part_images: the model's."""
         self.optimiser, self.number_format = optimiser, number_format
-        self.model = Model(network, HALVES[number_format], sparsity)
+        self.model = Model(network, HALVES[number_format], sparsity, part_images)
         self.model.initialise(np.random.default_rng(optimiser.seed))
         self.step_number, self.skipped = 0, 0
         self.loss_scale = optimiser.loss_scale

@@ -39,7 +39,8 @@ class UpdateUnit:
         ff, bp = self._check(v, arguments)
         p = self.params
         count, size = v["taps"] * v["groups"] * (p.tile_columns // GROUP), p.axi_bits // 8
-        gradient, w, velocity = (self._blocks(image, v[name] * size, count) for name in ("gradient", "w", "v"))
+        w, velocity = (self._blocks(image, v[name] * size, count) for name in ("w", "v"))
+        gradient = self._gradient(v, image, count)
         sgd = Sgd(**{name: float(BINARY32.from_bits(bits)) for name, bits in
                      zip(("rate", "momentum", "decay", "unscale"), arguments, strict=False)})
         made = sgd.update(p.half, w=w, v=velocity, gradient=gradient)
@@ -55,8 +56,8 @@ class UpdateUnit:
     def _check(self, v: Mapping[str, int], arguments: tuple[int, ...]):
         if len(arguments) < len(SETTINGS):
             raise ValueError(f"{len(arguments)} arguments: the first must be {', '.join(SETTINGS)}")
-        if min(v["taps"], v["groups"]) < 1:
-            raise ValueError("no taps or no inputs")
+        if min(v["taps"], v["groups"], v["parts"]) < 1:
+            raise ValueError("no taps, no inputs or no parts")
         found = []
         for what in ("ff", "bp"):
             logs = v[f"{what}_n"], v[f"{what}_m"]
@@ -64,6 +65,18 @@ class UpdateUnit:
                 raise ValueError(f"{what}: no pattern has logarithms {logs}")
             found.append(LEGAL_LOGS[logs])
         return found
+
+    def _gradient(self, v: Mapping[str, int], image: np.ndarray, count: int) -> np.ndarray:
+        """dW: the sum of its parts from +0, which changes nothing if there is one: that is a sum of products."""
+        size = self.params.axi_bits // 8
+        starts = v["gradient"] + v["part"] * np.arange(v["parts"], dtype=np.int64)
+        first, *others = (self._blocks(image, at * size, count) for at in starts.tolist())
+        if not others:
+            return first
+        total = BINARY32.add(0, first)
+        for part in others:
+            total = BINARY32.add(total, part)
+        return total
 
     def _blocks(self, image: np.ndarray, at: int, count: int) -> np.ndarray:
         """float32 [blocks, inputs, outputs]."""

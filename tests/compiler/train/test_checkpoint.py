@@ -21,9 +21,9 @@ OPTIMISER = Optimiser(steps=8, batch=8, warmup=1, loss_scale=2.0**22)
 """A loss scale that is halved a few times, so that it is part of what goes on."""
 
 
-def trainer(network=NETWORK, number_format="binary16", **values):
+def trainer(network=NETWORK, number_format="binary16", part_images=None, **values):
     sparsity = Sparsity(method="bdwp", n=1, m=4, regulariser=1e-4)
-    return Trainer(network, number_format, sparsity, replace(OPTIMISER, **values))
+    return Trainer(network, number_format, sparsity, replace(OPTIMISER, **values), part_images)
 
 
 def run(found, steps):
@@ -62,6 +62,9 @@ def test_tensors_are_pytorchs(tmp_path):
 def test_other_settings_are_told(tmp_path):
     save_checkpoint(tmp_path / "c", trainer())
     assert load_checkpoint(tmp_path / "c", trainer(rate=0.2, seed=3)) == {"rate": (0.1, 0.2), "seed": (0, 3)}
+    save_checkpoint(tmp_path / "c", trainer(part_images={"0": 3}))
+    assert load_checkpoint(tmp_path / "c", trainer(part_images={"0": 3})) == {}
+    assert load_checkpoint(tmp_path / "c", trainer()) == {"part_images": ({"0": 3}, None)}
 
 
 def refused(path, found=None):

@@ -121,6 +121,19 @@ def test_order(at_once, monkeypatch):
         assert np.array_equal(dx[:, line, pixel], half.narrow(sums))
 
 
+def test_parts_of_a_weight_gradient():
+    """Sums of consecutive images' products, added one after the other."""
+    rng, taps, geometry = np.random.default_rng(7), (3, 3), Geometry(1, 1)
+    x, dy = (BINARY16.narrow(rng.standard_normal((5, 4, 4, channels), np.float32)) for channels in (32, 16))
+    parts = [weight_gradient(x[some], dy[some], taps, geometry, BINARY16)
+             for some in (slice(0, 2), slice(2, 4), slice(4, 5))]  # fmt: skip
+    found = weight_gradient(x, dy, taps, geometry, BINARY16, 2)
+    assert np.array_equal(found, (parts[0] + parts[1]) + parts[2])
+    whole = weight_gradient(x, dy, taps, geometry, BINARY16)
+    assert not np.array_equal(found, whole)
+    assert np.array_equal(weight_gradient(x, dy, taps, geometry, BINARY16, 5), whole)
+
+
 def test_pruned_gradient():
     dy = BINARY16.narrow(np.random.default_rng(6).standard_normal((2, 3, 3, 32), np.float32))
     found = pruned_gradient(dy, 2, 8)

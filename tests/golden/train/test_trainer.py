@@ -55,6 +55,20 @@ def test_channels_that_fill_groups_stay_zero():
             assert not numbers[..., outputs:].any()
 
 
+def test_parts_of_a_batch():
+    """Layers by name; others have all images in one sum."""
+    found, whole = (Trainer(NETWORK, "binary16", Sparsity(), Optimiser(steps=12, batch=16), parts)
+                    for parts in ({"4.body.0": 5}, None))  # fmt: skip
+    run(found, 1)
+    run(whole, 1)
+    differs = [name for name, parameter in found.model.parameters().items()
+               if not np.array_equal(parameter.gradient, whole.model.parameters()[name].gradient)]
+    assert differs == ["4.body.0.weight"]
+    for parts in ({"3": 5}, {"0": 0}):
+        with pytest.raises(ValueError, match="part_images"):
+            Trainer(NETWORK, "binary16", Sparsity(), Optimiser(steps=12), parts)
+
+
 def test_seeds_differ():
     losses = [run(trainer(seed=seed), 2) for seed in (0, 1)]
     assert losses[0] != losses[1]

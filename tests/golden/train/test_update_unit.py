@@ -15,6 +15,7 @@ from golden.isa.train import ISA
 from golden.train.executor import Executor
 from golden.train.params import GROUP, PATTERNS, TrainParams, slots
 from golden.train.update import Sgd
+from golden.train.update_unit import UpdateUnit
 
 SGD = Sgd(rate=0.1, momentum=0.9, decay=5e-4, unscale=2.0**-10)
 ARGUMENTS = tuple(SGD.registers().values())
@@ -107,11 +108,12 @@ def test_inputs_that_are_no_tile_of_columns():
     assert np.array_equal(image[at * 32 : at * 32 + size], compact(new.half, 2, 8, made.p)[0])
 
 
-GOOD = {"gradient": 0, "w": 32, "v": 64, "taps": 1, "groups": 1, "ff_m": 2, "bp_n": 1, "bp_m": 3}
+GOOD = {"gradient": 0, "w": 32, "v": 64, "taps": 1, "groups": 1, "parts": 1, "ff_m": 2, "bp_n": 1, "bp_m": 3}
 
 
 @pytest.mark.parametrize(("fields", "message"), [
-    ({"taps": 0}, "taps"), ({"groups": 0}, "inputs"), ({"ff_n": 1, "ff_m": 1}, "ff"), ({"ff_n": 0, "ff_m": 4}, "ff"),
+    ({"taps": 0}, "taps"), ({"groups": 0}, "inputs"), ({"parts": 0}, "parts"), ({"parts": 3, "part": 40}, "beyond"),
+    ({"ff_n": 1, "ff_m": 1}, "ff"), ({"ff_n": 0, "ff_m": 4}, "ff"),
     ({"bp_n": 3}, "bp"), ({"bp_n": 1, "bp_m": 5}, "bp"), ({"gradient": 65}, "beyond"), ({"w": 1 << 31}, "beyond"),
     ({"v": 65}, "beyond"),
 ])  # fmt: skip
@@ -120,6 +122,21 @@ def test_what_is_refused(fields, message):
     words = [ISA.encode("UPD", GOOD | fields), ISA.encode("HALT", {})]
     with pytest.raises(ExecutionError, match=message):
         Executor(p, words, {"m": np.zeros(96 * 32, np.uint8)}).run(ARGUMENTS)
+
+
+def test_parts_of_a_gradient():
+    """From +0 on, one after the other; a single one is taken as it is."""
+    p, rng = SHAPES["16 columns"], np.random.default_rng(3)
+    blocks = rng.standard_normal((3, 2, 256)).astype(np.float32)
+    blocks[:, 0, 0], blocks[:, 0, 1], blocks[:, 0, 2] = -0.0, (1, 2**-24, 2**-24), (2**-24, 2**-24, 1)
+    image = np.concatenate([blocks.view(np.uint8).ravel(), np.zeros(4 * 1024, np.uint8)])
+    fields = {"w": 6 * 32, "v": 8 * 32, "taps": 1, "groups": 2, "part": 64}
+    total = (blocks[0] + blocks[1]) + blocks[2]
+    assert total[0, 1] == 1 < total[0, 2]
+    for parts, gradient in ((3, total), (1, blocks[0])):
+        v = ISA.decode(ISA.encode("UPD", fields | {"parts": parts}))[1]
+        (_, w), _ = UpdateUnit(p).update(v, image, tuple(Sgd(rate=1, unscale=1).registers().values()))
+        assert np.array_equal(w.view(np.float32), -gradient.ravel())
 
 
 def test_settings_are_arguments():
