@@ -8,7 +8,7 @@ from golden.train.params import GROUP, INTERLEAVE, TrainParams, slots
 from .convolution import ROW_MASK, Convolution, Part
 from .emit import Emitter, Region
 
-__all__ = ["Compact", "Products"]
+__all__ = ["Compact", "Products", "part_images"]
 
 REMEDY = "take an engine with more"
 
@@ -30,6 +30,21 @@ class Compact:
     def slots(self) -> int:
         """Of a group of 16."""
         return slots(self.n, self.m)
+
+
+def part_images(params: TrainParams, conv: Convolution, images: int) -> int:
+    """Images of a part of dW, as `golden.train.convolution.weight_gradient` has it: all, or as many as half of each
+    buffer holds.
+
+    Raises:
+        DoesNotFitError: an image in half of X, or all its pixels of dY in half of W.
+    """
+    p, pixels = params, conv.out_height * conv.out_width
+    sizes = (("x_words", _words(p, conv.height, conv.width, conv.inputs), p.x_words // 2),
+             ("w_steps", pixels * INTERLEAVE, p.w_steps // 2))
+    for name, of_image, half in sizes:
+        require(name, of_image, half, REMEDY)
+    return min(images, *(half // of_image for _, of_image, half in sizes))
 
 
 class Products:
@@ -66,16 +81,22 @@ class Products:
                        of_out, dy, weights, dx, conv.taps * conv.outputs // GROUP, conv.inputs)
 
     def weight_gradient(self, conv: Convolution, images: int, x: int, dy: int, dw: int) -> None:
-        """dW in binary32, a tile of output channels after the other (see `Convolution.weight_gradient`).
+        """dW in binary32, a part of `part_images` images after the other; in it a tile of output channels after the
+        other (see `Convolution.weight_gradient`).
 
         Raises:
-            DoesNotFitError: all images in half a buffer, or all pixels of dY.
+            DoesNotFitError: as `part_images`.
         """
-        p = self.params
-        of_image, pixels = _words(p, conv.height, conv.width, conv.inputs), images * conv.out_height * conv.out_width
-        require("x_words", images * of_image, p.x_words // 2, REMEDY)
-        require("w_steps", pixels * INTERLEAVE, p.w_steps // 2, REMEDY)
-        x_half = self._load_x(x, images * of_image)
+        p, at_once = self.params, part_images(self.params, conv, images)
+        of_image = _words(p, conv.height, conv.width, conv.inputs)
+        of_out = _words(p, conv.out_height, conv.out_width, conv.outputs)
+        for first in range(0, images, at_once):
+            self._weight_gradient(conv, min(at_once, images - first), x + first * of_image, dy + first * of_out, dw)
+            dw += 2 * conv.kernel**2 * conv.inputs * conv.outputs // p.word
+
+    def _weight_gradient(self, conv: Convolution, images: int, x: int, dy: int, dw: int) -> None:
+        p, pixels = self.params, images * conv.out_height * conv.out_width
+        x_half = self._load_x(x, images * _words(p, conv.height, conv.width, conv.inputs))
         part, row_words = conv.weight_gradient(p, images), p.tile_columns // p.word
         size = conv.taps * conv.inputs * p.tile_columns * 2 // p.word
         for tile in range(conv.outputs // p.tile_columns):

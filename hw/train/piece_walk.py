@@ -63,7 +63,6 @@ class PieceWalk(wiring.Component):
                 m.d.sync += [second.eq(0), valid.eq(0), offered.eq(0)]
         self._word(m, held, at, second)
         return m
-        return m
 
     def _numbers(self, m, slots_log2):
         """Number of the piece that comes; whether all have come."""

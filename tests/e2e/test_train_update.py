@@ -7,11 +7,12 @@ from compiler.train.convolution import Convolution
 from compiler.train.emit import Emitter
 from compiler.train.masters import from_blocks, to_blocks
 from compiler.train.memory import Memory
-from compiler.train.products import Compact, Products
+from compiler.train.products import Compact, Products, part_images
 from compiler.train.updates import update
 from compiler.train.weights import compact
 from golden.execution import ERROR_CODES
 from golden.isa.train import ISA
+from golden.train import convolution
 from golden.train.params import slots
 from golden.train.update import Sgd
 from sim.device import DeviceError, GoldenDevice, RtlDevice
@@ -22,22 +23,30 @@ ARGUMENTS = tuple(SGD.registers().values())
 CASES = {
     "3 x 3": (conv3x3(height=3, width=4, inputs=32, outputs=64), 2, (2, 8), (1, 4)),
     "1 x 1": (Convolution(height=2, width=2, inputs=96, outputs=32), 3, DENSE, (2, 16)),
+    "parts": (conv3x3(height=6, width=6, inputs=32, outputs=64), 8, (2, 8), (1, 4)),
 }
+
+
+PARTS = {"16 x 2": {"parts": 3}, "32 x 4, 512 bits, bfloat16": {"parts": 2}}
+"""Of gradients whose images do not fit the buffers."""
 
 
 class Step:
     """Program of a weight gradient, an update and the passes with the weights that it makes."""
 
     def __init__(self, params, conv, images, ff, bp, seed):
+        self.parts = -(-images // part_images(params, conv, images))
         rng, self.params, self.conv, self.memory = np.random.default_rng(seed), params, conv, Memory(params)
         put, half = self.memory.put, params.half
         self.shape = conv.taps, conv.inputs, conv.outputs
         pixels, count = conv.out_height * conv.out_width, int(np.prod(self.shape))
-        x = put(half.narrow(rng.standard_normal((images, conv.height * conv.width, conv.inputs)).astype(np.float32)))
-        dy = put(half.narrow(rng.standard_normal((images, pixels, conv.outputs)).astype(np.float32)))
+        self.x = half.narrow(rng.standard_normal((images, conv.height, conv.width, conv.inputs)).astype(np.float32))
+        self.dy = half.narrow(
+            rng.standard_normal((images, conv.out_height, conv.out_width, conv.outputs)).astype(np.float32))
+        x, dy = put(self.x), put(self.dy)
         self.before = {name: (0.1 * rng.standard_normal(self.shape)).astype(np.float32) for name in ("w", "v")}
         self.at = {name: put(to_blocks(numbers, params)) for name, numbers in self.before.items()}
-        self.at["gradient"] = self.memory.room(2 * count // params.word)
+        self.at["gradient"] = self.memory.room(self.parts * 2 * count // params.word)
         self.made = {name: Compact(*(self.memory.room(count // 16 * slots(*pattern) // each + 1)
                                      for each in (params.word, 4 * params.word)), *pattern)
                      for name, pattern in (("ff", ff), ("bp", bp))}
@@ -47,7 +56,7 @@ class Step:
         products = Products(params, emitter)
         products.weight_gradient(conv, images, x, dy, self.at["gradient"])
         update(params, emitter, conv, self.at["gradient"], self.at["w"], self.at["v"],
-               forward=self.made["ff"], back=self.made["bp"])
+               forward=self.made["ff"], back=self.made["bp"], parts=self.parts)
         products.forward(conv, images, x, self.made["ff"], y)
         products.input_gradient(conv, images, dy, self.made["bp"], dx)
         self.program = self.memory.program(emitter.words())
@@ -55,6 +64,12 @@ class Step:
     def weights(self, image, name):
         at, count = self.at[name] * self.params.axi_bits // 8, int(np.prod(self.shape))
         return from_blocks(np.frombuffer(image, np.float32, count, at), *self.shape, self.params)
+
+    def gradient(self):
+        conv, images = self.conv, part_images(self.params, self.conv, len(self.x))
+        found = convolution.weight_gradient(self.x, self.dy, (conv.kernel, conv.kernel),
+                                            convolution.Geometry(conv.stride, conv.padding), self.params.half, images)
+        return found.reshape(self.shape)
 
 
 def run(device, made, arguments=ARGUMENTS):
@@ -71,8 +86,9 @@ def test_step(shape, case, memory):
     _, expected = run(GoldenDevice(), step.program)
     outcome, image = run(RtlDevice(memory, seed=3), step.program)
     assert image == expected
+    assert step.parts == PARTS[shape].get(case, 1)
     assert 0 < outcome.counters["update_cycles"] < outcome.cycles
-    made = SGD.update(step.params.half, gradient=step.weights(image, "gradient"), **step.before)
+    made = SGD.update(step.params.half, gradient=step.gradient(), **step.before)
     assert np.any(made.v != SGD.momentum * step.before["v"])
     assert np.array_equal(step.weights(image, "w"), made.w)
     assert np.array_equal(step.weights(image, "v"), made.v)
@@ -94,7 +110,8 @@ def test_settings_of_every_run():
     assert found[0] == found[1]
 
 
-GOOD = {"gradient": 0, "w": 32, "v": 64, "taps": 1, "groups": 1, "ff": 1, "bp": 1, "ff_values": 96, "bp_values": 112}
+GOOD = {"gradient": 0, "w": 32, "v": 64, "taps": 1, "groups": 1, "parts": 1, "ff": 1, "bp": 1, "ff_values": 96,
+        "bp_values": 112}
 
 
 @pytest.mark.parametrize(("fields", "status"), [

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The update unit against golden: all patterns, odd places, one instruction after the other; how long they take."""
+"""The update unit against golden: all patterns, parts, odd places, one instruction after the other; cycles."""
 
 import json
 from functools import cache
@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from golden.floats import BINARY32
 from golden.isa.train import ISA
 from golden.train.params import GROUP, PATTERNS, TrainParams, slots
 from golden.train.prune import pattern_logs
@@ -18,11 +19,14 @@ from tests.hw.runner import run_cocotb, to_verilog
 from tests.hw.train.cocotb_update_unit import ANSWER
 
 SHAPES = {
+    "16 columns, 2 lanes": {"rows": 16, "columns": 2, "update_lanes": 2},
     "32 columns": {"rows": 16, "columns": 4, "update_lanes": 8},
     "64 columns, 512 bits, bfloat16": {"rows": 32, "columns": 8, "axi_bits": 512, "number_format": 2,
-                                       "update_lanes": 8},
+                                       "update_lanes": 16},
 }
 DENSE = (GROUP, GROUP)
+SPECIAL = (0, 1 << 31, 1, 0x807FFFFF, 0x00800000, 0x80800001, 0x7F7FFFFF, 0xFF7FFFFF, 0x7F800000, 0xFF800000,
+           0x7FC00000, 0xFF800001)  # fmt: skip
 SGD = Sgd(rate=0.1, momentum=0.9, decay=5e-4, unscale=2.0**-10)
 
 
@@ -38,13 +42,20 @@ class Memory:
         self.image = np.concatenate([self.image, data, np.full(-len(data) % self.size + self.size, 0xAA, np.uint8)])
         return at
 
-    def fields(self, taps, groups, ff, bp, *, write=(1, 1)):
-        """Of an UPD of random weights. Compact ones lie at places that are none of words', of a tile between others."""
+    def fields(self, taps, groups, ff, bp, *, write=(1, 1), parts=1):
+        """Of an UPD of random weights, with numbers that are special in parts. Compact ones lie at places that are none
+        of words', of a tile between others."""
         per_tile = self.p.tile_columns // GROUP
         blocks, logs = taps * groups * per_tile, {"ff": pattern_logs(*ff), "bp": pattern_logs(*bp)}
-        v = {"taps": taps, "groups": groups, "ff": write[0], "bp": write[1]}
-        for name, scale in (("gradient", 100), ("w", 0.1), ("v", 0.1)):
-            numbers = (scale * self.rng.standard_normal(blocks * GROUP**2)).astype(np.float32)
+        v = {"taps": taps, "groups": groups, "parts": parts, "ff": write[0], "bp": write[1]}
+        size = blocks * GROUP**2
+        v["part"] = size * 4 // self.size + 5
+        for name, scale, count in (("gradient", 100, size if parts == 1 else parts * v["part"] * self.size // 4),
+                                   ("w", 0.1, size), ("v", 0.1, size)):  # fmt: skip
+            numbers = (scale * self.rng.standard_normal(count)).astype(np.float32)
+            if parts > 1 and name == "gradient":
+                special = BINARY32.from_bits(self.rng.choice(np.array(SPECIAL, np.uint32), count))
+                numbers = np.where(self.rng.random(count) < 0.1, special, numbers)
             v[name] = self.put(numbers.view(np.uint8)) // self.size
         v["bp_tap"] = (per_tile + 1) * slots(*bp) * per_tile
         v["bp_tile"] = v["bp_tap"] * taps + 3
@@ -92,6 +103,8 @@ def test_instructions(shape, tmp_path):
         sizes = [(1, 1), (2, 1), (1, 5), (1, 1), (1, 1), (1, 1), (1, 1), (1, 1)]
     words = [memory.fields(*size, ff, bp) for size, ff, bp in zip(sizes, patterns, rolled(patterns), strict=True)]
     words += [memory.fields(1, 1, (2, 8), (1, 2), write=write) for write in ((0, 1), (1, 0), (0, 0))]
+    words += [memory.fields(*size, (2, 8), (1, 4), parts=parts)
+              for size, parts in (((1, 2), 2), ((2, 1), 3), ((1, 1), 7))]
     found, _ = simulate(shape, memory, words, tmp_path, stall=True, latency=7)
     wrong = np.flatnonzero(found != memory.updated(words))
     assert not len(wrong), f"{len(wrong)} bytes differ, the first at {wrong[0]}; instructions {words}"
@@ -117,12 +130,28 @@ def test_cycles(shape, of_block, tmp_path):
         assert 80 <= few - expected * count - latency - ANSWER <= 130, cycles
 
 
+@pytest.mark.parametrize(("shape", "parts", "of_block"), [
+    ("16 columns, 2 lanes", 3, 384), ("32 columns", 2, 128), ("32 columns", 5, 224),
+    ("64 columns, 512 bits, bfloat16", 3, 80),
+])  # fmt: skip
+def test_cycles_of_parts(shape, parts, of_block, tmp_path):
+    """What is read, or adding with few lanes, is what takes time, while the latency is below that of three parts."""
+    memory, latency = Memory(TrainParams(**SHAPES[shape]), seed=6), 40
+    count = 2 * memory.p.tile_columns // GROUP
+    words = [memory.fields(1, groups, (2, 8), (2, 8), parts=parts) for groups in (2, 4)]
+    found, (few, many) = simulate(shape, memory, words, tmp_path, stall=False, latency=latency)
+    assert np.array_equal(found, memory.updated(words))
+    assert many - few == of_block * count
+    assert 80 <= few - of_block * count - latency - ANSWER <= 140
+
+
 def test_what_is_wrong(tmp_path):
     """Instructions that have no end: a reset, and then the next one."""
     memory = Memory(TrainParams(**SHAPES["32 columns"]), seed=5)
     good = ISA.decode(memory.fields(1, 1, (2, 8), (2, 8)))[1]
     words = [ISA.encode("UPD", good | fields) for fields in (
-        {"taps": 0}, {"groups": 0}, {"ff_n": 3}, {"ff_n": 0, "ff_m": 4}, {"bp_n": 1, "bp_m": 1}, {"bp_m": 7, "bp": 0})]
+        {"taps": 0}, {"groups": 0}, {"parts": 0}, {"ff_n": 3}, {"ff_n": 0, "ff_m": 4}, {"bp_n": 1, "bp_m": 1},
+        {"bp_m": 7, "bp": 0})]
     words.append(ISA.encode("UPD", good))
     found, _ = simulate("32 columns", memory, words, tmp_path, stall=False, latency=3, wrong=len(words) - 1)
     assert np.array_equal(found, memory.updated(words[-1:]))
