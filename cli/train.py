@@ -42,6 +42,7 @@ def run_train(args: argparse.Namespace, out: Output) -> int:
     from cli.train_config import load_training, pattern
     from compiler.train.checkpoint import load_checkpoint
     from compiler.train.data import data_set
+    from compiler.train.network import network_parts
     from golden.train.trainer import Trainer
     from sim.train import train
 
@@ -60,7 +61,8 @@ def run_train(args: argparse.Namespace, out: Output) -> int:
     if args.sparsity and sparsity.method == "dense":
         raise UsageError(f"--sparsity {args.sparsity}: method dense prunes nothing; choose another --method")
     with _rules_of(args.config):
-        trainer = Trainer(config.network, config.number_format, sparsity, optimiser)
+        parts = network_parts(config.engine, config.network, optimiser.batch)
+        trainer = Trainer(config.network, config.number_format, sparsity, optimiser, parts)
         data = data_set(config.data, config.data_path)
     if args.resume is not None:
         for name, (kept, now) in load_checkpoint(args.resume, trainer).items():

@@ -7,12 +7,13 @@ from golden.train import layers
 from golden.train.operation import Operation
 
 from .learning import Matrix, Norm
-from .plain import GlobalMean, MeanPooling, Rectifier
-from .tensors import Builder, Held, Tensor, UnsupportedNetworkError
+from .plain import GlobalMean, MaxPooling, MeanPooling, Rectifier
+from .tensors import Builder, Held, Tensor
 
 __all__ = ["Chain", "Stage"]
 
-PLAIN = {layers.Rectifier: Rectifier, layers.MeanPooling: MeanPooling, layers.GlobalMean: GlobalMean}
+PLAIN = {layers.Rectifier: Rectifier, layers.MaxPooling: MaxPooling, layers.MeanPooling: MeanPooling,
+         layers.GlobalMean: GlobalMean}
 
 
 class Stage(Protocol):
@@ -83,9 +84,6 @@ class Chain:
             return Norm(self.build, operation, x)
         if isinstance(operation, layers.Sum):
             return Sum(self.build, operation)
-        if type(operation) not in PLAIN:
-            raise UnsupportedNetworkError(f"layer {operation.name} ({type(operation).__name__}): the engine has none; "
-                                          "take level golden")
         return PLAIN[type(operation)](self.build, operation)
 
     def backward(self, dy: Tensor, wanted: bool) -> Tensor | None:

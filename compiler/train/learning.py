@@ -4,19 +4,31 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from golden.params import check
 from golden.train import layers
+from golden.train.network import Placed
 from golden.train.operation import Operation
-from golden.train.sparsity import DENSE
+from golden.train.params import TrainParams
+from golden.train.sparsity import DENSE, taps
 
 from .convolution import Convolution
 from .masters import to_blocks
 from .normalisation import BatchNorm
-from .products import Compact
+from .products import Compact, part_images
 from .tensors import Builder, Held, Tensor, UnsupportedNetworkError, filled
 from .updates import update, update_channels
 from .weights import compact
 
-__all__ = ["Matrix", "Norm"]
+__all__ = ["Matrix", "Norm", "convolution_of"]
+
+
+def convolution_of(params: TrainParams, placed: Placed, words: int) -> Convolution:
+    """A matrix layer's, whose input has so many words of channels."""
+    (lines, line, _), layer = placed.before, placed.layer
+    kernel, kernel_x = taps(placed)
+    return Convolution(height=lines, width=line, inputs=words * params.word, outputs=filled(placed.after[2], params),
+                       kernel=kernel, kernel_x=kernel_x, stride=getattr(layer, "stride", 1),
+                       padding=getattr(layer, "padding", 0))
 
 
 class _ChannelParameters:
@@ -47,18 +59,20 @@ class Matrix:
 
     def __init__(self, build: Builder, operation: layers.Matrix, x: Tensor, wanted: bool) -> None:
         self.build, self.operation, self.wanted = build, operation, wanted
-        params, placed = build.params, operation.placed
+        params = build.params
         if operation.pattern("gradient") != DENSE:
             raise UnsupportedNetworkError(f"layer {operation.name}: the engine does not prune gradients (method sdgp); "
                                           "take another method, or level golden")
-        outputs = filled(placed.after[2], params)
-        self.conv = Convolution(
-            height=x.lines, width=x.line, inputs=x.words * params.word, outputs=outputs, kernel=operation.taps[0],
-            kernel_x=operation.taps[1], stride=operation.geometry.stride, padding=operation.geometry.padding)
-        self.words = outputs // params.word
+        self.conv = convolution_of(params, operation.placed, x.words)
+        self.words, at_once = self.conv.outputs // params.word, part_images(params, self.conv, x.images)
+        expected = operation.part_images or x.images
+        check(at_once == min(expected, x.images), f"layer {operation.name}: part_images", operation.part_images,
+              f"must be {at_once}, as the engine has it: see compiler.train.network.network_parts")
+        self.parts = -(-x.images // at_once)
         memory, patterns = build.memory, [operation.pattern(name) for name in ("forward", "backward")]
         self.at = {kind: memory.put(self._blocks(kind)) for kind in "wv"}
-        self.gradient = memory.room(self.conv.taps * self.conv.inputs * outputs * 2 // params.word)
+        self.gradient = memory.room(
+            self.parts * self.conv.taps * self.conv.inputs * self.conv.outputs * 2 // params.word)
         self.weights = []
         for back in range(1 + wanted):
             values, index = self._compact(back)
@@ -101,7 +115,7 @@ class Matrix:
             products.input_gradient(self.conv, self.x.images, dy.at, self.weights[1], dx.at)
         products.weight_gradient(self.conv, self.x.images, self.x.at, dy.at, self.gradient)
         update(self.build.params, self.build.emitter, self.conv, self.gradient, self.at["w"], self.at["v"],
-               forward=self.weights[0], back=self.weights[1] if wanted else None)
+               forward=self.weights[0], back=self.weights[1] if wanted else None, parts=self.parts)
         if self.bias is not None:
             self.bias.update()
         return dx

@@ -5,18 +5,39 @@ from collections.abc import Iterator
 import numpy as np
 
 from golden.isa.train import ISA
-from golden.train import layers
 from golden.train.matrix import MatrixUnit
 from golden.train.model import Model
-from golden.train.network import Placed, padded_channels
+from golden.train.network import Conv2d, Linear, Network, padded_channels
 from golden.train.params import TrainParams
+from golden.train.sparsity import weighted
 from golden.train.update import Sgd
 
 from .chain import Chain
+from .learning import convolution_of
 from .loss import CrossEntropy
+from .products import part_images
 from .tensors import Builder, Held, filled
 
-__all__ = ["NetworkProgram"]
+__all__ = ["NetworkProgram", "network_parts"]
+
+
+def network_parts(params: TrainParams, network: Network, images: int) -> dict[str, int]:
+    """Layers whose gradient of weights is made in parts of a batch, and images of a part: `part_images` of
+    `golden.train.model.Model`."""
+    parts, first = {}, network.placed[0]
+    for placed in weighted(network):
+        words = _image_words(params, network) if placed is first else filled(placed.before[2], params) // params.word
+        at_once = part_images(params, convolution_of(params, placed, words), images)
+        if at_once < images:
+            parts[placed.name] = at_once
+    return parts
+
+
+def _image_words(params: TrainParams, network: Network) -> int:
+    """Words of a pixel of the images: those of a first layer whose dX is not made need not fill a tile."""
+    alone = isinstance(network.placed[0].layer, Conv2d | Linear)
+    channels = padded_channels(network.shape[2]) if alone else filled(network.shape[2], params)
+    return -(-channels // params.word)
 
 
 class NetworkProgram:
@@ -29,17 +50,15 @@ class NetworkProgram:
 
     Raises:
         UnsupportedNetworkError: a layer or method that the engine does not do.
+        ValueError: gradients of weights of other parts than `network_parts`.
         DoesNotFitError: what the engine has too little of.
     """
 
     def __init__(self, params: TrainParams, model: Model, images: int) -> None:
         self.params, self.model = params, model
-        network, most = model.network, max(shape[2] for placed in model.network.walk() for shape in _shapes(placed))
+        network, most = model.network, max(max(placed.before[2], placed.after[2]) for placed in model.network.walk())
         build = Builder(params, images, filled(most, params) // params.word)
-        alone = isinstance(model.chain.operations[0], layers.Matrix)  # its dX is not made: groups of 16 suffice
-        channels = padded_channels(network.shape[2])
-        words = -(-(channels if alone else filled(channels, params)) // params.word)
-        self.images = build.tensor(network.shape, words)
+        self.images = build.tensor(network.shape, _image_words(params, network))
         self.chain = Chain(build, model.chain.operations)
         self.logits = self.chain.forward(self.images, False)
         self.loss = CrossEntropy(build, self.logits, network.classes)
@@ -86,7 +105,3 @@ class NetworkProgram:
 
     def _byte(self, word: int) -> int:
         return word * self.params.axi_bits // 8
-
-
-def _shapes(placed: Placed):
-    return placed.before, placed.after

@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 
-from golden.train import layers, pooling
+from golden.train import layers
+from golden.train.network import MaxPool
 from golden.train.operation import PlacedOperation
+from golden.train.pooling import AVERAGING, averaging
 
+from . import pooling
 from .convolution import Convolution
 from .products import Compact
-from .tensors import Builder, Held, Tensor
+from .tensors import Builder, Held, Tensor, UnsupportedNetworkError
 from .weights import compact
 
-__all__ = ["GlobalMean", "MeanPooling", "Rectifier"]
+__all__ = ["GlobalMean", "MaxPooling", "MeanPooling", "Rectifier"]
 
 
 class _Plain:
@@ -53,9 +56,9 @@ class MeanPooling(_Plain):
         kernel, channels = self.operation.weight.shape[0], x.words * params.word
         self.conv = Convolution(height=x.lines, width=x.line, inputs=channels, outputs=channels, kernel=kernel,
                                 stride=self.operation.geometry.stride)
-        dense = pooling.averaging(params.half, channels, kernel).reshape(-1, channels, channels)
-        values, index = map(self.build.memory.put, compact(dense, *pooling.AVERAGING, params))
-        self.weights = Compact(values, index, *pooling.AVERAGING)
+        dense = averaging(params.half, channels, kernel).reshape(-1, channels, channels)
+        values, index = map(self.build.memory.put, compact(dense, *AVERAGING, params))
+        self.weights = Compact(values, index, *AVERAGING)
         y = self.build.tensor(placed.after, x.words)
         self.build.products.forward(self.conv, x.images, x.at, self.weights, y.at)
         return y
@@ -65,6 +68,35 @@ class MeanPooling(_Plain):
             return None
         dx = self.build.like(self.x)  # a channel's weights are the same from it and to it
         self.build.products.input_gradient(self.conv, self.x.images, dy.at, self.weights, dx.at)
+        return dx
+
+
+class MaxPooling(_Plain):
+    """Largest numbers of windows that do not overlap."""
+
+    def __init__(self, build: Builder, operation: layers.MaxPooling) -> None:
+        super().__init__(build, operation)
+        layer = operation.placed.layer
+        assert isinstance(layer, MaxPool)
+        if layer.step < layer.kernel:
+            raise UnsupportedNetworkError(f"layer {operation.name} (MaxPool): the engine takes no windows that "
+                                          f"overlap; make stride {layer.kernel} or more, or take level golden")
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.x, layer, build = x, self.operation.placed.layer, self.build
+        assert isinstance(layer, MaxPool)
+        self.pool = pooling.Pooling(
+            params=build.params, emitter=build.emitter, images=x.images, height=x.lines, width=x.line, words=x.words,
+            kernel=layer.kernel, step=layer.step, zero=build.vectors.zero)
+        y = build.tensor(self.operation.placed.after, x.words)
+        self.pool.forward(x.at, y.at)
+        return y
+
+    def backward(self, dy: Tensor, wanted: bool) -> Tensor | None:
+        if not wanted:
+            return None
+        dx = self.build.like(self.x)
+        self.pool.backward(dy.at, self.x.at, dx.at)
         return dx
 
 

@@ -7,11 +7,11 @@ from golden.train.params import TrainParams
 
 from .emit import Emitter, Region
 
-__all__ = ["MaxPool"]
+__all__ = ["Pooling"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaxPool:
+class Pooling:
     """Emits the pooling of `images` of `height` x `width` pixels of `words` memory words each.
 
     Attributes:

@@ -34,17 +34,14 @@ class Compact:
 
 def part_images(params: TrainParams, conv: Convolution, images: int) -> int:
     """Images of a part of dW, as `golden.train.convolution.weight_gradient` has it: all, or as many as half of each
-    buffer holds.
+    buffer holds; one where none fits, which `Products` refuses."""
+    return max(1, min(images, *(half // of_image for _, of_image, half in _image_sizes(params, conv))))
 
-    Raises:
-        DoesNotFitError: an image in half of X, or all its pixels of dY in half of W.
-    """
-    p, pixels = params, conv.out_height * conv.out_width
-    sizes = (("x_words", _words(p, conv.height, conv.width, conv.inputs), p.x_words // 2),
-             ("w_steps", pixels * INTERLEAVE, p.w_steps // 2))
-    for name, of_image, half in sizes:
-        require(name, of_image, half, REMEDY)
-    return min(images, *(half // of_image for _, of_image, half in sizes))
+
+def _image_sizes(p: TrainParams, conv: Convolution):
+    """(buffer, what an image takes of it, what there is in half of it) for a weight gradient."""
+    return (("x_words", _words(p, conv.height, conv.width, conv.inputs), p.x_words // 2),
+            ("w_steps", conv.out_height * conv.out_width * INTERLEAVE, p.w_steps // 2))
 
 
 class Products:
@@ -85,14 +82,16 @@ class Products:
         other (see `Convolution.weight_gradient`).
 
         Raises:
-            DoesNotFitError: as `part_images`.
+            DoesNotFitError: an image in half of X, or all its pixels of dY in half of W.
         """
         p, at_once = self.params, part_images(self.params, conv, images)
+        for name, of_image, half in _image_sizes(p, conv):
+            require(name, of_image, half, REMEDY)
         of_image = _words(p, conv.height, conv.width, conv.inputs)
         of_out = _words(p, conv.out_height, conv.out_width, conv.outputs)
         for first in range(0, images, at_once):
             self._weight_gradient(conv, min(at_once, images - first), x + first * of_image, dy + first * of_out, dw)
-            dw += 2 * conv.kernel**2 * conv.inputs * conv.outputs // p.word
+            dw += 2 * conv.taps * conv.inputs * conv.outputs // p.word
 
     def _weight_gradient(self, conv: Convolution, images: int, x: int, dy: int, dw: int) -> None:
         p, pixels = self.params, images * conv.out_height * conv.out_width

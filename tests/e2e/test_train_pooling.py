@@ -5,7 +5,7 @@ import pytest
 
 from compiler.train.emit import Emitter, Region
 from compiler.train.memory import Memory
-from compiler.train.pooling import MaxPool
+from compiler.train.pooling import Pooling
 from golden.floats import BINARY32
 from golden.isa.train import ISA
 from golden.train import pooling
@@ -28,7 +28,7 @@ class Pooled:
     def __init__(self, params, case, words, seed, *, overlap=False):
         images, height, width, kernel, step = case
         rng, self.params, self.memory, emitter = np.random.default_rng(seed), params, Memory(params), Emitter()
-        self.pool = MaxPool(params=params, emitter=emitter, images=images, height=height, width=width, words=words,
+        self.pool = Pooling(params=params, emitter=emitter, images=images, height=height, width=width, words=words,
                             kernel=kernel, step=step, zero=ZERO)
         put, shape = self.memory.put, (images, height, width, words * params.word)
         self.before = params.half.narrow(rng.integers(-2, 3, shape) + 0.5 * rng.standard_normal(shape))

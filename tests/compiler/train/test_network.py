@@ -5,18 +5,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compiler.capacity import DoesNotFitError
+from compiler.train.network import NetworkProgram
 from compiler.train.tensors import UnsupportedNetworkError
 from golden.train.network import (
     BatchNorm,
     Conv2d,
     GlobalAvgPool,
     Linear,
-    MaxPool,
     Network,
     ReLU,
 )
 from golden.train.params import TrainParams
 from golden.train.sparsity import Sparsity
+from golden.train.trainer import Optimiser, Trainer
 from tests.compiler.train.walk import MIXED, steps
 from tests.golden.train.networks import LAYERS
 
@@ -36,11 +37,7 @@ def test_steps(shape, sparsity):
     steps(MIXED, sparsity, SHAPES[shape])
 
 
-def supported(layers):
-    return not any(isinstance(layer, MaxPool) for layer in layers)
-
-
-@pytest.mark.parametrize("name", [name for name, layers in LAYERS.items() if supported(layers)])
+@pytest.mark.parametrize("name", [name for name in LAYERS if name != "overlapping maxima"])
 def test_layers(name):
     """Images that are not square; layers that come first, and so last back."""
     steps(Network(shape=(5, 6, 3), layers=LAYERS[name]), Sparsity(), P, count=1)
@@ -62,6 +59,14 @@ def test_the_engine_is_told_what_it_cannot():
                                                 GlobalAvgPool(), Linear(features=3)))
     with pytest.raises(UnsupportedNetworkError, match=r"layer 1: .* sdgp"):
         steps(network, Sparsity(method="sdgp"), P)
+    with pytest.raises(UnsupportedNetworkError, match=r"layer 0 \(MaxPool\): .* overlap"):
+        steps(Network(shape=(5, 6, 3), layers=LAYERS["overlapping maxima"]), Sparsity(), P)
+
+
+def test_parts_that_are_not_the_engines():
+    trainer = Trainer(MIXED, "binary16", Sparsity(), Optimiser(steps=1, batch=4), {"0": 3})
+    with pytest.raises(ValueError, match=r"layer 0: part_images = 3: must be 4, .*network_parts"):
+        NetworkProgram(P, trainer.model, 4)
 
 
 @pytest.mark.parametrize(("fields", "resource"), [
@@ -69,7 +74,7 @@ def test_the_engine_is_told_what_it_cannot():
     ({"channel_words": 2}, "channel_words"),
 ])  # fmt: skip
 def test_what_does_not_fit(fields, resource):
-    network = Network(shape=(8, 8, 3), layers=(Conv2d(channels=96, kernel=3), BatchNorm(), GlobalAvgPool(),
+    network = Network(shape=(12, 12, 3), layers=(Conv2d(channels=96, kernel=3), BatchNorm(), GlobalAvgPool(),
                                                Linear(features=3)))
     with pytest.raises(DoesNotFitError, match=resource):
         steps(network, Sparsity(), TrainParams(**({"x_words": 4096, "w_steps": 16384} | fields)))

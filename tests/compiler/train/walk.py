@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from compiler.train.network import NetworkProgram
-from golden.train.network import AvgPool, BatchNorm, Conv2d, GlobalAvgPool, Linear, Network, ReLU, Residual
+from compiler.train.network import NetworkProgram, network_parts
+from golden.train.network import AvgPool, BatchNorm, Conv2d, GlobalAvgPool, Linear, MaxPool, Network, ReLU, Residual
 from golden.train.params import TrainParams
 from golden.train.sparsity import Sparsity
 from golden.train.trainer import Optimiser, Trainer
@@ -13,7 +13,7 @@ from sim.device import Device, GoldenDevice
 __all__ = ["MIXED", "steps"]
 
 MIXED = Network(shape=(6, 6, 3), layers=(
-    Conv2d(channels=16, kernel=3, padding=1, bias=False), BatchNorm(), ReLU(),
+    Conv2d(channels=16, kernel=3, padding=1, bias=False), BatchNorm(), ReLU(), MaxPool(kernel=2),
     Conv2d(channels=32, kernel=3, padding=1, stride=2), ReLU(),
     Residual(body=(Conv2d(channels=16, kernel=1), ReLU(), Conv2d(channels=32, kernel=3, padding=1, bias=False),
                    BatchNorm(momentum=0.2)), skip=(Conv2d(channels=32, kernel=1, bias=False),)),
@@ -27,7 +27,8 @@ def steps(network: Network, sparsity: Sparsity, params: TrainParams, *, images: 
     """Asserts that steps of the program make golden's losses, weights, velocities, masks and statistics; counters of
     each step."""
     optimiser, device, counters = Optimiser(steps=10, batch=images, seed=3), device or GoldenDevice(), []
-    trainer = Trainer(network, params.format_name, sparsity, optimiser)
+    parts = network_parts(params, network, images)
+    trainer = Trainer(network, params.format_name, sparsity, optimiser, parts)
     made, rng = NetworkProgram(params, trainer.model, images), np.random.default_rng(4)
     device.load(made.program)
 
