@@ -2,18 +2,41 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from compiler.train.network import NetworkProgram
+from compiler.train.network import NetworkProgram, network_parts
+from golden.train.network import Network
 from golden.train.params import TrainParams
-from golden.train.sparsity import macs
-from golden.train.trainer import DivergedError, Trainer
+from golden.train.sparsity import Sparsity, macs
+from golden.train.trainer import DivergedError, Optimiser, Trainer
 
 from .device import RtlDevice
 
-__all__ = ["RtlTrainer"]
+__all__ = ["RtlTrainer", "StepReport", "measure_step"]
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """A step of a network.
+
+    Attributes:
+        macs: multiplications by kind, ff, bp and wu, without those of filled channels. steps: cycles in which the array
+            multiplies.
+        total: cycles of the step. Others: see `RtlTrainer.report`. None without the RTL.
+    """
+
+    macs: dict[str, int]
+    steps: dict[str, int]
+    total: int | None = None
+    matches_golden: bool | None = None
+    differs: str | None = None
+    cycles: dict[str, int] | None = None
+    utilisation: dict[str, float] | None = None
+    bytes_read: int | None = None
+    bytes_written: int | None = None
 
 
 class RtlTrainer:
@@ -86,3 +109,22 @@ class RtlTrainer:
 
     def _read(self, at: int, count: int) -> bytes:
         return self.device.read("m", at, count)
+
+
+def measure_step(network: Network, params: TrainParams, sparsity: Sparsity, images: int, *, level: str = "rtl",
+                 memory: str = "ddr4", watch: Callable[[int], None] | None = None) -> StepReport:
+    """The first step of a network on a batch of random numbers; level golden: what can be told without running it.
+
+    Raises:
+        UnsupportedNetworkError, DoesNotFitError: see `compiler.train.network.NetworkProgram`.
+    """
+    parts = network_parts(params, network, images)
+    trainer = Trainer(network, params.format_name, sparsity, Optimiser(steps=1, batch=images, loss_scale=64.0), parts)
+    made = macs(network, sparsity, images)._asdict()
+    if level == "golden":
+        return StepReport(made, NetworkProgram(params, trainer.model, images).steps())
+    engine, rng = RtlTrainer(trainer, params, memory, watch), np.random.default_rng(1)
+    numbers = rng.standard_normal((images, *network.shape)).astype(np.float32)
+    engine.step(numbers, rng.integers(0, network.classes, images))
+    report = engine.report()
+    return StepReport(made, engine.program.steps(), report["cycles"]["total"], **report)
