@@ -1,0 +1,288 @@
+# pyright: reportMissingImports=false
+# torch is an optional extra, absent where the sources are checked
+"""Accuracy of the methods on whole networks: `python -m bench.train_accuracy FILE.json`, on a GPU.
+
+Makes the runs that FILE does not have, in the order of `runs`, and writes it after each, so that several calls
+with a time limit make one file. Training is `bench.torch_training`'s; images are shifted by up to 4 pixels and
+mirrored, anew in each epoch and from the seed. CIFAR-10 is a copy in JPEG of quality 75, in LACUNA_DATA/cifar10;
+Fashion-MNIST as `compiler.train.data` finds it. Needs the extra `torch`, and Pillow for CIFAR-10.
+`bench.train_accuracy_table` makes the tables of docs/results/train.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import math
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from bench.torch_training import Twin
+from compiler.train.data import DataSet, data_set
+from golden.train.network import BatchNorm, Conv2d, GlobalAvgPool, Linear, MaxPool, Network, ReLU, Residual
+from golden.train.sparsity import Sparsity
+from golden.train.trainer import Optimiser
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["CHOICES", "Pictures", "Run", "cifar10", "learn", "main", "network", "runs"]
+
+SEEDS = (0, 1, 2)
+BATCH = 512
+RATE, DECAY = 0.2, 2e-3
+"""Chosen with dense training on CIFAR-10, 5,000 training images held out, seed 9, as were the means before the
+classifier: of eight choices in 20 epochs the best one."""
+WARM_UP = 8
+"""A share of the steps: an eighth."""
+SHIFT = 4
+EAGER_STEPS = 4
+"""Before a graph is made, so that cuDNN has chosen its algorithms."""
+DATA = Path(os.environ.get("LACUNA_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+CIFAR = "cifar10/cifar10_jpeg.npz"
+CIFAR_MEAN, CIFAR_DEVIATION = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+EPOCHS = {("cifar10", "resnet9"): 30, ("cifar10", "resnet18"): 8, ("fashion-mnist", "resnet9"): 10}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One training.
+
+    Attributes:
+        data, network: names. method, n, m: as Sparsity's. choice: a key of CHOICES.
+    """
+
+    data: str = "cifar10"
+    network: str = "resnet9"
+    method: str
+    n: int = 2
+    m: int = 8
+    choice: str = ""
+    seed: int
+
+
+CHOICES: dict[str, dict[str, Any]] = {
+    "": {},
+    "regulariser": {"regulariser": 2e-4},
+    "no regulariser": {"regulariser": 0.0},
+    "nested": {"nested": True},
+    "16 outputs": {"outputs": 16},
+    "16 outputs, sparse": {"outputs": 16, "sparse": True},
+}
+"""What golden leaves open, or has not. nested: weights of the backward pass are taken from the forward pass's. 16
+outputs: six classes more that no image has, so that M divides the classifier's outputs."""
+
+
+def runs() -> Iterator[Run]:
+    """All of them, the most important first."""
+    def each(cases: list[tuple[str, int, str]], **values) -> Iterator[Run]:
+        for (method, m, choice), seed in product(cases, SEEDS):
+            yield Run(method=method, m=m, choice=choice, seed=seed, **values)
+
+    main = [("dense", 8, ""), ("bdwp", 8, ""), ("bdwp", 16, ""), ("bdwp", 4, "")]
+    others = ("sr-ste", "sdwp", "sdgp")
+    yield from each(main)
+    yield from each(main, data="fashion-mnist")
+    yield from each([(method, 8, "") for method in others])
+    yield from each(main[:2], network="resnet18")
+    yield from each([("bdwp", 8, "regulariser"), ("bdwp", 8, "nested"), ("bdwp", 8, "16 outputs, sparse"),
+                     ("bdwp", 8, "16 outputs")], data="fashion-mnist")
+    yield from each(main[2:3], network="resnet18")
+    yield from each([("sr-ste", 8, ""), ("sr-ste", 8, "nested"), ("sr-ste", 8, "no regulariser")],
+                    data="fashion-mnist")
+    yield from each([(method, m, "") for m in (8, 16, 4) for method in others[1:]], data="fashion-mnist")
+    yield from each([("bdwp", 8, "regulariser"), ("bdwp", 8, "nested")])
+    yield from each([(method, m, "") for m in (16, 4) for method in others])
+
+
+def block(channels: int, *after, kernel: int = 3, stride: int = 1):
+    return (Conv2d(channels=channels, kernel=kernel, stride=stride, padding=kernel // 2, bias=False), BatchNorm(),
+            *after)
+
+
+def basic(channels: int, stride: int) -> tuple[Residual, ReLU]:
+    """ResNet-18's."""
+    skip = block(channels, kernel=1, stride=stride) if stride > 1 else ()
+    body = (*block(channels, ReLU(), stride=stride), *block(channels))
+    return Residual(body=body, skip=skip), ReLU()
+
+
+def network(name: str, shape: tuple[int, ...], outputs: int = 10, sparse: bool | None = None) -> Network:
+    """resnet9: 64-128-256-512 channels, means before the classifier. resnet18: as for ImageNet, but a first convolution
+    of 3 x 3 and no maximum behind it."""
+    lines, line, channels = shape
+    last = Linear(features=outputs, sparse=sparse)
+    if name == "resnet18":
+        blocks = [layer for width in (64, 128, 256, 512) for stride in (1 if width == 64 else 2, 1)
+                  for layer in basic(width, stride)]
+        return Network(shape=(lines, line, channels), layers=(*block(64, ReLU()), *blocks, GlobalAvgPool(), last))
+    half = MaxPool(kernel=2)
+    return Network(shape=(lines, line, channels), layers=(
+        *block(64, ReLU()), *block(128, ReLU(), half), Residual(body=block(128, ReLU()) * 2),
+        *block(256, ReLU(), half), *block(512, ReLU(), half), Residual(body=block(512, ReLU()) * 2),
+        GlobalAvgPool(), last,
+    ))  # fmt: skip
+
+
+def decoded(file: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(file)))
+
+
+def cifar10() -> DataSet:
+    """From JPEG; normalised."""
+    with np.load(DATA / CIFAR) as file:
+        parts, header = {name: file[name] for name in file.files if name != "class_names"}, file["header"].tobytes()
+    found = []
+    for part in ("train", "test"):
+        ends, payload = np.cumsum(parts[f"{part}_len"], dtype=np.int64), parts[f"{part}_payload"]
+        files = [header + some.tobytes() for some in np.split(payload, ends[:-1])]
+        with ProcessPoolExecutor() as pool:
+            pixels = np.stack(list(pool.map(decoded, files, chunksize=500)))
+        images = (pixels.astype(np.float32) / 255 - CIFAR_MEAN) / CIFAR_DEVIATION
+        found += [images.astype(np.float32), parts[f"{part}_label"].astype(np.int64)]
+    return DataSet(*found)
+
+
+class Pictures:
+    """A data set on a device: binary16, images for training with zeros around them.
+
+    Attributes:
+        shape, count: of an image; images for training.
+    """
+
+    def __init__(self, data: DataSet, device: torch.device) -> None:
+        self.shape, self.count = data.shape, len(data.images)
+        around = ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0))
+        self.padded = torch.from_numpy(np.pad(data.images.astype(np.float16), around)).to(device)
+        self.labels = torch.from_numpy(data.labels).to(device)
+        test = torch.from_numpy(data.test_images.astype(np.float16)).to(device)
+        self.test_images, self.test_labels = test.permute(0, 3, 1, 2), torch.from_numpy(data.test_labels).to(device)
+
+    def shifted(self, chosen: torch.Tensor, top: torch.Tensor, left: torch.Tensor, mirrored: torch.Tensor):
+        """[images, channels, lines, pixels] of the padded images, their first line and pixel, and 1 if mirrored."""
+        lines = top[:, None] + torch.arange(self.shape[0], device=top.device)
+        pixels = torch.arange(self.shape[1], device=top.device)
+        pixels = left[:, None] + torch.where(mirrored[:, None] > 0, pixels.flip(0), pixels)
+        return self.padded[chosen[:, None, None], lines[:, :, None], pixels[:, None]].permute(0, 3, 1, 2)
+
+    def epoch(self, seed: int, number: int) -> torch.Tensor:
+        """[4, images]: which image, as `golden.train.trainer` chooses; first line, first pixel, mirrored."""
+        order = np.random.default_rng([seed, number]).permutation(self.count)
+        drawn = np.random.default_rng([seed, number, 1]).integers(0, [[2 * SHIFT + 1], [2 * SHIFT + 1], [2]],
+                                                                  (3, self.count))
+        return torch.from_numpy(np.concatenate([order[None], drawn])).to(self.labels.device)
+
+
+def repeated(step: Callable[[], None], device: torch.device) -> Callable[[], None]:
+    """`step`, which always works on the same tensors; on a GPU as a graph, after some calls."""
+    if device.type != "cuda":
+        return step
+    stream, calls, graph = torch.cuda.Stream(), 0, torch.cuda.CUDAGraph()
+
+    def call() -> None:
+        nonlocal calls
+        calls += 1
+        if calls <= EAGER_STEPS:
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):
+                step()
+            torch.cuda.current_stream().wait_stream(stream)
+            return
+        if calls == EAGER_STEPS + 1:
+            with torch.cuda.graph(graph):
+                step()
+        graph.replay()
+
+    return call
+
+
+def learn(twin: Twin, pictures: Pictures, epochs: int) -> dict[str, Any]:
+    """Trains; accuracy on the test images, and the mean loss of the last epoch, None if it was not finite."""
+    device, size, optimiser = pictures.labels.device, twin.optimiser.batch, twin.optimiser
+    batch = torch.zeros(4, size, dtype=torch.int64, device=device)
+    rate, total = torch.zeros((), device=device), torch.zeros((), device=device)
+
+    def step() -> None:
+        total.add_(twin.step(pictures.shifted(*batch), pictures.labels[batch[0]], rate))
+
+    call, count, loss = repeated(step, device), pictures.count // size, math.nan
+    for number in range(epochs):
+        plan = pictures.epoch(optimiser.seed, number)
+        total.zero_()
+        for place in range(count):
+            batch.copy_(plan[:, place * size : (place + 1) * size])
+            rate.fill_(optimiser.rate_of(number * count + place))
+            call()
+        loss = total.item() / count
+        if not math.isfinite(loss):
+            break
+    right = (twin.predict(pictures.test_images) == pictures.test_labels).sum().item()
+    return {"accuracy": right / len(pictures.test_labels), "loss": loss if math.isfinite(loss) else None,
+            "skipped": twin.skipped.item()}
+
+
+def made(run: Run, pictures: Pictures, epochs: int, device: torch.device) -> Twin:
+    """What a run trains."""
+    choice = dict(CHOICES[run.choice])
+    nested = choice.pop("nested", False)
+    regulariser = choice.pop("regulariser", None)
+    steps = epochs * (pictures.count // BATCH)
+    optimiser = Optimiser(steps=steps, batch=BATCH, rate=RATE, decay=DECAY, warmup=steps // WARM_UP, seed=run.seed)
+    sparsity = Sparsity(method=run.method, n=run.n, m=run.m, regulariser=regulariser)
+    return Twin(network(run.network, pictures.shape, **choice), sparsity, optimiser, device, nested=nested)
+
+
+def written(path: Path, device: str, results: list[dict[str, Any]]) -> None:
+    """A result a line."""
+    lines = ",\n".join(json.dumps(result) for result in results)
+    head = json.dumps({"device": device, "torch": torch.__version__, "batch": BATCH, "rate": RATE, "decay": DECAY,
+                       "warm_up": WARM_UP, "shift": SHIFT})
+    path.write_text(f'{head[:-1]}, "results": [\n{lines}\n]}}\n', encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path, metavar="FILE.json", help="results, to go on with")
+    parser.add_argument("--for", type=float, default=math.inf, metavar="S", dest="seconds",
+                        help="start no run that may not end within so many seconds")
+    parser.add_argument("--epochs", type=int, help="other than the table's, for a first try")
+    args = parser.parse_args()
+    started = time.perf_counter()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.backends.cudnn.benchmark = True
+    name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
+    results = json.loads(args.file.read_text(encoding="utf-8"))["results"] if args.file.exists() else []
+
+    @cache
+    def pictures(data: str) -> Pictures:
+        return Pictures(cifar10() if data == "cifar10" else data_set(data), device)
+
+    took: dict[tuple[str, str], float] = {}
+    for run in runs():
+        kind = (run.data, run.network)
+        if any(all(result[key] == value for key, value in asdict(run).items()) for result in results):
+            continue
+        if time.perf_counter() - started + took.get(kind, 0) > args.seconds:
+            break
+        data, epochs = pictures(run.data), args.epochs or EPOCHS[kind]
+        begun = time.perf_counter()
+        found = learn(made(run, data, epochs, device), data, epochs)
+        took[kind] = time.perf_counter() - begun
+        results.append({**asdict(run), "epochs": epochs, **found, "seconds": round(took[kind], 2)})
+        print(f"{time.perf_counter() - started:.0f} s", json.dumps(results[-1]), flush=True)
+        written(args.file, name, results)
+
+
+if __name__ == "__main__":
+    main()
