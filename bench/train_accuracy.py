@@ -98,10 +98,11 @@ def runs() -> Iterator[Run]:
     yield from each(main[:2], network="resnet18")
     yield from each([("bdwp", 8, "regulariser"), ("bdwp", 8, "nested"), ("bdwp", 8, "16 outputs, sparse"),
                      ("bdwp", 8, "16 outputs")], data="fashion-mnist")
-    yield from each(main[2:3], network="resnet18")
+    yield from each(main[2:], network="resnet18")
     yield from each([("sr-ste", 8, ""), ("sr-ste", 8, "nested"), ("sr-ste", 8, "no regulariser")],
                     data="fashion-mnist")
-    yield from each([(method, m, "") for m in (8, 16, 4) for method in others[1:]], data="fashion-mnist")
+    yield from each([(method, 8, "") for method in others[1:]], data="fashion-mnist")
+    yield from each([(method, m, "") for m in (16, 4) for method in others], data="fashion-mnist")
     yield from each([("bdwp", 8, "regulariser"), ("bdwp", 8, "nested")])
     yield from each([(method, m, "") for m in (16, 4) for method in others])
 
