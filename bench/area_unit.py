@@ -65,7 +65,7 @@ from hw.spgemm.spread import Spread
 from hw.spgemm.tag_table import TagTable
 from hw.spgemm.values import Values
 from hw.spgemm.write_back import WriteBack
-from hw.train.channel_lane import ChannelLane
+from hw.train.channel_lane import CHANNEL_LANE_MODULE, ChannelLane
 from hw.train.dispatcher import Dispatcher as TrainDispatcher
 from hw.train.exact_mul import ExactMul
 from hw.train.load import LoadUnit as TrainLoad
@@ -130,6 +130,7 @@ RESOURCES = {"LUT": r"LUT\d|INV", "SRL": r"SRL\w+", "FF": r"FD\w+", "CARRY4": "C
              "RAM32M16": "RAM32M16", "RAM64M8": "RAM64M8", "RAM64X1S": "RAM64X1S", "RAM128X1": r"RAM128X1\w+",
              BANK_MODULE: BANK_MODULE, BANK_GROUP_MODULE: BANK_GROUP_MODULE, UPDATE_LANE_MODULE: UPDATE_LANE_MODULE,
              SUM_LANE_MODULE: SUM_LANE_MODULE,
+             CHANNEL_LANE_MODULE: CHANNEL_LANE_MODULE,
              "DSP48E2": "DSP48E2", "RAMB36E2": "RAMB36E2", "RAMB18E2": "RAMB18E2", "lacuna_ram": r".*\blacuna_ram"}
 COMBINATIONAL = re.compile(r"LUT\d|INV|MUXF\d|CARRY4")
 

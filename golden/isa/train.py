@@ -43,7 +43,7 @@ SIGNED = True
 RUNS = (
     ("address", 32, "first word in memory"), ("words", 16, "of a run"), ("runs", 16, "at least 1"),
     ("stride", 24, "words in memory from one run to the next"),
-    ("to", 16, "first row of the buffer; rows follow each other"),
+    ("to", 16, "first row of the buffer, of W a multiple of the steps in a memory word; rows follow each other"),
 )  # fmt: skip
 
 MOVES = (

@@ -71,6 +71,9 @@ class MatrixUnit:
             numbers = np.ascontiguousarray(data).view(np.uint16)
             rows = numbers.reshape(-1, p.word if what == "x" else p.columns)
         buffer = getattr(self, what)
+        of_word = self.params.steps_of_word.get(what, 1)
+        if v["to"] % of_word:
+            raise ValueError(f"to = {v['to']}: must be a multiple of {of_word}, the steps of a memory word")
         if v["to"] + len(rows) > len(buffer):
             raise ValueError(f"{len(rows)} rows from {v['to']} on: the buffer has {len(buffer)}")
         buffer[v["to"] : v["to"] + len(rows)] = rows

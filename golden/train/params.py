@@ -88,6 +88,11 @@ class TrainParams(EngineParams):
         return self.axi_bits // 16
 
     @property
+    def steps_of_word(self) -> dict[str, int]:
+        """Steps whose values, or indices, a memory word has."""
+        return {"values": self.word // self.columns, "index": 4 * self.word // self.columns}
+
+    @property
     def block_words(self) -> int:
         """Memory words of 16 x 16 weights in binary32."""
         return 2 * GROUP * GROUP // self.word

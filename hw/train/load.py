@@ -1,6 +1,6 @@
 """LDX and LDW: memory words into the buffers of the matrix unit."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
@@ -9,8 +9,6 @@ from golden.isa.train import ISA
 from golden.train.params import TrainParams
 from hw.fabric.axi import ADDRESS_BITS, command_layout
 from hw.fabric.isa_layout import instruction_layout
-
-from .uspe import SLOT_BITS
 
 __all__ = ["LoadUnit", "load_layout"]
 
@@ -24,14 +22,13 @@ def load_layout() -> data.StructLayout:
 
 
 class LoadUnit(wiring.Component):
-    """Asks for an instruction's runs while the words of up to OVERLAP before it come. A word of X takes a cycle, one of
-    W a cycle for each step whose values or indices it has.
+    """Asks for an instruction's runs while the words of up to OVERLAP before it come. A word takes a cycle.
 
     Attributes:
         load: instructions. finished: strobe: the oldest one's rows are written.
         base: of the port. commands, beats: of an AxiReader.
         write_x, write_values, write_index, write_row, write_data: see MatrixUnit.
-        wrong: strobe: an instruction without words, or a row beyond the buffer.
+        wrong: strobe: an instruction without words, rows of W that begin amid a memory word, or beyond the buffer.
     """
 
     OVERLAP = 4
@@ -73,39 +70,34 @@ class LoadUnit(wiring.Component):
     def _receive(self, m, coming):
         p = self.params
         load = data.View(load_layout(), coming.r_data)
-        beat, held = Signal(p.axi_bits, reset_less=True), Signal()
-        steps = {"values": p.word // p.columns, "index": 4 * p.word // p.columns}
-        step, row = Signal(range(max(2, *steps.values()))), Signal(17)
+        row = Signal(17)  # in memory words
         words_left, runs_left, begun = Signal(16), Signal(16), Signal()
-        steps_end, wrong = Signal(), Signal()
-        depth = Mux(load.w, p.w_steps, p.x_words)
-        last = Mux(load.w, Mux(load.index, steps["index"] - 1, steps["values"] - 1), 0)
-        word_ends = held & steps_end
-        run_ends = word_ends & (words_left == 1)
+        taken, wrong = Signal(), Signal()
+        run_ends = taken & (words_left == 1)
         all_ends = run_ends & (runs_left == 1)
+        kind, rest, depth = load.w + (load.w & load.index), Signal(len(load.to)), Signal(17)
+        first = Signal(len(load.to))
+        of_word = [1, *(p.steps_of_word[name] for name in ("values", "index"))]
+        with m.Switch(kind):
+            for case, (steps, rows) in enumerate(zip(of_word, (p.x_words, p.w_steps, p.w_steps), strict=True)):
+                shift = steps.bit_length() - 1
+                with m.Case(case):
+                    m.d.comb += [first.eq(load.to >> shift), rest.eq(load.to[:shift]), depth.eq(rows >> shift)]
         m.d.comb += [
-            steps_end.eq(step == last), wrong.eq((load.runs == 0) | (load.words == 0)),
-            coming.r_en.eq(all_ends), self.beats.ready.eq(begun & ~held),
+            wrong.eq((load.runs == 0) | (load.words == 0) | (rest != 0)),
+            taken.eq(self.beats.valid & self.beats.ready), coming.r_en.eq(all_ends), self.beats.ready.eq(begun),
         ]
         m.d.sync += [
-            self.finished.eq(all_ends), self.wrong.eq((coming.r_rdy & wrong) | (held & (row >= depth))),
-            self.write_x.eq(held & ~load.w), self.write_values.eq(held & load.w & ~load.index),
-            self.write_index.eq(held & load.w & load.index), self.write_row.eq(row),
+            self.finished.eq(all_ends), self.wrong.eq((coming.r_rdy & wrong) | (taken & (row >= depth))),
+            self.write_x.eq(taken & ~load.w), self.write_values.eq(taken & load.w & ~load.index),
+            self.write_index.eq(taken & load.w & load.index), self.write_row.eq(row),
+            self.write_data.eq(self.beats.payload),
         ]
-        with m.Switch(load.w + (load.w & load.index)):
-            for case, bits in enumerate((p.axi_bits, 16 * p.columns, SLOT_BITS * p.columns)):
-                with m.Case(case):
-                    m.d.sync += self.write_data.eq(beat.word_select(step, bits) if bits < p.axi_bits else beat)
-        with m.If(held):
-            m.d.sync += [step.eq(Mux(steps_end, 0, step + 1)), row.eq(row + 1)]
-        with m.If(word_ends):
-            m.d.sync += [held.eq(0), words_left.eq(words_left - 1)]
-            m.d.comb += self.beats.ready.eq(~all_ends)
+        with m.If(taken):
+            m.d.sync += [row.eq(row + 1), words_left.eq(words_left - 1)]
         with m.If(run_ends):
             m.d.sync += [words_left.eq(load.words), runs_left.eq(runs_left - 1)]
-        with m.If(self.beats.valid & self.beats.ready):
-            m.d.sync += [held.eq(1), beat.eq(self.beats.payload)]
         with m.If(all_ends):
             m.d.sync += begun.eq(0)
         with m.Elif(coming.r_rdy & ~begun & ~wrong):
-            m.d.sync += [begun.eq(1), row.eq(load.to), step.eq(0), words_left.eq(load.words), runs_left.eq(load.runs)]
+            m.d.sync += [begun.eq(1), row.eq(first), words_left.eq(load.words), runs_left.eq(load.runs)]

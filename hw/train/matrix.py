@@ -26,7 +26,7 @@ class MatrixUnit(wiring.Component):
 
     Attributes:
         mm: instructions. finished: strobe: the oldest one's sums are in memory. busy: there is one.
-        write_x, write_values, write_index, write_row, write_data: a row into a buffer.
+        write_x, write_values, write_index, write_row, write_data: a memory word into a buffer.
         words, answered: what goes to memory; a strobe: a word of it is there.
         steps: the array's first row multiplies. wrong: an instruction is none; it has no end.
     """

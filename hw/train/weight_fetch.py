@@ -15,36 +15,40 @@ __all__ = ["WeightFetch"]
 
 
 class WeightFetch(wiring.Component):
-    """The weights of a step, LATENCY 2 cycles later; one a cycle.
+    """The weights of a step, LATENCY 3 cycles later; one a cycle. Rows of the RAMs are memory words, of several steps.
 
     Attributes:
-        row: of the buffer. dense: without indices: all columns have index `slot`. weights: of the columns.
-        write_values, write_index, write_row, write_data: values, or indices, of a step into the buffer.
+        row: of the buffer, a step's. dense: without indices: all columns have index `slot`. weights: of the columns.
+        write_values, write_index, write_row, write_data: a memory word of values, or of indices, into the buffer.
     """
 
-    LATENCY = 2
+    LATENCY = 3
 
     def __init__(self, params: TrainParams):
         self.params = params
+        words = params.w_steps // params.steps_of_word["values"]
         super().__init__({
             "row": In(range(params.w_steps)), "dense": In(1), "slot": In(SLOT_BITS),
             "weights": Out(weight_layout(params)),
-            "write_values": In(1), "write_index": In(1), "write_row": In(range(params.w_steps)),
-            "write_data": In(16 * params.columns),
+            "write_values": In(1), "write_index": In(1), "write_row": In(range(words)),
+            "write_data": In(params.axi_bits),
         })
 
     def elaborate(self, platform):
         m = Module()
         p = self.params
-        dense, slot = delay(m, self.dense, 1, "dense"), delay(m, self.slot, 1, "slot")
+        dense, slot = delay(m, self.dense, 2, "dense"), delay(m, self.slot, 2, "slot")
         reads = []
         for name, bits, enable in (("values", 16, self.write_values), ("index", SLOT_BITS, self.write_index)):
-            m.submodules[name] = ram = Ram(width=bits * p.columns, depth=p.w_steps)
+            steps = p.steps_of_word[name]
+            low = steps.bit_length() - 1
+            m.submodules[name] = ram = Ram(width=p.axi_bits, depth=p.w_steps // steps)
             m.d.comb += [
                 ram.write_enable.eq(enable), ram.write_address.eq(self.write_row),
-                ram.write_data.eq(self.write_data[:bits * p.columns]), ram.read_address.eq(self.row),
+                ram.write_data.eq(self.write_data), ram.read_address.eq(self.row[low:]),
             ]
-            reads.append(ram.read_data)
+            word, step = delay(m, ram.read_data, 1, f"{name}_word"), delay(m, self.row[:low], 2, f"{name}_step")
+            reads.append(word.word_select(step, bits * p.columns))
         values, index = reads
         index = Mux(dense, slot.replicate(p.columns), index)
         for column, weight in enumerate(self.weights):

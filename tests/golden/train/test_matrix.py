@@ -144,8 +144,12 @@ def test_loads():
     runs = {"address": 3, "words": 2, "runs": 3, "stride": 10, "to": 7}
     unit.load(runs, image, "x")
     assert np.array_equal(unit.x[7:13].view(np.uint8).reshape(-1, SIZE), rows[[3, 4, 13, 14, 23, 24]])
-    unit.load(runs, image, "values")
-    assert np.array_equal(unit.values[7:15].ravel(), rows[3].view(np.uint16))
+    unit.load(runs | {"to": 8}, image, "values")
+    steps = P.steps_of_word["values"]
+    assert np.array_equal(unit.values[8 : 8 + steps].ravel(), rows[3].view(np.uint16))
+    for what in ("values", "index"):
+        with pytest.raises(ValueError, match=f"to = 7: must be a multiple of {P.steps_of_word[what]}"):
+            unit.load(runs, image, what)
     unit.load(runs | {"to": 0}, image, "index")
     nibbles = [number >> shift & 15 for number in rows[3].tolist() for shift in (0, 4)]
     assert unit.index[: len(nibbles) // P.columns].ravel().tolist() == nibbles

@@ -87,8 +87,8 @@ def test_instructions(shape, stall, tmp_path):
         ends.append(len(expected))
 
     files = {name: tmp_path / f"{name}.json" for name in ("inputs", "results", "uspe")}
-    rows = {"write_x": as_numbers(unit.x, 16), "write_values": as_numbers(unit.values, 16),
-            "write_index": as_numbers(unit.index, 4)}
+    rows = {"write_x": as_numbers(unit.x, 16), "write_values": as_numbers(unit.values.reshape(-1, p.word), 16),
+            "write_index": as_numbers(unit.index.reshape(-1, 4 * p.word), 4)}
     files["inputs"].write_text(json.dumps({"rows": rows, "instructions": instructions, "words": len(expected)}))
     files["uspe"].write_text(to_verilog(Uspe(), USPE_MODULE))
     run_cocotb(MatrixUnit(p), top="matrix", test_module="tests.hw.train.cocotb_matrix", blocks=[USPE_MODULE],
