@@ -31,9 +31,10 @@ def add_engine(engines, common: argparse.ArgumentParser) -> None:
     verb.add_argument("--width", type=positive, default=32, metavar="C", help="channels of the first layer; default 32")
     verb.add_argument("--image", type=positive, default=16, metavar="N", help="N x N pixels, of 3 channels; default 16")
     verb.add_argument("--batch", type=positive, default=8, metavar="N", help="images of the step; default 8")
-    verb.add_argument("--method", choices=[name for name in METHOD_NAMES if name != "dense"], default="bdwp",
-                      help="default bdwp")
-    verb.add_argument("--sparsity", default="2:8", metavar="N:M", help="default 2:8")
+    verb.add_argument("--method", nargs="+", choices=[name for name in METHOD_NAMES if name != "dense"],
+                      default=["bdwp"], help="default bdwp")
+    verb.add_argument("--sparsity", nargs="+", default=["2:8"], metavar="N:M",
+                      help="with each method; default 2:8")
     verb.add_argument("--level", choices=("golden", "rtl"), default="rtl",
                       help="golden: multiplications and the array's steps only; default rtl")
     add_memory_option(verb, "ddr4")
@@ -51,25 +52,33 @@ def run(args: argparse.Namespace, out: Output) -> int:
     params = load_config(args.config or ENGINE, "train")
     try:
         network = NETWORKS[args.network](args.width, (args.image, args.image, CHANNELS), CLASSES)
-        sparse = Sparsity(method=args.method, **pattern(args.sparsity))
+        chosen = [Sparsity(method=method, **pattern(text)) for method in args.method for text in args.sparsity]
     except ValueError as error:
         raise UsageError(f"--network, --width, --image, --sparsity: {error}") from error
-    found: dict[str, StepReport] = {}
-    for name, sparsity in (("dense", Sparsity()), ("sparse", sparse)):
+
+    def measured(sparsity: Sparsity) -> StepReport:
+        name = sparsity.method if sparsity.method == "dense" else f"{sparsity.method} {sparsity.n}:{sparsity.m}"
         log.info("%s: compiling%s", name, ", then running on the RTL" if args.level == "rtl" else "")
-        found[name] = measure_step(network, params, sparsity, args.batch, level=args.level, memory=args.memory,
-                                   watch=lambda count, name=name: out.progress(f"{name}: cycle {count:,}"))
+        report = measure_step(network, params, sparsity, args.batch, level=args.level, memory=args.memory,
+                              watch=lambda count: out.progress(f"{name}: cycle {count:,}"))
         out.progress("")
-    dense, other = found["dense"], found["sparse"]
+        return report
+
+    dense, results = measured(Sparsity()), []
+    for sparsity in chosen:
+        report = measured(sparsity)
+        results.append({
+            "method": sparsity.method, "sparsity": f"{sparsity.n}:{sparsity.m}",
+            "macs_ratio": sum(dense.macs.values()) / sum(report.macs.values()),
+            "steps_ratio": sum(dense.steps.values()) / sum(report.steps.values()),
+            "speedup_vs_dense": dense.total / report.total if dense.total and report.total else None, **asdict(report),
+        })
+    equal = [result["matches_golden"] for result in (asdict(dense), *results)]
     record = {
         "engine": "train", "level": args.level, "memory": args.memory, "params": params.to_dict(),
         "assumed_clock_mhz": ENGINES["train"].clock_mhz, "network": args.network, "width": args.width,
-        "image": args.image, "batch": args.batch, "method": args.method, "sparsity": args.sparsity,
-        "macs_ratio": sum(dense.macs.values()) / sum(other.macs.values()),
-        "steps_ratio": sum(dense.steps.values()) / sum(other.steps.values()),
-        "speedup_vs_dense": dense.total / other.total if dense.total and other.total else None,
-        "matches_golden": None if other.matches_golden is None else dense.matches_golden and other.matches_golden,
-        **{name: asdict(report) for name, report in found.items()},
+        "image": args.image, "batch": args.batch, "speedup_vs_dense": results[0]["speedup_vs_dense"],
+        "matches_golden": None if None in equal else all(equal), "dense": asdict(dense), "results": results,
     }
     out.result(record, summary(record))
     return 1 if record["matches_golden"] is False else 0
@@ -77,14 +86,19 @@ def run(args: argparse.Namespace, out: Output) -> int:
 
 def summary(record: dict[str, Any]) -> list[str]:
     """Lines for people."""
-    lines = []
-    for name in ("dense", "sparse"):
-        report = record[name]
-        parts = report["cycles"] or report["steps"]
-        lines.append(f"{name:8}" + ", ".join(f"{kind} {count:,}" for kind, count in parts.items() if kind != "vector"))
-    ratios = f"multiplications {record['macs_ratio']:.3f}, steps of the array {record['steps_ratio']:.3f}"
-    lines.append(f"dense over {record['method']} {record['sparsity']}: {ratios}")
-    if record["speedup_vs_dense"] is not None:
-        lines.append(f"cycles of the whole step: {record['speedup_vs_dense']:.3f} times as fast as dense; "
-                     + ("golden equal, bit for bit" if record["matches_golden"] else "DIFFERENT from golden"))
+    lines = [f"dense      {parts(record['dense'])}"]
+    for result in record["results"]:
+        name = f"{result['method']} {result['sparsity']}"
+        ratios = f"multiplications {result['macs_ratio']:.3f}, steps of the array {result['steps_ratio']:.3f}"
+        if result["speedup_vs_dense"] is not None:
+            ratios += f", cycles {result['speedup_vs_dense']:.3f}"
+        lines += [f"{name:10} {parts(result)}", f"{'':10} dense over it: {ratios}"]
+    if record["matches_golden"] is not None:
+        lines.append("golden     " + ("equal, bit for bit" if record["matches_golden"] else "DIFFERENT"))
     return lines
+
+
+def parts(report: dict[str, Any]) -> str:
+    """Cycles by what the array does, or its steps where nothing ran."""
+    counted = report["cycles"] or report["steps"]
+    return ", ".join(f"{kind} {count:,}" for kind, count in counted.items() if kind != "vector")
