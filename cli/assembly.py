@@ -3,6 +3,7 @@
 import argparse
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from cli.config import add_engine_option
 from cli.errors import UsageError
@@ -101,20 +102,22 @@ def run_inspect(args: argparse.Namespace, out: Output) -> int:
     words, manifest = [int(word) for word in program.instructions], program.manifest
     isa = ENGINES[manifest["engine"]].isa
     formats = [isa.decode(word)[0] for word in words]
-    record = {
+    lengths = "model" in manifest  # the program of a language model, the same for all lengths of text
+    record: dict[str, Any] = {
         "manifest": manifest,
         "instructions": len(words),
         "instruction_bytes": len(words) * isa.bits // 8,
         "unrolled": unrolled(
             LlmParams.from_dict(manifest["params"]), words, manifest["model"]["context"], PromptPlan.of(manifest)
-        ),
+        ) if lengths else None,
         "opcodes": dict(Counter(fmt.name for fmt in formats).most_common()),
         "queues": dict(Counter(fmt.queue for fmt in formats).most_common()),
         "image_bytes": image_sizes(program.images),
     }
     lines = [f"{key}: {record[key]}" for key in ("instructions", "instruction_bytes")]
-    lines += ["the same for every length, unrolled:"]
-    lines += [f"  {name:15} {size['bytes']:,} bytes" for name, size in record["unrolled"].items()]
+    if lengths:
+        lines += ["the same for every length, unrolled:"]
+        lines += [f"  {name:15} {size['bytes']:,} bytes" for name, size in record["unrolled"].items()]
     for key in ("opcodes", "queues", "image_bytes"):
         lines += [f"{key}:", *(f"  {name:12} {value}" for name, value in record[key].items())]
     out.result(record, lines)

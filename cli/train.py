@@ -6,11 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cli.errors import UsageError
 from cli.output import Output, log
 from cli.simulate import add_memory_option
+
+if TYPE_CHECKING:
+    from golden.train.params import TrainParams
+    from golden.train.trainer import Trainer
 
 __all__ = ["add_verbs", "rtl_summary", "told"]
 
@@ -33,6 +37,7 @@ def add_verbs(verbs, common: argparse.ArgumentParser) -> None:
     verb.add_argument("--seed", type=int, metavar="S", help="of weights and order; default: the file's")
     verb.add_argument("--resume", type=Path, metavar="CKPT", help="go on from a checkpoint of this network")
     verb.add_argument("-o", "--output", type=Path, metavar="CKPT", help="checkpoint (safetensors) to write")
+    verb.add_argument("--emit", type=Path, metavar="PROG", help="write a step's program folder, as it begins, and stop")
     verb.add_argument("--every", type=int, default=100, metavar="N", help="also write it each N steps; default 100")
     add_memory_option(verb, "ddr4")
     verb.set_defaults(run=run_train)
@@ -67,6 +72,8 @@ def run_train(args: argparse.Namespace, out: Output) -> int:
     if args.resume is not None:
         for name, (kept, now) in load_checkpoint(args.resume, trainer).items():
             log.warning("%s: %s was %s, is %s: not as it would have gone on", args.resume, name, kept, now)
+    if args.emit is not None:
+        return emit(args.emit, config.engine, trainer, out)
     with _rules_of(args.config):
         report = train(trainer, data, args.steps, level=args.level, params=config.engine, memory=args.memory,
                        output=args.output, every=args.every, **told(out, optimiser.steps))
@@ -79,6 +86,18 @@ def run_train(args: argparse.Namespace, out: Output) -> int:
     }
     out.result(record, summary(record))
     return 1 if report.matches_golden is False else 0
+
+
+def emit(folder: Path, params: "TrainParams", trainer: "Trainer", out: Output) -> int:
+    """The program of a step, with the model as it is in its memory."""
+    from compiler.train.network import NetworkProgram
+
+    program = NetworkProgram(params, trainer.model, trainer.optimiser.batch).program
+    program.save(folder)
+    size = len(program.images["m"])
+    out.result({"engine": "train", "program": folder, "instructions": len(program.instructions), "image_bytes": size},
+               [f"{folder}: {len(program.instructions)} instructions, {size:,} bytes of memory"])
+    return 0
 
 
 def told(out: Output, steps: int) -> dict[str, Callable[..., None]]:

@@ -1,10 +1,11 @@
 """A step of training of a whole network as one program."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
-from golden.isa.train import ISA
+from golden.isa.train import ARGUMENTS, ISA
 from golden.train.matrix import MatrixUnit
 from golden.train.model import Model
 from golden.train.network import Conv2d, Linear, Network, padded_channels
@@ -64,7 +65,14 @@ class NetworkProgram:
         self.loss = CrossEntropy(build, self.logits, network.classes)
         self.chain.backward(self.loss.emit(), False)
         self.program = build.memory.program(build.emitter.words())
+        self.program.manifest["step"] = self._places(images)
         self.kinds = build.products.kinds
+
+    def _places(self, images: int) -> dict[str, Any]:
+        """For whoever runs the program: bytes in memory of what goes in and out, names of the arguments."""
+        at = {"images": self.images.at, "labels": self.loss.labels, "found": self.loss.found, "logits": self.logits.at}
+        return {"batch": images, "at": {name: self._byte(word) for name, word in at.items()},
+                "held": {held.name: self._byte(held.at) for held in self.chain.held()}, "arguments": list(ARGUMENTS)}
 
     def batch(self, images: np.ndarray, labels: np.ndarray) -> Iterator[tuple[int, bytes]]:
         """(byte in memory, what belongs there) of a batch, numbers [images, lines, pixels, channels] and labels."""

@@ -144,6 +144,22 @@ def test_on_the_rtl(config, capsys):
     assert "equal, bit for bit" in capsys.readouterr().out
 
 
+def test_a_steps_program(config, capsys):
+    """Written to a folder, which other verbs read."""
+    config.write_text(SMALL.replace("batch = 32", "batch = 4"))
+    record, _ = run(capsys, config, "--emit", "step")
+    manifest = json.loads(Path("step/manifest.json").read_text())
+    assert manifest["step"]["batch"] == 4
+    assert manifest["step"]["at"]["images"] < Path("step/m.bin").stat().st_size == record["image_bytes"]
+    assert "3.weight, velocity" in manifest["step"]["held"]
+    assert main(["inspect", "step", "--json"]) == 0
+    inspected = json.loads(capsys.readouterr().out)
+    assert inspected["unrolled"] is None
+    assert inspected["opcodes"]["UPD"] == 3
+    assert main(["disasm", "step"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split()[-1] == "HALT"
+
+
 def test_training_that_diverges(config, capsys):
     config.write_text(SMALL.replace("batch = 32", "batch = 32\nrate = 1e30"))
     error, _ = run(capsys, config, "-o", "c", code=6)
