@@ -14,26 +14,30 @@ __all__ = ["update", "update_channels"]
 
 
 def update(params: TrainParams, emitter: Emitter, conv: Convolution, gradient: int, w: int, v: int, *,
-           forward: Compact | None, back: Compact | None, parts: int = 1) -> None:
+           forward: Compact | None, back: Compact | None, parts: int = 1, masked: bool = False) -> None:
     """An UPD for each tile of output channels. Gradients, master weights and velocities begin at words `gradient`, `w`
     and `v` (see `compiler.train.masters`).
 
     Args:
         forward: is made, groups along the inputs. back: is made, groups along the outputs, columns are inputs.
         parts: of the gradient, one behind the other.
+        masked: weights that are not in `forward`, as it is before, take `pruned_decay` (SR-STE).
 
     Raises:
-        ValueError: channels that do not fill groups or tiles, or a pattern that is none.
+        ValueError: channels that do not fill groups or tiles, a pattern that is none, or masks of dense weights.
     """
     p, per_tile, taps = params, params.tile_columns // GROUP, conv.taps
     check(conv.inputs % GROUP == 0, "inputs", conv.inputs, f"must be a multiple of {GROUP}")
     check(conv.outputs % p.tile_columns == 0, "outputs", conv.outputs, f"must be a multiple of {p.tile_columns}")
     check(back is None or conv.inputs % p.tile_columns == 0, "inputs", conv.inputs,
           f"must be a multiple of {p.tile_columns}, as they are columns of the backward pass")
+    sparse = forward is not None and forward.slots < GROUP
+    check(sparse or not masked, "masked", masked, "the forward pass drops no weights")
     groups, blocks = conv.inputs // GROUP, taps * conv.inputs // GROUP * per_tile
     words = blocks * p.block_words
     tiles = conv.outputs // p.tile_columns
-    fields, areas = {"taps": taps, "groups": groups, "parts": parts, "part": tiles * words}, []
+    fields, areas = {"taps": taps, "groups": groups, "parts": parts, "part": tiles * words,
+                     "masked": int(masked)}, []
     if forward:
         fields |= _fields(p, "ff", forward)
         areas.append((forward, blocks * forward.slots))
@@ -56,7 +60,10 @@ def update(params: TrainParams, emitter: Emitter, conv: Convolution, gradient: i
             first = tile * pieces if forward and number == 0 else 0  # BP's tiles lie among each other
             written += _regions(p, area, first, pieces)
         read = [at["w"], at["v"], *(at["gradient"] + part * tiles * words for part in range(parts))]
-        emitter.add("UPD", mine, reads=[Region("memory", start, start + words) for start in read], writes=written)
+        reads = [Region("memory", start, start + words) for start in read]
+        if forward and masked:
+            reads += _regions(p, forward, tile * areas[0][1], areas[0][1])[1:]
+        emitter.add("UPD", mine, reads=reads, writes=written)
 
 
 def update_channels(vectors: Vectors, rows: int, masters: int, velocities: int, gradients: int) -> None:

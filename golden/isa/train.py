@@ -123,6 +123,7 @@ ISA = InstructionSet(
             ("bp_tap", 24, "pieces, so places, from a tap to the next in BP's weights"),
             ("bp_tile", 32, "from a tile of inputs to the next in BP's weights"),
             ("parts", 8, "of which dW is the sum, at least 1"), ("part", 32, "words from a part of dW to the next"),
+            ("masked", 1, "weights that FF's indices, before they are written, do not name decay as pruned ones"),
         )),
         Format("POOL", 9, "VEC", "Largest numbers of windows, or their gradients: golden/train/pool_unit.py.", _fields(
             16,

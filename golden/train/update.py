@@ -11,6 +11,7 @@ Order of operations (each one rounded, `golden.floats`), a weight at a time:
 pruned_decay = decay + regulariser, which the host makes.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ from golden.float16 import Half
 from golden.floats import BINARY32
 from golden.isa.train import ARGUMENTS
 
-__all__ = ["SETTINGS", "Sgd", "Updated"]
+__all__ = ["SETTINGS", "Sgd", "Updated", "updated"]
 
 SETTINGS = ARGUMENTS[:5]
 """Of a run's arguments those that updates take, by name."""
@@ -36,6 +37,22 @@ class Updated(NamedTuple):
     w: np.ndarray
     v: np.ndarray
     half: np.ndarray
+
+
+def updated(half: Half, settings: Mapping[str, np.ndarray], *, w, v, gradient, pruned=None) -> Updated:
+    """One step for arrays of float32 of one shape.
+
+    Args:
+        settings: the numbers of `Sgd.registers`, float32. w, v: master weights and velocities. gradient: scaled dW.
+        pruned: True where the forward pass dropped the weight (the mask of w before this step); None: nowhere.
+    """
+    add, mul = BINARY32.add, BINARY32.mul
+    pruned = np.zeros(np.shape(w), bool) if pruned is None else np.asarray(pruned, bool)
+    g = mul(gradient, settings["unscale"])
+    g = add(g, mul(np.where(pruned, settings["pruned_decay"], settings["decay"]), w))
+    v = add(mul(settings["momentum"], v), g)
+    w = add(w, -mul(settings["rate"], v))
+    return Updated(w, v, half.narrow(w))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,16 +82,6 @@ class Sgd:
         return {name: int(BINARY32.to_bits(getattr(self, name))) for name in SETTINGS}
 
     def update(self, half: Half, *, w, v, gradient, pruned=None) -> Updated:
-        """One step for arrays of float32 of one shape.
-
-        Args:
-            w, v: master weights and velocities. gradient: scaled dW.
-            pruned: True where the forward pass dropped the weight (the mask of w before this step); None: nowhere.
-        """
-        add, mul = BINARY32.add, BINARY32.mul
-        pruned = np.zeros(np.shape(w), bool) if pruned is None else np.asarray(pruned, bool)
-        g = mul(gradient, self.unscale)
-        g = add(g, mul(np.where(pruned, self.pruned_decay, np.float32(self.decay)), w))
-        v = add(mul(self.momentum, v), g)
-        w = add(w, -mul(self.rate, v))
-        return Updated(w, v, half.narrow(w))
+        """`updated` with these settings."""
+        settings = {name: BINARY32.from_bits(bits) for name, bits in self.registers().items()}
+        return updated(half, settings, w=w, v=v, gradient=gradient, pruned=pruned)

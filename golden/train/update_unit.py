@@ -8,20 +8,20 @@ from golden.floats import BINARY32
 
 from .params import GROUP, PATTERNS, TrainParams, slots
 from .prune import pattern_logs, pieces
-from .update import SETTINGS, Sgd
+from .update import SETTINGS, updated
 
 __all__ = ["INDEX_BYTES", "LEGAL_LOGS", "VALUES_BYTES", "UpdateUnit"]
 
 LEGAL_LOGS = {pattern_logs(n, m): (n, m) for n, m in (*PATTERNS, (GROUP, GROUP))}
 """N:M by the logarithms that instructions have of them."""
+SETTINGS = tuple(Sgd(rate=0).registers())
 VALUES_BYTES = 2 * GROUP
 INDEX_BYTES = GROUP // 2
 """Of a piece."""
 
 
 class UpdateUnit:
-    """Master weights, velocities and compact weights of a tile of output channels. No weight is taken as pruned: the
-    instruction has no mask for SR-STE."""
+    """Master weights, velocities and compact weights of a tile of output channels."""
 
     def __init__(self, params: TrainParams) -> None:
         self.params = params
@@ -41,9 +41,9 @@ class UpdateUnit:
         count, size = v["taps"] * v["groups"] * (p.tile_columns // GROUP), p.axi_bits // 8
         w, velocity = (self._blocks(image, v[name] * size, count) for name in ("w", "v"))
         gradient = self._gradient(v, image, count)
-        sgd = Sgd(**{name: float(BINARY32.from_bits(bits)) for name, bits in
-                     zip(("rate", "momentum", "decay", "unscale"), arguments, strict=False)})
-        made = sgd.update(p.half, w=w, v=velocity, gradient=gradient)
+        settings = {name: BINARY32.from_bits(bits) for name, bits in zip(SETTINGS, arguments, strict=True)}
+        pruned = self._pruned(image, v, ff, count) if v["masked"] else None
+        made = updated(p.half, settings, w=w, v=velocity, gradient=gradient, pruned=pruned)
         yield v["w"] * size, made.w.view(np.uint8).ravel()
         yield v["v"] * size, made.v.view(np.uint8).ravel()
         if v["ff"]:
@@ -64,7 +64,19 @@ class UpdateUnit:
             if logs not in LEGAL_LOGS:
                 raise ValueError(f"{what}: no pattern has logarithms {logs}")
             found.append(LEGAL_LOGS[logs])
+        if v["masked"] and found[0] == (GROUP, GROUP):
+            raise ValueError("masked: dense weights have no indices")
         return found
+
+    def _pruned(self, image: np.ndarray, v: Mapping[str, int], ff: tuple[int, int], count: int) -> np.ndarray:
+        """bool [blocks, inputs, outputs]: weights that no index of FF's names, before they are written."""
+        per_tile = self.params.tile_columns // GROUP
+        number = self._forward(v, count, slots(*ff))[:, None] + per_tile * np.arange(slots(*ff))
+        at = (v["ff_index"] + number[..., None]) * INDEX_BYTES + np.arange(INDEX_BYTES)
+        if at.max() >= len(image):
+            raise ValueError("indices beyond the memory")
+        index = np.stack([image[at] & 15, image[at] >> 4], axis=-1).reshape(*number.shape, GROUP)
+        return (index[:, :, None] != np.arange(GROUP)[:, None]).all(axis=1)
 
     def _gradient(self, v: Mapping[str, int], image: np.ndarray, count: int) -> np.ndarray:
         """dW: the sum of its parts from +0, which changes nothing if there is one: that is a sum of products."""

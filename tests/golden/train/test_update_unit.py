@@ -1,5 +1,7 @@
 """UPD against dense weights: updated, rounded and laid out as the compiler lays out weights."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -50,17 +52,17 @@ class Made:
         self.parts.append(np.concatenate([data, np.full(-len(data) % self.size + self.size, 0xAA, np.uint8)]))
         return at
 
-    def program(self, **without):
+    def program(self, *, masked=False, **without):
         emitter = Emitter()
         places = {name: Compact(self.areas[name][0][0], self.areas[name][1][0], *pattern)
                   for name, pattern in (("ff", self.ff), ("bp", self.bp))} | without
         update(self.p, emitter, self.conv, self.at["gradient"], self.at["w"], self.at["v"],
-               forward=places["ff"], back=places["bp"])
+               forward=places["ff"], back=places["bp"], masked=masked)
         return emitter.words()
 
-    def expected(self):
+    def expected(self, new=None):
         """The image after the update, from the dense weights."""
-        image, new = self.image.copy(), SGD.update(self.p.half, **self.dense)
+        image, new = self.image.copy(), new or SGD.update(self.p.half, **self.dense)
         for name, numbers in (("w", new.w), ("v", new.v)):
             self._set(image, self.at[name], to_blocks(numbers, self.p).view(np.uint8))
         for name, weights in (("ff", new.half), ("bp", new.half.transpose(0, 2, 1))):
@@ -115,7 +117,7 @@ GOOD = {"gradient": 0, "w": 32, "v": 64, "taps": 1, "groups": 1, "parts": 1, "ff
     ({"taps": 0}, "taps"), ({"groups": 0}, "inputs"), ({"parts": 0}, "parts"), ({"parts": 3, "part": 40}, "beyond"),
     ({"ff_n": 1, "ff_m": 1}, "ff"), ({"ff_n": 0, "ff_m": 4}, "ff"),
     ({"bp_n": 3}, "bp"), ({"bp_n": 1, "bp_m": 5}, "bp"), ({"gradient": 65}, "beyond"), ({"w": 1 << 31}, "beyond"),
-    ({"v": 65}, "beyond"),
+    ({"v": 65}, "beyond"), ({"masked": 1, "ff_m": 0}, "masked"), ({"masked": 1, "ff_index": 1 << 20}, "indices"),
 ])  # fmt: skip
 def test_what_is_refused(fields, message):
     p = SHAPES["16 columns"]
@@ -143,6 +145,25 @@ def test_settings_are_arguments():
     words = [ISA.encode("UPD", GOOD), ISA.encode("HALT", {})]
     with pytest.raises(ExecutionError, match="pruned_decay"):
         Executor(SHAPES["16 columns"], words, {"m": np.zeros(96 * 32, np.uint8)}).run(())
+
+
+def test_weights_that_the_forward_pass_dropped():
+    """By the indices in memory, not by what the weights would have."""
+    conv, p = Convolution(height=2, width=2, inputs=64, outputs=128, kernel=2), SHAPES["32 columns"]
+    made, rng = Made(p, conv, (2, 8), (1, 4)), np.random.default_rng(4)
+    dropped = rng.permuted(np.tile(np.arange(8) > 1, (4, 64 // 8, 128, 1)), axis=-1)
+    dropped = np.swapaxes(dropped, 2, 3).reshape(4, 64, 128)
+    index = compact(np.where(dropped, 0, 1).astype(np.uint16), 2, 8, p)[1]
+    at = made.areas["ff"][1][0] * made.size
+    made.image[at : at + len(index)] = index
+    rule = replace(SGD, regulariser=0.25)
+    images = {"m": made.image.copy()}
+    Executor(p, made.program(masked=True), images).run(tuple(rule.registers().values()))
+    new = rule.update(p.half, **made.dense, pruned=dropped)
+    assert np.array_equal(images["m"], made.expected(new))
+    assert not np.array_equal(images["m"], made.expected())
+    with pytest.raises(ValueError, match="masked"):
+        Made(p, conv, DENSE, (1, 4)).program(masked=True)
 
 
 def test_lanes_beyond_a_word():
