@@ -67,8 +67,10 @@ from hw.spgemm.values import Values
 from hw.spgemm.write_back import WriteBack
 from hw.train.channel_lane import CHANNEL_LANE_MODULE, ChannelLane
 from hw.train.dispatcher import Dispatcher as TrainDispatcher
+from hw.train.dropped import DroppedWeights
 from hw.train.exact_mul import ExactMul
 from hw.train.load import LoadUnit as TrainLoad
+from hw.train.part_sums import PartSums
 from hw.train.piece_walk import PieceWalk
 from hw.train.pixel_walk import PixelWalk
 from hw.train.pool import Pool
@@ -102,7 +104,8 @@ OF_SPGEMM = (EntryFetch, EntryWalk, LineCache, CacheTags, MissQueue, Admit, Mult
              Values, Bank, BankGroup, EndBoard, Phases, WriteBack, Results, RowEngine, Dispatcher)
 U280 = SPGEMM["spgemm-u280"]
 OF_TRAIN = (PixelWalk, TapWalk, Schedule, WordFetch, WeightFetch, Sums, TrainLoad, TrainDispatcher, UpdateLane, Wuve,
-            UpdateRead, UpdatedWords, UpdateUnit, PassLane, VectorSums, VectorWalk, Pool, PoolLanes, PoolGradient)
+            UpdateRead, PartSums, UpdatedWords, UpdateUnit, PassLane, VectorSums, VectorWalk, Pool, PoolLanes,
+            PoolGradient)
 OF_ANY_TRAIN = (ExactMul, Uspe, Sore, Transposer, Pregenerate, SumLane, ChannelLane, WindowWalk)
 UNITS = {"FloatAdd": FloatAdd, "FloatMul": FloatMul, "FloatAdd64": partial(FloatAdd, BINARY64),
          "FloatMul64": partial(FloatMul, BINARY64), "IntToFloat32": lambda: IntToFloat(32),
@@ -116,6 +119,7 @@ UNITS = {"FloatAdd": FloatAdd, "FloatMul": FloatMul, "FloatAdd64": partial(Float
          **{f"train:{unit.__name__}": unit for unit in OF_ANY_TRAIN},
          **{f"train:{unit.__name__}": partial(unit, TrainParams()) for unit in OF_TRAIN},
          "train:RowFeed": partial(RowFeed, TrainParams(), 3),
+         "train:DroppedWeights": partial(DroppedWeights, TrainParams(), ahead=UpdateRead.AHEAD),
          "train:PieceWalk": partial(PieceWalk, TrainParams(), turned=True)}
 BLOCKS = {
     "spgemm:BankGroup": lambda: {BANK_MODULE: Bank(U280)},

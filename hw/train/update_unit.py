@@ -36,8 +36,8 @@ class UpdateUnit(wiring.Component):
 
     Attributes:
         upd: instructions. finished: strobe: all that one writes is in memory. wrong: strobe: an instruction without
-            taps, groups or parts, or with a pattern that is none; it has no end.
-        rate .. pruned_decay: SETTINGS; constant while there is an instruction. No weight is taken as pruned.
+            taps, groups or parts, with a pattern that is none, or with masks of dense weights; it has no end.
+        rate .. pruned_decay: SETTINGS; constant while there is an instruction.
         base: of the port that is read. commands, beats: of an AxiReader.
         words, answered: what goes to memory; a strobe: a word of it is there.
     """
@@ -66,8 +66,8 @@ class UpdateUnit(wiring.Component):
             *(part.start.eq(start) for part in (reading, updated, ff, bp)),
             *(getattr(part, name).eq(getattr(upd, name))
               for part in (reading, updated, ff, bp) for name in ("taps", "groups")),
-            *(getattr(reading, name).eq(getattr(upd, name)) for name in ("gradient", "parts", "part")),
-            reading.base.eq(self.base),
+            *(getattr(reading, name).eq(getattr(upd, name)) for name in ("gradient", "parts", "part", "masked")),
+            reading.base.eq(self.base), reading.index.eq(upd.ff_index), reading.pattern.eq(ff.pattern),
             *(getattr(part, name).eq(getattr(upd, name)) for part in (reading, updated) for name in ("w", "v")),
             *(getattr(wuve, name).eq(getattr(self, name)) for name in SETTINGS),
             pregenerate.i.valid.eq(updated.rows.valid), updated.rows.ready.eq(pregenerate.i.ready),
@@ -114,7 +114,7 @@ class UpdateUnit(wiring.Component):
                 with m.If((getattr(upd, f"{what}_n") == n) & (getattr(upd, f"{what}_m") == log_m)):
                     m.d.comb += known.eq(1)
             legal.append(known)
-        legal += [upd.taps != 0, upd.groups != 0, upd.parts != 0]
+        legal += [upd.taps != 0, upd.groups != 0, upd.parts != 0, ~upd.masked | (upd.ff_m != 0)]
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.upd.ready.eq(1)

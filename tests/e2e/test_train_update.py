@@ -14,16 +14,18 @@ from golden.execution import ERROR_CODES
 from golden.isa.train import ISA
 from golden.train import convolution
 from golden.train.params import slots
+from golden.train.prune import mask
 from golden.train.update import Sgd
 from sim.device import DeviceError, GoldenDevice, RtlDevice
 from tests.e2e.test_train import DENSE, SHAPES, conv3x3
 
-SGD = Sgd(rate=0.1, momentum=0.9, decay=5e-4, unscale=2.0**-4)
+SGD = Sgd(rate=0.1, momentum=0.9, decay=5e-4, unscale=2.0**-4, regulariser=0.25)
 ARGUMENTS = tuple(SGD.registers().values())
 CASES = {
     "3 x 3": (conv3x3(height=3, width=4, inputs=32, outputs=64), 2, (2, 8), (1, 4)),
     "1 x 1": (Convolution(height=2, width=2, inputs=96, outputs=32), 3, DENSE, (2, 16)),
     "parts": (conv3x3(height=6, width=6, inputs=32, outputs=64), 8, (2, 8), (1, 4)),
+    "SR-STE": (conv3x3(height=3, width=4, inputs=32, outputs=64), 2, (2, 4), (2, 16)),
 }
 
 
@@ -34,7 +36,7 @@ PARTS = {"16 x 2": {"parts": 3}, "32 x 4, 512 bits, bfloat16": {"parts": 2}}
 class Step:
     """Program of a weight gradient, an update and the passes with the weights that it makes."""
 
-    def __init__(self, params, conv, images, ff, bp, seed):
+    def __init__(self, params, conv, images, ff, bp, seed, *, masked=False):
         self.parts = -(-images // part_images(params, conv, images))
         rng, self.params, self.conv, self.memory = np.random.default_rng(seed), params, conv, Memory(params)
         put, half = self.memory.put, params.half
@@ -50,13 +52,17 @@ class Step:
         self.made = {name: Compact(*(self.memory.room(count // 16 * slots(*pattern) // each + 1)
                                      for each in (params.word, 4 * params.word)), *pattern)
                      for name, pattern in (("ff", ff), ("bp", bp))}
+        if masked:
+            dense = half.narrow(self.before["w"])
+            self.before["pruned"] = ~mask(dense.swapaxes(1, 2), *ff).swapaxes(1, 2)
+            self.made["ff"] = Compact(*map(put, compact(dense, *ff, params)), *ff)
         y = self.memory.room(images * pixels * conv.outputs // params.word)
         dx = self.memory.room(images * conv.height * conv.width * conv.inputs // params.word)
         emitter = Emitter()
         products = Products(params, emitter)
         products.weight_gradient(conv, images, x, dy, self.at["gradient"])
         update(params, emitter, conv, self.at["gradient"], self.at["w"], self.at["v"],
-               forward=self.made["ff"], back=self.made["bp"], parts=self.parts)
+               forward=self.made["ff"], back=self.made["bp"], parts=self.parts, masked=masked)
         products.forward(conv, images, x, self.made["ff"], y)
         products.input_gradient(conv, images, dy, self.made["bp"], dx)
         self.program = self.memory.program(emitter.words())
@@ -82,7 +88,7 @@ def run(device, made, arguments=ARGUMENTS):
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("shape", ["16 x 2", "32 x 4, 512 bits, bfloat16"])
 def test_step(shape, case, memory):
-    step = Step(SHAPES[shape], *CASES[case], seed=5)
+    step = Step(SHAPES[shape], *CASES[case], seed=5, masked=case == "SR-STE")
     _, expected = run(GoldenDevice(), step.program)
     outcome, image = run(RtlDevice(memory, seed=3), step.program)
     assert image == expected
@@ -90,6 +96,7 @@ def test_step(shape, case, memory):
     assert 0 < outcome.counters["update_cycles"] < outcome.cycles
     made = SGD.update(step.params.half, gradient=step.gradient(), **step.before)
     assert np.any(made.v != SGD.momentum * step.before["v"])
+    assert ("pruned" in step.before) == (case == "SR-STE")
     assert np.array_equal(step.weights(image, "w"), made.w)
     assert np.array_equal(step.weights(image, "v"), made.v)
     for area, weights in ((step.made["ff"], made.half), (step.made["bp"], made.half.transpose(0, 2, 1))):
@@ -100,14 +107,19 @@ def test_step(shape, case, memory):
 
 
 def test_settings_of_every_run():
-    """One program, other settings: the second run goes on from the weights of the first one."""
-    step, other = Step(SHAPES["16 x 2"], *CASES["1 x 1"], seed=6), Sgd(rate=0.01, momentum=0.5, unscale=0.5)
+    """One program, other settings: the second run goes on from the weights, and masks, of the first one."""
+    step = Step(SHAPES["16 x 2"], *CASES["SR-STE"], seed=6, masked=True)
+    other = Sgd(rate=0.01, momentum=0.5, unscale=0.5, decay=0.1, regulariser=0.5)
     found = []
     for device in (GoldenDevice(), RtlDevice()):
         run(device, step.program)
         device.run(tuple(other.registers().values()))
         found.append(device.read("m", 0, len(step.program.images["m"])))
     assert found[0] == found[1]
+    first = SGD.update(step.params.half, gradient=step.gradient(), **step.before)
+    second = other.update(step.params.half, w=first.w, v=first.v, gradient=step.gradient(),
+                          pruned=~mask(first.half.swapaxes(1, 2), 2, 4).swapaxes(1, 2))
+    assert np.array_equal(step.weights(found[1], "w"), second.w)
 
 
 GOOD = {"gradient": 0, "w": 32, "v": 64, "taps": 1, "groups": 1, "parts": 1, "ff": 1, "bp": 1, "ff_values": 96,
@@ -116,6 +128,7 @@ GOOD = {"gradient": 0, "w": 32, "v": 64, "taps": 1, "groups": 1, "parts": 1, "ff
 
 @pytest.mark.parametrize(("fields", "status"), [
     ({"taps": 0}, "illegal"), ({"groups": 0}, "illegal"), ({"bp_n": 2, "bp_m": 1}, "illegal"),
+    ({"parts": 0}, "illegal"), ({"masked": 1}, "illegal"),
     ({"w": (1 << 32) - 64}, "axi_read"), ({"ff_values": (1 << 32) - 1}, "axi_write"),
 ])  # fmt: skip
 def test_updates_that_end_a_run(fields, status):

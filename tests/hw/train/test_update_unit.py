@@ -24,10 +24,11 @@ SHAPES = {
     "64 columns, 512 bits, bfloat16": {"rows": 32, "columns": 8, "axi_bits": 512, "number_format": 2,
                                        "update_lanes": 16},
 }
+WIDE = {"128 columns, 512 bits": {"rows": 32, "columns": 16, "axi_bits": 512, "update_lanes": 16}}
 DENSE = (GROUP, GROUP)
 SPECIAL = (0, 1 << 31, 1, 0x807FFFFF, 0x00800000, 0x80800001, 0x7F7FFFFF, 0xFF7FFFFF, 0x7F800000, 0xFF800000,
            0x7FC00000, 0xFF800001)  # fmt: skip
-SGD = Sgd(rate=0.1, momentum=0.9, decay=5e-4, unscale=2.0**-10)
+SGD = Sgd(rate=0.1, momentum=0.9, decay=5e-4, unscale=2.0**-10, regulariser=0.25)
 
 
 class Memory:
@@ -42,12 +43,12 @@ class Memory:
         self.image = np.concatenate([self.image, data, np.full(-len(data) % self.size + self.size, 0xAA, np.uint8)])
         return at
 
-    def fields(self, taps, groups, ff, bp, *, write=(1, 1), parts=1):
+    def fields(self, taps, groups, ff, bp, *, write=(1, 1), parts=1, masked=0):
         """Of an UPD of random weights, with numbers that are special in parts. Compact ones lie at places that are none
-        of words', of a tile between others."""
+        of words', of a tile between others; with `masked` indices are those of other weights."""
         per_tile = self.p.tile_columns // GROUP
         blocks, logs = taps * groups * per_tile, {"ff": pattern_logs(*ff), "bp": pattern_logs(*bp)}
-        v = {"taps": taps, "groups": groups, "parts": parts, "ff": write[0], "bp": write[1]}
+        v = {"taps": taps, "groups": groups, "parts": parts, "masked": masked, "ff": write[0], "bp": write[1]}
         size = blocks * GROUP**2
         v["part"] = size * 4 // self.size + 5
         for name, scale, count in (("gradient", 100, size if parts == 1 else parts * v["part"] * self.size // 4),
@@ -64,9 +65,17 @@ class Memory:
             v |= {f"{name}_n": n, f"{name}_m": m}
             for kind, width in (("values", 32), ("index", 8)):
                 odd = int(self.rng.integers(0, 8))
-                at = self.put(np.full((pieces[name] + odd) * width, 0xAA, np.uint8))
+                data = np.full((pieces[name] + odd) * width, 0xAA, np.uint8)
+                if masked and (name, kind) == ("ff", "index"):
+                    data[odd * width :] = self.indices(pieces[name], *ff)
+                at = self.put(data)
                 v[f"{name}_{kind}"] = at // width + odd
         return ISA.encode("UPD", v)
+
+    def indices(self, count, n, m):
+        """Pieces of random masks, each slot's indices: any that it may have."""
+        found = self.rng.integers(0, m, (count, GROUP)) + np.arange(count)[:, None] % slots(n, m) // n * m
+        return (found[:, ::2] | found[:, 1::2] << 4).astype(np.uint8).ravel()
 
     def updated(self, words):
         image = self.image.copy()
@@ -78,7 +87,7 @@ class Memory:
 
 @cache
 def sources(shape):
-    p = TrainParams(**SHAPES[shape])
+    p = TrainParams(**(SHAPES | WIDE)[shape])
     return "\n".join([to_verilog(UpdateLane(p), UPDATE_LANE_MODULE), to_verilog(UpdateUnit(p), "update_unit")])
 
 
@@ -105,6 +114,9 @@ def test_instructions(shape, tmp_path):
     words += [memory.fields(1, 1, (2, 8), (1, 2), write=write) for write in ((0, 1), (1, 0), (0, 0))]
     words += [memory.fields(*size, (2, 8), (1, 4), parts=parts)
               for size, parts in (((1, 2), 2), ((2, 1), 3), ((1, 1), 7))]
+    some = slice(None, None, 3 if memory.p.columns > 4 else 1)
+    for number, (ff, bp) in enumerate(list(zip(PATTERNS, rolled(PATTERNS), strict=True))[some]):
+        words.append(memory.fields(1 + number % 2, 1 + number % 3, ff, bp, masked=1, parts=1 + (number == 2)))
     found, _ = simulate(shape, memory, words, tmp_path, stall=True, latency=7)
     wrong = np.flatnonzero(found != memory.updated(words))
     assert not len(wrong), f"{len(wrong)} bytes differ, the first at {wrong[0]}; instructions {words}"
@@ -145,13 +157,36 @@ def test_cycles_of_parts(shape, parts, of_block, tmp_path):
     assert 80 <= few - of_block * count - latency - ANSWER <= 140
 
 
+@pytest.mark.parametrize(("shape", "of_line"), [
+    ("16 columns, 2 lanes", 128), ("32 columns", 2 * 96 + 2), ("64 columns, 512 bits, bfloat16", 4 * 48 + 2),
+])  # fmt: skip
+def test_cycles_with_masks(shape, of_line, tmp_path):
+    """Indices of a line of blocks are words that are read more; or lanes are few, and they cost nothing."""
+    memory, latency = Memory(TrainParams(**SHAPES[shape]), seed=7), 100
+    words = [memory.fields(1, groups, (2, 8), (2, 8), masked=1) for groups in (2, 8)]
+    found, (few, many) = simulate(shape, memory, words, tmp_path, stall=False, latency=latency)
+    assert np.array_equal(found, memory.updated(words))
+    assert abs(many - few - 6 * of_line) <= 1
+    assert 80 <= few - 2 * of_line - latency - ANSWER <= 160
+
+
+def test_masks_that_come_late(tmp_path):
+    """The last index of a line's first block is its 57th piece; a block has 48 words."""
+    (shape, params), = WIDE.items()
+    memory = Memory(TrainParams(**params), seed=8)
+    words = [memory.fields(1, 2, (4, 8), (2, 8), masked=1)]
+    found, _ = simulate(shape, memory, words, tmp_path, stall=False, latency=3)
+    assert np.array_equal(found, memory.updated(words))
+
+
 def test_what_is_wrong(tmp_path):
     """Instructions that have no end: a reset, and then the next one."""
     memory = Memory(TrainParams(**SHAPES["32 columns"]), seed=5)
     good = ISA.decode(memory.fields(1, 1, (2, 8), (2, 8)))[1]
     words = [ISA.encode("UPD", good | fields) for fields in (
         {"taps": 0}, {"groups": 0}, {"parts": 0}, {"ff_n": 3}, {"ff_n": 0, "ff_m": 4}, {"bp_n": 1, "bp_m": 1},
-        {"bp_m": 7, "bp": 0})]
+        {"bp_m": 7, "bp": 0},
+        {"masked": 1, "ff_n": 0, "ff_m": 0})]
     words.append(ISA.encode("UPD", good))
     found, _ = simulate("32 columns", memory, words, tmp_path, stall=False, latency=3, wrong=len(words) - 1)
     assert np.array_equal(found, memory.updated(words[-1:]))
