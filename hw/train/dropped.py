@@ -27,7 +27,8 @@ class DroppedWeights(wiring.Component):
 
     Attributes:
         start: strobe; index: place of the first piece, of 8 bytes; pattern: of FF; both stable.
-        at, count: words of the next line, which is asked for: `asked`, a strobe; two cycles behind it or `start`.
+        at, count: words of the next line, which is asked for: `asked`, a strobe, and `none`: it has no words;
+            three cycles behind it or `start`.
         write, word: strobe: one of them comes.
         ready: the next block's mask is there. number: of weights of this block; pruned: those are. next: strobe: the
             block after this.
@@ -40,7 +41,7 @@ class DroppedWeights(wiring.Component):
         self.params, self.ahead = params, ahead
         super().__init__({
             "start": In(1), "index": In(32), "pattern": In(pattern_layout()),
-            "at": Out(32), "count": Out(6), "asked": In(1), "write": In(1), "word": In(params.axi_bits),
+            "at": Out(32), "count": Out(6), "none": Out(1), "asked": In(1), "write": In(1), "word": In(params.axi_bits),
             "ready": Out(1), "number": In(range(GROUP * GROUP // params.update_lanes)),
             "pruned": Out(params.update_lanes), "next": In(1),
         })
@@ -72,7 +73,10 @@ class DroppedWeights(wiring.Component):
         at, used, first = Signal(32, reset_less=True), Signal(self.of_word), Signal()
         end = Signal(range(GROUP // 2 * self.per_tile + 2 * (1 << self.of_word)))
         m.d.comb += [end.eq(used + of_line), self.at.eq(at)]
-        m.d.sync += self.count.eq(((end + (1 << self.of_word) - 1) >> self.of_word) - (~first & (used != 0)))
+        m.d.sync += [
+            self.count.eq(((end + (1 << self.of_word) - 1) >> self.of_word) - (~first & (used != 0))),
+            self.none.eq(self.count == 0),
+        ]
         with m.If(self.asked):
             m.d.sync += [at.eq(at + self.count), used.eq(end), first.eq(0)]
         with m.If(self.start):

@@ -31,7 +31,9 @@ class PartSums(wiring.Component):
         i: blocks. o: their sums.
     """
 
-    LATENCY = FloatAdd.LATENCY + 1
+    ADDED = 1 + FloatAdd.LATENCY
+    """A sum is made."""
+    LATENCY = ADDED + 1
     DEPTH = 32
 
     def __init__(self, params: TrainParams):
@@ -43,7 +45,7 @@ class PartSums(wiring.Component):
         m = Module()
         p, layout = self.params, numbers_layout(self.params)
         words = GROUP * GROUP // p.update_lanes
-        m.submodules.results = results = SureFIFO(width=layout.size, depth=self.DEPTH, margin=2 + FloatAdd.LATENCY)
+        m.submodules.results = results = SureFIFO(width=layout.size, depth=self.DEPTH, margin=2 + self.ADDED)
         m.submodules.so_far = ram = Memory(shape=layout.size, depth=words, init=[], attrs={"ram_style": "distributed"})
         write, read = ram.write_port(), ram.read_port(domain="comb")
         place, first, last, single, takes = Signal(range(words)), Signal(), Signal(), Signal(), Signal()
@@ -60,13 +62,14 @@ class PartSums(wiring.Component):
         sums, before = Signal(layout), Signal(layout)
         m.d.comb += [
             before.as_value().eq(Mux(first, 0, read.data)), read.addr.eq(place), write.data.eq(sums),
-            write.addr.eq(delay(m, place, FloatAdd.LATENCY, "place")),
-            write.en.eq(strobes(m, takes, FloatAdd.LATENCY, "added")[-1]),
-            results.w_data.eq(sums), results.w_en.eq(strobes(m, takes & last, FloatAdd.LATENCY, "whole")[-1]),
+            write.addr.eq(delay(m, place, self.ADDED, "place")),
+            write.en.eq(strobes(m, takes, self.ADDED, "added")[-1]),
+            results.w_data.eq(sums), results.w_en.eq(strobes(m, takes & last, self.ADDED, "whole")[-1]),
         ]
         for k in range(p.update_lanes):
             m.submodules[f"add_{k}"] = add = FloatAdd()
-            m.d.comb += [add.a.eq(before[k]), add.b.eq(self.i.payload[k]), add.ce.eq(1), sums[k].eq(add.o)]
+            m.d.comb += [add.a.eq(delay(m, before[k], 1, f"before_{k}")), add.ce.eq(1), sums[k].eq(add.o),
+                         add.b.eq(delay(m, self.i.payload[k], 1, f"part_{k}"))]  # fmt: skip
         self._count(m, takes, place, first, last, single)
         return m
 

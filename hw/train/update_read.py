@@ -19,8 +19,8 @@ __all__ = ["UpdateRead"]
 
 BLOCKS = ("gradient", "w", "v")
 KINDS = (*BLOCKS, "index")
-GRADIENT, INDEX = (1 << KINDS.index(kind) for kind in ("gradient", "index"))
-"""Turns."""
+GRADIENT, W, V, INDEX = (1 << number for number in range(len(KINDS)))
+"""Turns of KINDS."""
 
 
 class UpdateRead(wiring.Component):
@@ -60,49 +60,58 @@ class UpdateRead(wiring.Component):
     def _ask(self, m, dropped, asked, added, given):
         p = self.params
         m.submodules.walk = walk = BlockWalk(p)
-        asking, last, turn, at = Signal(), Signal(), Signal(len(KINDS), init=GRADIENT), Signal(32, reset_less=True)
-        firsts = [Signal(32, name=f"{kind}_first", reset_less=True) for kind in BLOCKS]
-        new_line, none = Signal(), Signal()  # a line begins with the next block; of a line all words are asked for
-        late = strobes(m, self.start & self.masked, 1, "late")[-1]  # words of the first line are counted
+        asking, last, turn, moves = Signal(), Signal(), Signal(len(KINDS), init=GRADIENT), Signal()
         left, last_part, one = Signal.like(self.parts), Signal(), self.parts == 1
-        taken = self.commands.valid & self.commands.ready
+        late = strobes(m, self.start & self.masked, 2, "late")[-1]  # words of the first line are counted
         of_parts, of_blocks = (self._room(m, asked[number], leaves, KINDS[number])
                                for number, leaves in ((0, added), (1, given)))  # fmt: skip
-        room = Mux(turn[0], of_parts, of_blocks | ~turn[1]) & ~none
-        low, place_bits = ((p.axi_bits // width).bit_length() - 1 for width in (8, PIECE_BITS))
+        at, to = self._following(m, dropped, asked, turn, moves, last_part, self.masked & walk.line_ends)
+        room, none = ~(turn[0] & ~of_parts) & ~(turn[1] & ~of_blocks), turn[3] & dropped.none
+        low = (p.axi_bits // 8).bit_length() - 1
         m.d.comb += [
             walk.start.eq(self.start), walk.taps.eq(self.taps), walk.groups.eq(self.groups), walk.next.eq(asked[2]),
-            none.eq(turn[3] & (dropped.count == 0)), new_line.eq(self.masked & walk.line_ends),
-            self.commands.valid.eq(asking & room),
+            self.commands.valid.eq(asking & room & ~none), self.commands.payload.address.eq(self.base + (at << low)),
             self.commands.payload.beats.eq(Mux(turn[3], dropped.count, p.block_words)),
-            self.commands.payload.address.eq(self.base + (at << low)),
-            asked.eq(turn & taken.replicate(len(KINDS))), dropped.asked.eq(asked[3] | (asking & none)),
+            moves.eq(asking & (none | (room & self.commands.ready))), dropped.asked.eq(moves & turn[3]),
+            asked.eq(turn & (moves & ~none).replicate(len(KINDS))),
         ]
         m.d.sync += last.eq(walk.last)
-        for number, first in enumerate(firsts):
-            with m.If(asked[number] & last_part):
-                m.d.sync += [turn.eq(turn.rotate_left(1)), at.eq(firsts[(number + 1) % len(BLOCKS)]),
-                             first.eq(first + p.block_words)]  # fmt: skip
-        with m.If(asked[2]):
-            m.d.sync += turn.eq(Mux(new_line, INDEX, GRADIENT))
-            with m.If(new_line):
-                m.d.sync += at.eq(dropped.at)
-        with m.If(dropped.asked):
-            m.d.sync += [turn.eq(GRADIENT), at.eq(firsts[0])]
+        with m.If(moves):
+            m.d.sync += turn.eq(to)
         with m.If(asked[0] & ~last_part):
-            m.d.sync += [left.eq(left - 1), last_part.eq(left == 2), at.eq(at + self.part)]
+            m.d.sync += [left.eq(left - 1), last_part.eq(left == 2)]
         with m.If(asked[2]):
             m.d.sync += [left.eq(self.parts), last_part.eq(one), asking.eq(~last)]
-        with m.If(self.start):
-            m.d.sync += [
-                asking.eq(~self.masked), turn.eq(Mux(self.masked, INDEX, GRADIENT)),
-                at.eq(Mux(self.masked, self.index >> place_bits, self.gradient)),
-                left.eq(self.parts), last_part.eq(one),
-                *(first.eq(getattr(self, kind)) for kind, first in zip(BLOCKS, firsts, strict=True)),
-            ]
-
         with m.If(late):
             m.d.sync += asking.eq(1)
+        with m.If(self.start):
+            m.d.sync += [asking.eq(~self.masked), turn.eq(Mux(self.masked, INDEX, GRADIENT)), left.eq(self.parts),
+                         last_part.eq(one)]  # fmt: skip
+
+    def _following(self, m, dropped, asked, turn, moves, last_part, new_line):
+        """(word at which this request begins, turn of the next one)."""
+        at, following, to = Signal(32, reset_less=True), Signal(32), Signal(len(KINDS))
+        gradient, w, v = firsts = [Signal(32, name=f"{kind}_first", reset_less=True) for kind in BLOCKS]
+        m.d.comb += [following.eq(gradient), to.eq(GRADIENT)]
+        with m.If(turn[0] & ~last_part):
+            m.d.comb += following.eq(at + self.part)
+        with m.If(turn[0] & last_part):
+            m.d.comb += [following.eq(w), to.eq(W)]
+        with m.If(turn[1]):
+            m.d.comb += [following.eq(v), to.eq(V)]
+        with m.If(turn[2] & new_line):
+            m.d.comb += [following.eq(dropped.at), to.eq(INDEX)]
+        with m.If(moves):
+            m.d.sync += at.eq(following)
+        place_bits = (self.params.axi_bits // PIECE_BITS).bit_length() - 1
+        with m.If(self.start):
+            m.d.sync += at.eq(Mux(self.masked, self.index >> place_bits, self.gradient))
+        for kind, first, is_asked in zip(BLOCKS, firsts, asked, strict=False):
+            with m.If(is_asked & last_part):
+                m.d.sync += first.eq(first + self.params.block_words)
+            with m.If(self.start):
+                m.d.sync += first.eq(getattr(self, kind))
+        return at, to
 
     def _room(self, m, comes, leaves, name):
         """A further block fits."""

@@ -27,10 +27,11 @@ class UpdateUnit(wiring.Component):
         UpdateRead --update_lanes weights a cycle--> Wuve --> UpdatedWords --words of w and v-------------> words
                                                                    `--rows--> Pregenerate --> 2 PieceWalks --'
 
-    A block of 16 x 16 weights takes the longest of: 3 B words read, B = `block_words` = 8192 / axi_bits; 256 /
-    update_lanes cycles; 2 B words written and, for FF and for BP, 2 S pieces, 16 if dense. A piece is a word of its
-    own, as most of a word belongs to other blocks. An instruction takes some 130 cycles more at most, and the latencies
-    of a read and of a write. Longer read latencies than of about three blocks cost more.
+    A block of 16 x 16 weights takes the longest of: (parts + 2) B words read, B = `block_words` = 8192 / axi_bits, with
+    `masked` B S / 128 more; parts * 256 / update_lanes cycles; 2 B words written and, for FF and for BP, 2 S pieces, 16
+    if dense. A piece is a word of its own, as most of a word belongs to other blocks. An instruction takes some 130
+    cycles more at most, with `masked` 10 and a line's pieces more, and the latencies of a read and of a write. Longer read latencies than of
+    about three blocks, or three parts, cost more.
 
     No two of those who write wait for each other: each offers its words when it has them, and words leave in turns.
 
@@ -107,22 +108,22 @@ class UpdateUnit(wiring.Component):
     def _phases(self, m, upd, start, done):
         m.submodules.watch = watch = AnswerWatch(1, 2)
         m.d.comb += [watch.sent.eq(self.words.valid & self.words.ready), watch.answered.eq(self.answered)]
-        legal = []
+        legal, is_legal, given = [], Signal(), self.upd.payload
         for what in ("ff", "bp"):
             known = Signal(name=f"{what}_known")
             for n, log_m in LEGAL_LOGS:
-                with m.If((getattr(upd, f"{what}_n") == n) & (getattr(upd, f"{what}_m") == log_m)):
+                with m.If((getattr(given, f"{what}_n") == n) & (getattr(given, f"{what}_m") == log_m)):
                     m.d.comb += known.eq(1)
             legal.append(known)
-        legal += [upd.taps != 0, upd.groups != 0, upd.parts != 0, ~upd.masked | (upd.ff_m != 0)]
+        legal += [given.taps != 0, given.groups != 0, given.parts != 0, ~given.masked | (given.ff_m != 0)]
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.upd.ready.eq(1)
                 with m.If(self.upd.valid):
-                    m.d.sync += upd.eq(self.upd.payload)
+                    m.d.sync += [upd.eq(given), is_legal.eq(Cat(legal).all())]
                     m.next = "CHECK"
             with m.State("CHECK"):
-                m.d.comb += [start.eq(Cat(legal).all()), self.wrong.eq(~start)]
+                m.d.comb += [start.eq(is_legal), self.wrong.eq(~start)]
                 m.next = "WRONG"
                 with m.If(start):
                     m.next = "RUN"
