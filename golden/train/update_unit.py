@@ -14,7 +14,6 @@ __all__ = ["INDEX_BYTES", "LEGAL_LOGS", "VALUES_BYTES", "UpdateUnit"]
 
 LEGAL_LOGS = {pattern_logs(n, m): (n, m) for n, m in (*PATTERNS, (GROUP, GROUP))}
 """N:M by the logarithms that instructions have of them."""
-SETTINGS = tuple(Sgd(rate=0).registers())
 VALUES_BYTES = 2 * GROUP
 INDEX_BYTES = GROUP // 2
 """Of a piece."""
@@ -41,7 +40,7 @@ class UpdateUnit:
         count, size = v["taps"] * v["groups"] * (p.tile_columns // GROUP), p.axi_bits // 8
         w, velocity = (self._blocks(image, v[name] * size, count) for name in ("w", "v"))
         gradient = self._gradient(v, image, count)
-        settings = {name: BINARY32.from_bits(bits) for name, bits in zip(SETTINGS, arguments, strict=True)}
+        settings = {name: BINARY32.from_bits(bits) for name, bits in zip(SETTINGS, arguments, strict=False)}
         pruned = self._pruned(image, v, ff, count) if v["masked"] else None
         made = updated(p.half, settings, w=w, v=velocity, gradient=gradient, pruned=pruned)
         yield v["w"] * size, made.w.view(np.uint8).ravel()
