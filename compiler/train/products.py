@@ -78,8 +78,8 @@ class Products:
                        of_out, dy, weights, dx, conv.taps * conv.outputs // GROUP, conv.inputs)
 
     def weight_gradient(self, conv: Convolution, images: int, x: int, dy: int, dw: int) -> None:
-        """dW in binary32, a part of `part_images` images after the other; in it a tile of output channels after the
-        other (see `Convolution.weight_gradient`).
+        """dW in binary32, a part of `part_images` images after the other, for all of which there must be room; in it a
+        tile of output channels after the other (see `Convolution.weight_gradient`).
 
         Raises:
             DoesNotFitError: an image in half of X, or all its pixels of dY in half of W.

@@ -30,8 +30,8 @@ class UpdateUnit(wiring.Component):
     A block of 16 x 16 weights takes the longest of: (parts + 2) B words read, B = `block_words` = 8192 / axi_bits, with
     `masked` B S / 128 more; parts * 256 / update_lanes cycles; 2 B words written and, for FF and for BP, 2 S pieces, 16
     if dense. A piece is a word of its own, as most of a word belongs to other blocks. An instruction takes some 130
-    cycles more at most, with `masked` 10 and a line's pieces more, and the latencies of a read and of a write. Longer read latencies than of
-    about three blocks, or three parts, cost more.
+    cycles more at most, with `masked` 10 and a line's pieces more, and the latencies of a read and of a write. Longer
+    read latencies than of about three blocks, or three parts, cost more.
 
     No two of those who write wait for each other: each offers its words when it has them, and words leave in turns.
 
