@@ -12,7 +12,7 @@ from golden.train.params import TrainParams
 from golden.train.sparsity import DENSE, taps
 
 from .convolution import Convolution
-from .masters import to_blocks
+from .masters import in_turns, to_blocks
 from .normalisation import BatchNorm
 from .products import Compact, part_images
 from .tensors import Builder, Held, Tensor, UnsupportedNetworkError, filled
@@ -69,8 +69,9 @@ class Matrix:
         check(at_once == min(expected, x.images), f"layer {operation.name}: part_images", operation.part_images,
               f"must be {at_once}, as the engine has it: see compiler.train.network.network_parts")
         self.parts = -(-x.images // at_once)
+        self.masked = build.masked and operation.pattern("forward") != DENSE
         memory, patterns = build.memory, [operation.pattern(name) for name in ("forward", "backward")]
-        self.at = {kind: memory.put(self._blocks(kind)) for kind in "wv"}
+        self.masters = memory.put(self._masters())
         self.gradient = memory.room(
             self.parts * self.conv.taps * self.conv.inputs * self.conv.outputs * 2 // params.word)
         self.weights = []
@@ -86,8 +87,10 @@ class Matrix:
         dense = numbers.reshape(conv.taps, inputs, outputs)
         return np.pad(dense, ((0, 0), (0, conv.inputs - inputs), (0, conv.outputs - outputs)))
 
-    def _blocks(self, kind: str) -> np.ndarray:
-        return to_blocks(self._filled(getattr(self.operation.parameters["weight"], kind)), self.build.params)
+    def _masters(self) -> np.ndarray:
+        weight, params = self.operation.parameters["weight"], self.build.params
+        w, v = (to_blocks(self._filled(numbers), params) for numbers in (weight.w, weight.v))
+        return in_turns(w, v, params)
 
     def _compact(self, back: int) -> tuple[np.ndarray, np.ndarray]:
         weights = self._filled(self.operation.parameters["weight"].half)
@@ -114,8 +117,9 @@ class Matrix:
             dx = self.build.like(self.x)
             products.input_gradient(self.conv, self.x.images, dy.at, self.weights[1], dx.at)
         products.weight_gradient(self.conv, self.x.images, self.x.at, dy.at, self.gradient)
-        update(self.build.params, self.build.emitter, self.conv, self.gradient, self.at["w"], self.at["v"],
-               forward=self.weights[0], back=self.weights[1] if wanted else None, parts=self.parts)
+        update(self.build.params, self.build.emitter, self.conv, self.gradient, self.masters,
+               forward=self.weights[0], back=self.weights[1] if wanted else None, parts=self.parts,
+               masked=self.masked)
         if self.bias is not None:
             self.bias.update()
         return dx
@@ -138,8 +142,7 @@ class Matrix:
 
     def held(self) -> Iterator[Held]:
         name = f"{self.operation.name}.weight"
-        for kind, what in (("w", ""), ("v", ", velocity")):
-            yield Held(name + what, self.at[kind], self._blocks(kind))
+        yield Held(f"{name}, velocity", self.masters, self._masters())
         for back, weights in enumerate(self.weights):
             values, index = self._compact(back)
             what = f"{name}, compact for {'BP' if back else 'FF'}"

@@ -5,7 +5,19 @@ import numpy as np
 from golden.params import check
 from golden.train.params import GROUP, TrainParams
 
-__all__ = ["from_blocks", "to_blocks"]
+__all__ = ["from_blocks", "in_turns", "of_turns", "to_blocks"]
+
+
+def in_turns(w: np.ndarray, v: np.ndarray, params: TrainParams) -> np.ndarray:
+    """float32 [numbers] of blocks of master weights and of velocities: a memory word of these, one of those."""
+    half = params.word // 2
+    return np.stack([w.reshape(-1, half), v.reshape(-1, half)], axis=1).ravel()
+
+
+def of_turns(numbers: np.ndarray, params: TrainParams) -> tuple[np.ndarray, np.ndarray]:
+    """The blocks of master weights and of velocities again."""
+    both = numbers.reshape(-1, 2, params.word // 2)
+    return both[:, 0].ravel(), both[:, 1].ravel()
 
 
 def to_blocks(weights: np.ndarray, params: TrainParams) -> np.ndarray:

@@ -58,7 +58,7 @@ class NetworkProgram:
     def __init__(self, params: TrainParams, model: Model, images: int) -> None:
         self.params, self.model = params, model
         network, most = model.network, max(max(placed.before[2], placed.after[2]) for placed in model.network.walk())
-        build = Builder(params, images, filled(most, params) // params.word)
+        build = Builder(params, images, filled(most, params) // params.word, model.sparsity.decay > 0)
         self.images = build.tensor(network.shape, _image_words(params, network))
         self.chain = Chain(build, model.chain.operations)
         self.logits = self.chain.forward(self.images, False)

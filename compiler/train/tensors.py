@@ -65,11 +65,11 @@ class Builder:
     """A program that is being made.
 
     Args:
-        words: most words of channels that a pixel has.
+        words: most words of channels that a pixel has. masked: weights that the forward pass drops decay otherwise.
     """
 
-    def __init__(self, params: TrainParams, images: int, words: int) -> None:
-        self.params, self.images = params, images
+    def __init__(self, params: TrainParams, images: int, words: int, masked: bool = False) -> None:
+        self.params, self.images, self.masked = params, images, masked
         self.memory, self.emitter = Memory(params), Emitter()
         self.vectors = Vectors(params, self.emitter, self.memory, words)
         self.products = Products(params, self.emitter)

@@ -13,10 +13,10 @@ from .vectors import Vectors
 __all__ = ["update", "update_channels"]
 
 
-def update(params: TrainParams, emitter: Emitter, conv: Convolution, gradient: int, w: int, v: int, *,
+def update(params: TrainParams, emitter: Emitter, conv: Convolution, gradient: int, masters: int, *,
            forward: Compact | None, back: Compact | None, parts: int = 1, masked: bool = False) -> None:
-    """An UPD for each tile of output channels. Gradients, master weights and velocities begin at words `gradient`, `w`
-    and `v` (see `compiler.train.masters`).
+    """An UPD for each tile of output channels. Gradients, and master weights and velocities in turns, begin at words
+    `gradient` and `masters` (see `compiler.train.masters`).
 
     Args:
         forward: is made, groups along the inputs. back: is made, groups along the outputs, columns are inputs.
@@ -47,7 +47,7 @@ def update(params: TrainParams, emitter: Emitter, conv: Convolution, gradient: i
         fields |= _fields(p, "bp", back) | {"bp_tap": of_tap, "bp_tile": of_tap * taps}
         areas.append((back, of_tap * taps * groups // per_tile))
     for tile in range(tiles):
-        at = {name: start + tile * words for name, start in (("gradient", gradient), ("w", w), ("v", v))}
+        at = {"gradient": gradient + tile * words, "masters": masters + 2 * tile * words}
         mine = fields | at
         if forward:
             pieces = tile * areas[0][1]
@@ -55,12 +55,13 @@ def update(params: TrainParams, emitter: Emitter, conv: Convolution, gradient: i
         if back:
             pieces = tile * per_tile * back.slots * per_tile
             mine |= {"bp_values": mine["bp_values"] + pieces, "bp_index": mine["bp_index"] + pieces}
-        written = [Region("memory", at[name], at[name] + words) for name in ("w", "v")]
+        both = Region("memory", at["masters"], at["masters"] + 2 * words)
+        written = [both]
         for number, (area, pieces) in enumerate(areas):
             first = tile * pieces if forward and number == 0 else 0  # BP's tiles lie among each other
             written += _regions(p, area, first, pieces)
-        read = [at["w"], at["v"], *(at["gradient"] + part * tiles * words for part in range(parts))]
-        reads = [Region("memory", start, start + words) for start in read]
+        starts = [at["gradient"] + part * tiles * words for part in range(parts)]
+        reads = [both, *(Region("memory", start, start + words) for start in starts)]
         if forward and masked:
             reads += _regions(p, forward, tile * areas[0][1], areas[0][1])[1:]
         emitter.add("UPD", mine, reads=reads, writes=written)

@@ -112,7 +112,7 @@ ISA = InstructionSet(
         Format("UPD", 8, "UPD", "Updates the weights of a tile of outputs, makes compact ones of them.", _fields(
             16,
             ("gradient", 32, "first word of dW's blocks, tap by tap, 16 inputs by 16 inputs, 16 outputs by 16 outputs"),
-            ("w", 32, "first word of the master weights' blocks"), ("v", 32, "of the velocities'"),
+            ("masters", 32, "first word of the blocks of master weights and velocities, a word of these, one of those"),
             ("taps", 8, "at least 1"), ("groups", 12, "of 16 inputs, at least 1"),
             ("ff", 1, "compact weights for FF are written"), ("bp", 1, "those for BP are"),
             ("ff_n", 2, "log2 of N of FF's groups, along the inputs; dense is 1:1"), ("ff_m", 3, "log2 of M"),

@@ -38,13 +38,14 @@ class UpdateUnit:
         ff, bp = self._check(v, arguments)
         p = self.params
         count, size = v["taps"] * v["groups"] * (p.tile_columns // GROUP), p.axi_bits // 8
-        w, velocity = (self._blocks(image, v[name] * size, count) for name in ("w", "v"))
+        both = self._blocks(image, v["masters"] * size, 2 * count).reshape(-1, 2, p.word // 2)
+        w, velocity = (both[:, number].reshape(count, GROUP, GROUP) for number in (0, 1))
         gradient = self._gradient(v, image, count)
         settings = {name: BINARY32.from_bits(bits) for name, bits in zip(SETTINGS, arguments, strict=False)}
         pruned = self._pruned(image, v, ff, count) if v["masked"] else None
         made = updated(p.half, settings, w=w, v=velocity, gradient=gradient, pruned=pruned)
-        yield v["w"] * size, made.w.view(np.uint8).ravel()
-        yield v["v"] * size, made.v.view(np.uint8).ravel()
+        new = np.stack([part.reshape(-1, p.word // 2) for part in (made.w, made.v)], axis=1)
+        yield v["masters"] * size, new.view(np.uint8).ravel()
         if v["ff"]:
             at = self._forward(v, count, slots(*ff))
             yield from self._compact(made.half, ff, at, v["ff_values"], v["ff_index"])

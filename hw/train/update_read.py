@@ -17,19 +17,19 @@ from .wuve import step_layout
 
 __all__ = ["UpdateRead"]
 
-BLOCKS = ("gradient", "w", "v")
+BLOCKS = ("gradient", "masters")
 KINDS = (*BLOCKS, "index")
-GRADIENT, W, V, INDEX = (1 << number for number in range(len(KINDS)))
+GRADIENT, MASTERS, INDEX = (1 << number for number in range(len(KINDS)))
 """Turns of KINDS."""
 
 
 class UpdateRead(wiring.Component):
-    """Asks for a block's gradient, part after part, then for its w and v, each only where there is place for it: so
+    """Asks for a block's gradient, part after part, then for its w and v in turns, each only where there is place: so
     beats never wait, and loads on the same port do not either. AHEAD of each are asked for and not yet given. With
     `masked` FF's indices of a line of blocks are asked for before its first block.
 
     Attributes:
-        start: strobe; taps, groups, parts, part, gradient, w, v, masked, index, pattern: the instruction's, the last
+        start: strobe; taps, groups, parts, part, gradient, masters, masked, index, pattern: the instruction's, the last
             two FF's, stable. base: of the port.
         commands, beats: of an AxiReader. o: `update_lanes` weights, in the order of memory.
     """
@@ -66,13 +66,13 @@ class UpdateRead(wiring.Component):
         of_parts, of_blocks = (self._room(m, asked[number], leaves, KINDS[number])
                                for number, leaves in ((0, added), (1, given)))  # fmt: skip
         at, to = self._following(m, dropped, asked, turn, moves, last_part, self.masked & walk.line_ends)
-        room, none = ~(turn[0] & ~of_parts) & ~(turn[1] & ~of_blocks), turn[3] & dropped.none
+        room, none = ~(turn[0] & ~of_parts) & ~(turn[1] & ~of_blocks), turn[2] & dropped.none
         low = (p.axi_bits // 8).bit_length() - 1
         m.d.comb += [
-            walk.start.eq(self.start), walk.taps.eq(self.taps), walk.groups.eq(self.groups), walk.next.eq(asked[2]),
+            walk.start.eq(self.start), walk.taps.eq(self.taps), walk.groups.eq(self.groups), walk.next.eq(asked[1]),
             self.commands.valid.eq(asking & room & ~none), self.commands.payload.address.eq(self.base + (at << low)),
-            self.commands.payload.beats.eq(Mux(turn[3], dropped.count, p.block_words)),
-            moves.eq(asking & (none | (room & self.commands.ready))), dropped.asked.eq(moves & turn[3]),
+            self.commands.payload.beats.eq(Mux(turn[2], dropped.count, Mux(turn[1], 2 * p.block_words, p.block_words))),
+            moves.eq(asking & (none | (room & self.commands.ready))), dropped.asked.eq(moves & turn[2]),
             asked.eq(turn & (moves & ~none).replicate(len(KINDS))),
         ]
         m.d.sync += last.eq(walk.last)
@@ -80,7 +80,7 @@ class UpdateRead(wiring.Component):
             m.d.sync += turn.eq(to)
         with m.If(asked[0] & ~last_part):
             m.d.sync += [left.eq(left - 1), last_part.eq(left == 2)]
-        with m.If(asked[2]):
+        with m.If(asked[1]):
             m.d.sync += [left.eq(self.parts), last_part.eq(one), asking.eq(~last)]
         with m.If(late):
             m.d.sync += asking.eq(1)
@@ -91,24 +91,22 @@ class UpdateRead(wiring.Component):
     def _following(self, m, dropped, asked, turn, moves, last_part, new_line):
         """(word at which this request begins, turn of the next one)."""
         at, following, to = Signal(32, reset_less=True), Signal(32), Signal(len(KINDS))
-        gradient, w, v = firsts = [Signal(32, name=f"{kind}_first", reset_less=True) for kind in BLOCKS]
+        gradient, masters = firsts = [Signal(32, name=f"{kind}_first", reset_less=True) for kind in BLOCKS]
         m.d.comb += [following.eq(gradient), to.eq(GRADIENT)]
         with m.If(turn[0] & ~last_part):
             m.d.comb += following.eq(at + self.part)
         with m.If(turn[0] & last_part):
-            m.d.comb += [following.eq(w), to.eq(W)]
-        with m.If(turn[1]):
-            m.d.comb += [following.eq(v), to.eq(V)]
-        with m.If(turn[2] & new_line):
+            m.d.comb += [following.eq(masters), to.eq(MASTERS)]
+        with m.If(turn[1] & new_line):
             m.d.comb += [following.eq(dropped.at), to.eq(INDEX)]
         with m.If(moves):
             m.d.sync += at.eq(following)
         place_bits = (self.params.axi_bits // PIECE_BITS).bit_length() - 1
         with m.If(self.start):
             m.d.sync += at.eq(Mux(self.masked, self.index >> place_bits, self.gradient))
-        for kind, first, is_asked in zip(BLOCKS, firsts, asked, strict=False):
-            with m.If(is_asked & last_part):
-                m.d.sync += first.eq(first + self.params.block_words)
+        for number, (kind, first) in enumerate(zip(BLOCKS, firsts, strict=True)):
+            with m.If(asked[number] & last_part):
+                m.d.sync += first.eq(first + (self.params.block_words << number))
             with m.If(self.start):
                 m.d.sync += first.eq(getattr(self, kind))
         return at, to
@@ -122,19 +120,21 @@ class UpdateRead(wiring.Component):
         return room
 
     def _receive(self, m, dropped, asked):
-        """FIFOs of BLOCKS. Beats come as they were asked for."""
-        layout = data.StructLayout({"kind": len(KINDS), "beats": len(dropped.count)})
+        """FIFOs of gradients, w and v. Beats come as they were asked for."""
+        most = max(len(dropped.count), (2 * self.params.block_words).bit_length())
+        layout = data.StructLayout({"kind": len(KINDS), "beats": most})
         m.submodules.requests = requests = SureFIFO(width=layout.size, depth=self.REQUESTS)
-        request, number, fifos = data.View(layout, requests.r_data), Signal(len(dropped.count), init=1), []
+        request, number, fifos = data.View(layout, requests.r_data), Signal(most, init=1), []
         ends = self.beats.valid & (number == request.beats)
         m.d.comb += [
             self.beats.ready.eq(1), requests.w_en.eq(asked.any()),
             requests.w_data.eq(Cat(asked, self.commands.payload.beats[:len(number)])), requests.r_en.eq(ends),
-            dropped.word.eq(self.beats.payload), dropped.write.eq(self.beats.valid & request.kind[3]),
+            dropped.word.eq(self.beats.payload), dropped.write.eq(self.beats.valid & request.kind[2]),
         ]
         with m.If(self.beats.valid):
             m.d.sync += number.eq(Mux(ends, 1, number + 1))
-        for bit, kind in zip(request.kind, BLOCKS, strict=False):
+        masters = request.kind[1]
+        for bit, kind in ((request.kind[0], "gradient"), (masters & number[0], "w"), (masters & ~number[0], "v")):
             fifo = SureFIFO(width=self.params.axi_bits, depth=self.AHEAD * self.params.block_words)
             m.submodules[kind] = fifo
             m.d.comb += [fifo.w_en.eq(self.beats.valid & bit), fifo.w_data.eq(self.beats.payload)]

@@ -69,7 +69,7 @@ class UpdateUnit(wiring.Component):
               for part in (reading, updated, ff, bp) for name in ("taps", "groups")),
             *(getattr(reading, name).eq(getattr(upd, name)) for name in ("gradient", "parts", "part", "masked")),
             reading.base.eq(self.base), reading.index.eq(upd.ff_index), reading.pattern.eq(ff.pattern),
-            *(getattr(part, name).eq(getattr(upd, name)) for part in (reading, updated) for name in ("w", "v")),
+            *(part.masters.eq(upd.masters) for part in (reading, updated)),
             *(getattr(wuve, name).eq(getattr(self, name)) for name in SETTINGS),
             pregenerate.i.valid.eq(updated.rows.valid), updated.rows.ready.eq(pregenerate.i.ready),
             row.numbers.eq(updated.rows.payload),

@@ -19,7 +19,7 @@ class UpdatedWords(wiring.Component):
     numbers are there; neither waits for the other as long as the other's FIFO of DEPTH has place.
 
     Attributes:
-        start: strobe; taps, groups, w, v: the instruction's, stable.
+        start: strobe; taps, groups, masters: the instruction's, stable.
         i: updated weights. rows: of blocks. words: to memory. done: the last word has been taken.
     """
 
@@ -29,7 +29,7 @@ class UpdatedWords(wiring.Component):
     def __init__(self, params: TrainParams):
         self.params = params
         super().__init__({
-            "start": In(1), "taps": In(8), "groups": In(12), "w": In(32), "v": In(32),
+            "start": In(1), "taps": In(8), "groups": In(12), "masters": In(32),
             "i": In(stream.Signature(updated_layout(params))), "rows": Out(stream.Signature(row_layout())),
             "words": Out(stream.Signature(masked_layout(params))), "done": Out(1),
         })
@@ -69,23 +69,21 @@ class UpdatedWords(wiring.Component):
     def _leave(self, m, pairs):
         p = self.params
         m.submodules.walk = walk = BlockWalk(p)
-        w, v = Signal(32, reset_less=True), Signal(32, reset_less=True)
+        at = Signal(32, reset_less=True)
         second, word, ended = Signal(), Signal(range(p.block_words)), Signal(init=1)
         taken = self.words.valid & self.words.ready
         m.d.comb += [
             walk.start.eq(self.start), walk.taps.eq(self.taps), walk.groups.eq(self.groups),
             pairs.r_en.eq(self.words.ready & second),
             self.words.valid.eq(pairs.r_rdy), self.words.payload.strobe.eq(~0),
-            self.words.payload.address.eq(Mux(second, v, w)),
+            self.words.payload.address.eq(at),
             self.words.payload.data.eq(Mux(second, pairs.r_data[p.axi_bits:], pairs.r_data[:p.axi_bits])),
             self.done.eq(ended),
         ]
         m.d.sync += walk.next.eq(taken & second & word.all())
         with m.If(taken):
-            m.d.sync += second.eq(~second)
-            with m.If(second):
-                m.d.sync += [w.eq(w + 1), v.eq(v + 1), word.eq(word + 1)]
+            m.d.sync += [second.eq(~second), at.eq(at + 1), word.eq(word + second)]
         with m.If(walk.next):
             m.d.sync += ended.eq(walk.last)
         with m.If(self.start):
-            m.d.sync += [w.eq(self.w), v.eq(self.v), ended.eq(0)]
+            m.d.sync += [at.eq(self.masters), ended.eq(0)]

@@ -5,7 +5,7 @@ import pytest
 
 from compiler.train.convolution import Convolution
 from compiler.train.emit import Emitter
-from compiler.train.masters import from_blocks, to_blocks
+from compiler.train.masters import from_blocks, in_turns, of_turns, to_blocks
 from compiler.train.memory import Memory
 from compiler.train.products import Compact, Products, part_images
 from compiler.train.updates import update
@@ -47,7 +47,8 @@ class Step:
             rng.standard_normal((images, conv.out_height, conv.out_width, conv.outputs)).astype(np.float32))
         x, dy = put(self.x), put(self.dy)
         self.before = {name: (0.1 * rng.standard_normal(self.shape)).astype(np.float32) for name in ("w", "v")}
-        self.at = {name: put(to_blocks(numbers, params)) for name, numbers in self.before.items()}
+        w, v = (to_blocks(numbers, params) for numbers in self.before.values())
+        self.at = {"masters": put(in_turns(w, v, params))}
         self.at["gradient"] = self.memory.room(self.parts * 2 * count // params.word)
         self.made = {name: Compact(*(self.memory.room(count // 16 * slots(*pattern) // each + 1)
                                      for each in (params.word, 4 * params.word)), *pattern)
@@ -61,15 +62,17 @@ class Step:
         emitter = Emitter()
         products = Products(params, emitter)
         products.weight_gradient(conv, images, x, dy, self.at["gradient"])
-        update(params, emitter, conv, self.at["gradient"], self.at["w"], self.at["v"],
+        update(params, emitter, conv, self.at["gradient"], self.at["masters"],
                forward=self.made["ff"], back=self.made["bp"], parts=self.parts, masked=masked)
         products.forward(conv, images, x, self.made["ff"], y)
         products.input_gradient(conv, images, dy, self.made["bp"], dx)
         self.program = self.memory.program(emitter.words())
 
-    def weights(self, image, name):
-        at, count = self.at[name] * self.params.axi_bits // 8, int(np.prod(self.shape))
-        return from_blocks(np.frombuffer(image, np.float32, count, at), *self.shape, self.params)
+    def weights(self, image):
+        """Master weights and velocities."""
+        at, count = self.at["masters"] * self.params.axi_bits // 8, 2 * int(np.prod(self.shape))
+        both = of_turns(np.frombuffer(image, np.float32, count, at), self.params)
+        return tuple(from_blocks(numbers, *self.shape, self.params) for numbers in both)
 
     def gradient(self):
         conv, images = self.conv, part_images(self.params, self.conv, len(self.x))
@@ -97,8 +100,9 @@ def test_step(shape, case, memory):
     made = SGD.update(step.params.half, gradient=step.gradient(), **step.before)
     assert np.any(made.v != SGD.momentum * step.before["v"])
     assert ("pruned" in step.before) == (case == "SR-STE")
-    assert np.array_equal(step.weights(image, "w"), made.w)
-    assert np.array_equal(step.weights(image, "v"), made.v)
+    w, v = step.weights(image)
+    assert np.array_equal(w, made.w)
+    assert np.array_equal(v, made.v)
     for area, weights in ((step.made["ff"], made.half), (step.made["bp"], made.half.transpose(0, 2, 1))):
         values, index = compact(weights, area.n, area.m, step.params)
         for at, data in ((area.values, values), *([(area.index, index)] if area.n != area.m else [])):
@@ -119,17 +123,17 @@ def test_settings_of_every_run():
     first = SGD.update(step.params.half, gradient=step.gradient(), **step.before)
     second = other.update(step.params.half, w=first.w, v=first.v, gradient=step.gradient(),
                           pruned=~mask(first.half.swapaxes(1, 2), 2, 4).swapaxes(1, 2))
-    assert np.array_equal(step.weights(found[1], "w"), second.w)
+    assert np.array_equal(step.weights(found[1])[0], second.w)
 
 
-GOOD = {"gradient": 0, "w": 32, "v": 64, "taps": 1, "groups": 1, "parts": 1, "ff": 1, "bp": 1, "ff_values": 96,
+GOOD = {"gradient": 0, "masters": 32, "taps": 1, "groups": 1, "parts": 1, "ff": 1, "bp": 1, "ff_values": 96,
         "bp_values": 112}
 
 
 @pytest.mark.parametrize(("fields", "status"), [
     ({"taps": 0}, "illegal"), ({"groups": 0}, "illegal"), ({"bp_n": 2, "bp_m": 1}, "illegal"),
     ({"parts": 0}, "illegal"), ({"masked": 1}, "illegal"),
-    ({"w": (1 << 32) - 64}, "axi_read"), ({"ff_values": (1 << 32) - 1}, "axi_write"),
+    ({"masters": (1 << 32) - 64}, "axi_read"), ({"ff_values": (1 << 32) - 1}, "axi_write"),
 ])  # fmt: skip
 def test_updates_that_end_a_run(fields, status):
     memory = Memory(SHAPES["16 x 2"])

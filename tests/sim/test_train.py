@@ -63,12 +63,12 @@ def test_on_the_rtl():
 
 def test_a_difference_is_named():
     engine, data = RtlTrainer(trainer(), SMALL, "ideal"), data_set("gratings")
-    weight = next(held for held in engine.program.held() if held.name == "4.weight")
+    weight = next(held for held in engine.program.held() if held.name == "4.weight, velocity")
     at = weight.at * SMALL.axi_bits // 8
     engine.device.write("m", at, bytes(b ^ 1 for b in engine.device.read("m", at, 1)))
     for _ in range(2):
         engine.step(data.images[:8], data.labels[:8])
-    assert engine.differs == "step 0: 4.weight"
+    assert engine.differs == "step 0: 4.weight, velocity"
     assert engine.report()["matches_golden"] is False
 
 

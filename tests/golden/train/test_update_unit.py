@@ -7,7 +7,7 @@ import pytest
 
 from compiler.train.convolution import Convolution
 from compiler.train.emit import Emitter
-from compiler.train.masters import to_blocks
+from compiler.train.masters import in_turns, of_turns, to_blocks
 from compiler.train.products import Compact
 from compiler.train.updates import update
 from compiler.train.weights import compact
@@ -37,8 +37,9 @@ class Made:
         self.dense = {name: (scale * rng.standard_normal(shape)).astype(np.float32)
                       for name, scale in (("gradient", 100), ("w", 0.1), ("v", 0.1))}
         self.parts, self.at = [], {}
-        for name, numbers in self.dense.items():
-            self.at[name] = self._put(to_blocks(numbers, p).view(np.uint8))
+        blocks = {name: to_blocks(numbers, p) for name, numbers in self.dense.items()}
+        self.at["gradient"] = self._put(blocks["gradient"].view(np.uint8))
+        self.at["masters"] = self._put(in_turns(blocks["w"], blocks["v"], p).view(np.uint8))
         count = np.prod(shape) // GROUP**2
         self.areas = {}
         for name, pattern in (("ff", ff), ("bp", bp)):
@@ -56,15 +57,15 @@ class Made:
         emitter = Emitter()
         places = {name: Compact(self.areas[name][0][0], self.areas[name][1][0], *pattern)
                   for name, pattern in (("ff", self.ff), ("bp", self.bp))} | without
-        update(self.p, emitter, self.conv, self.at["gradient"], self.at["w"], self.at["v"],
+        update(self.p, emitter, self.conv, self.at["gradient"], self.at["masters"],
                forward=places["ff"], back=places["bp"], masked=masked)
         return emitter.words()
 
     def expected(self, new=None):
         """The image after the update, from the dense weights."""
         image, new = self.image.copy(), new or SGD.update(self.p.half, **self.dense)
-        for name, numbers in (("w", new.w), ("v", new.v)):
-            self._set(image, self.at[name], to_blocks(numbers, self.p).view(np.uint8))
+        both = in_turns(to_blocks(new.w, self.p), to_blocks(new.v, self.p), self.p)
+        self._set(image, self.at["masters"], both.view(np.uint8))
         for name, weights in (("ff", new.half), ("bp", new.half.transpose(0, 2, 1))):
             made = compact(weights, *getattr(self, name), self.p)
             for (at, size), data in zip(self.areas[name], made, strict=True):
@@ -110,14 +111,14 @@ def test_inputs_that_are_no_tile_of_columns():
     assert np.array_equal(image[at * 32 : at * 32 + size], compact(new.half, 2, 8, made.p)[0])
 
 
-GOOD = {"gradient": 0, "w": 32, "v": 64, "taps": 1, "groups": 1, "parts": 1, "ff_m": 2, "bp_n": 1, "bp_m": 3}
+GOOD = {"gradient": 0, "masters": 32, "taps": 1, "groups": 1, "parts": 1, "ff_m": 2, "bp_n": 1, "bp_m": 3}
 
 
 @pytest.mark.parametrize(("fields", "message"), [
     ({"taps": 0}, "taps"), ({"groups": 0}, "inputs"), ({"parts": 0}, "parts"), ({"parts": 3, "part": 40}, "beyond"),
     ({"ff_n": 1, "ff_m": 1}, "ff"), ({"ff_n": 0, "ff_m": 4}, "ff"),
-    ({"bp_n": 3}, "bp"), ({"bp_n": 1, "bp_m": 5}, "bp"), ({"gradient": 65}, "beyond"), ({"w": 1 << 31}, "beyond"),
-    ({"v": 65}, "beyond"), ({"masked": 1, "ff_m": 0}, "masked"), ({"masked": 1, "ff_index": 1 << 20}, "indices"),
+    ({"bp_n": 3}, "bp"), ({"bp_n": 1, "bp_m": 5}, "bp"), ({"gradient": 65}, "beyond"), ({"masters": 1 << 31}, "beyond"),
+    ({"masters": 33}, "beyond"), ({"masked": 1, "ff_m": 0}, "masked"), ({"masked": 1, "ff_index": 1 << 20}, "indices"),
 ])  # fmt: skip
 def test_what_is_refused(fields, message):
     p = SHAPES["16 columns"]
@@ -132,13 +133,13 @@ def test_parts_of_a_gradient():
     blocks = rng.standard_normal((3, 2, 256)).astype(np.float32)
     blocks[:, 0, 0], blocks[:, 0, 1], blocks[:, 0, 2] = -0.0, (1, 2**-24, 2**-24), (2**-24, 2**-24, 1)
     image = np.concatenate([blocks.view(np.uint8).ravel(), np.zeros(4 * 1024, np.uint8)])
-    fields = {"w": 6 * 32, "v": 8 * 32, "taps": 1, "groups": 2, "part": 64}
+    fields = {"masters": 6 * 32, "taps": 1, "groups": 2, "part": 64}
     total = (blocks[0] + blocks[1]) + blocks[2]
     assert total[0, 1] == 1 < total[0, 2]
     for parts, gradient in ((3, total), (1, blocks[0])):
         v = ISA.decode(ISA.encode("UPD", fields | {"parts": parts}))[1]
-        (_, w), _ = UpdateUnit(p).update(v, image, tuple(Sgd(rate=1, unscale=1).registers().values()))
-        assert np.array_equal(w.view(np.float32), -gradient.ravel())
+        (_, both), = UpdateUnit(p).update(v, image, tuple(Sgd(rate=1, unscale=1).registers().values()))
+        assert np.array_equal(of_turns(both.view(np.float32), p)[0], -gradient.ravel())
 
 
 def test_settings_are_arguments():

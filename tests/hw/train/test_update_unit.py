@@ -52,7 +52,7 @@ class Memory:
         size = blocks * GROUP**2
         v["part"] = size * 4 // self.size + 5
         for name, scale, count in (("gradient", 100, size if parts == 1 else parts * v["part"] * self.size // 4),
-                                   ("w", 0.1, size), ("v", 0.1, size)):  # fmt: skip
+                                   ("masters", 0.1, 2 * size)):  # fmt: skip
             numbers = (scale * self.rng.standard_normal(count)).astype(np.float32)
             if parts > 1 and name == "gradient":
                 special = BINARY32.from_bits(self.rng.choice(np.array(SPECIAL, np.uint32), count))
@@ -139,7 +139,7 @@ def test_cycles(shape, of_block, tmp_path):
     assert np.array_equal(found, memory.updated(words))
     for expected, few, many in zip(of_block, cycles[::2], cycles[1::2], strict=True):
         assert many - few == expected * count, cycles
-        assert 80 <= few - expected * count - latency - ANSWER <= 130, cycles
+        assert 60 <= few - expected * count - latency - ANSWER <= 130, cycles
 
 
 @pytest.mark.parametrize(("shape", "parts", "of_block"), [
@@ -154,7 +154,7 @@ def test_cycles_of_parts(shape, parts, of_block, tmp_path):
     found, (few, many) = simulate(shape, memory, words, tmp_path, stall=False, latency=latency)
     assert np.array_equal(found, memory.updated(words))
     assert many - few == of_block * count
-    assert 80 <= few - of_block * count - latency - ANSWER <= 140
+    assert 60 <= few - of_block * count - latency - ANSWER <= 140
 
 
 @pytest.mark.parametrize(("shape", "of_line"), [
@@ -167,7 +167,7 @@ def test_cycles_with_masks(shape, of_line, tmp_path):
     found, (few, many) = simulate(shape, memory, words, tmp_path, stall=False, latency=latency)
     assert np.array_equal(found, memory.updated(words))
     assert abs(many - few - 6 * of_line) <= 1
-    assert 80 <= few - 2 * of_line - latency - ANSWER <= 160
+    assert 60 <= few - 2 * of_line - latency - ANSWER <= 160
 
 
 def test_masks_that_come_late(tmp_path):
