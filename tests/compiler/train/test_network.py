@@ -30,7 +30,8 @@ SHAPES = {
 
 @pytest.mark.parametrize("sparsity", [
     Sparsity(), Sparsity(method="bdwp", n=2, m=8), Sparsity(method="bdwp", n=2, m=16),
-    Sparsity(method="sdwp", n=1, m=4),
+    Sparsity(method="sdwp", n=1, m=4), Sparsity(method="sr-ste", n=2, m=4),
+    Sparsity(method="bdwp", n=2, m=8, regulariser=0.01),
 ])  # fmt: skip
 @pytest.mark.parametrize("shape", SHAPES)
 def test_steps(shape, sparsity):

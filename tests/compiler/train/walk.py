@@ -7,7 +7,6 @@ from golden.train.network import AvgPool, BatchNorm, Conv2d, GlobalAvgPool, Line
 from golden.train.params import TrainParams
 from golden.train.sparsity import Sparsity
 from golden.train.trainer import Optimiser, Trainer
-from golden.train.update import Sgd
 from sim.device import Device, GoldenDevice
 
 __all__ = ["MIXED", "steps"]
@@ -36,14 +35,12 @@ def steps(network: Network, sparsity: Sparsity, params: TrainParams, *, images: 
         return device.read("m", at, size)
 
     assert made.differing(read) is None
-    for number in range(count):
+    for _ in range(count):
         numbers = rng.standard_normal((images, *network.shape)).astype(np.float32)
         labels = rng.integers(0, network.classes, images)
         for at, data in made.batch(numbers, labels):
             device.write("m", at, data)
-        sgd = Sgd(rate=optimiser.rate_of(number), momentum=optimiser.momentum, decay=optimiser.decay,
-                  unscale=1 / trainer.loss_scale)
-        counters.append(device.run(made.arguments(sgd, trainer.loss_scale)).counters)
+        counters.append(device.run(made.arguments(trainer.settings, trainer.loss_scale)).counters)
         assert made.found(read, labels) == trainer.step(numbers, labels)
         assert made.differing(read) is None
     return counters
