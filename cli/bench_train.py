@@ -37,6 +37,7 @@ def add_engine(engines, common: argparse.ArgumentParser) -> None:
                       help="with each method; default 2:8")
     verb.add_argument("--level", choices=("golden", "rtl"), default="rtl",
                       help="golden: multiplications and the array's steps only; default rtl")
+    verb.add_argument("-o", "--output", type=Path, metavar="FILE", help="keep the results there as they come")
     add_memory_option(verb, "ddr4")
     add_config_option(verb)
     verb.set_defaults(run=run)
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
         out.progress("")
         return report
 
-    dense, results = measured(Sparsity()), []
+    dense, results, record = measured(Sparsity()), [], {}
     for sparsity in chosen:
         report = measured(sparsity)
         results.append({
@@ -73,13 +74,15 @@ def run(args: argparse.Namespace, out: Output) -> int:
             "steps_ratio": sum(dense.steps.values()) / sum(report.steps.values()),
             "speedup_vs_dense": dense.total / report.total if dense.total and report.total else None, **asdict(report),
         })
-    equal = [result["matches_golden"] for result in (asdict(dense), *results)]
-    record = {
-        "engine": "train", "level": args.level, "memory": args.memory, "params": params.to_dict(),
-        "assumed_clock_mhz": ENGINES["train"].clock_mhz, "network": args.network, "width": args.width,
-        "image": args.image, "batch": args.batch, "speedup_vs_dense": results[0]["speedup_vs_dense"],
-        "matches_golden": None if None in equal else all(equal), "dense": asdict(dense), "results": results,
-    }
+        equal = [report["matches_golden"] for report in (asdict(dense), *results)]
+        record = {
+            "engine": "train", "level": args.level, "memory": args.memory, "params": params.to_dict(),
+            "assumed_clock_mhz": ENGINES["train"].clock_mhz, "network": args.network, "width": args.width,
+            "image": args.image, "batch": args.batch, "speedup_vs_dense": results[0]["speedup_vs_dense"],
+            "matches_golden": None if None in equal else all(equal), "dense": asdict(dense), "results": results,
+        }
+        if args.output is not None:
+            args.output.write_text(out.dumps(out.record(record)) + "\n", encoding="utf-8")
     out.result(record, summary(record))
     return 1 if record["matches_golden"] is False else 0
 

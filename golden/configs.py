@@ -30,7 +30,7 @@ SPGEMM = {"spgemm-u280": SpgemmParams(
 TRAIN = {"train-16x4": TrainParams(
     rows=16, columns=4, x_words=32768, w_steps=65536, channel_rows=1024,
 ), "train-vcu1525": TrainParams(
-    rows=32, columns=32, axi_bits=512, x_words=16384, w_steps=32768, queue_depth=32, burst_beats=16, outstanding=16,
+    rows=32, columns=32, axi_bits=512, x_words=16384, w_steps=65536, queue_depth=32, burst_beats=16, outstanding=16,
     update_lanes=16, channel_words=64, channel_rows=2048,
 )}
 """Training engine: train-16x4 simulates fast and has buffers for whole layers; train-vcu1525 has 32 x 32
