@@ -24,12 +24,12 @@ ARGUMENTS = tuple(SGD.registers().values())
 CASES = {
     "3 x 3": (conv3x3(height=3, width=4, inputs=32, outputs=64), 2, (2, 8), (1, 4)),
     "1 x 1": (Convolution(height=2, width=2, inputs=96, outputs=32), 3, DENSE, (2, 16)),
-    "parts": (conv3x3(height=6, width=6, inputs=32, outputs=64), 8, (2, 8), (1, 4)),
+    "parts": (conv3x3(height=6, width=6, inputs=32, outputs=64), 15, (2, 8), (1, 4)),
     "SR-STE": (conv3x3(height=3, width=4, inputs=32, outputs=64), 2, (2, 4), (2, 16)),
 }
 
 
-PARTS = {"16 x 2": {"parts": 3}, "32 x 4, 512 bits, bfloat16": {"parts": 2}}
+PARTS = {"16 x 2": {"parts": 5}, "32 x 4, 512 bits, bfloat16": {"parts": 2}}
 """Of gradients whose images do not fit the buffers."""
 
 
