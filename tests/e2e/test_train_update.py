@@ -24,7 +24,7 @@ ARGUMENTS = tuple(SGD.registers().values())
 CASES = {
     "3 x 3": (conv3x3(height=3, width=4, inputs=32, outputs=64), 2, (2, 8), (1, 4)),
     "1 x 1": (Convolution(height=2, width=2, inputs=96, outputs=32), 3, DENSE, (2, 16)),
-    "parts": (conv3x3(height=6, width=6, inputs=32, outputs=64), 15, (2, 8), (1, 4)),
+    "parts": (Convolution(height=6, width=6, inputs=32, outputs=64), 15, (2, 8), (1, 4)),
     "SR-STE": (conv3x3(height=3, width=4, inputs=32, outputs=64), 2, (2, 4), (2, 16)),
 }
 
