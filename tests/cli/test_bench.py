@@ -32,4 +32,4 @@ def test_train(tmp_path, capsys):
         assert sum(cycles[part] for part in ("ff", "bp", "wu", "sore", "other")) == cycles["total"]
     assert record["speedup_vs_dense"] == record["dense"]["total"] / sparse["total"]
     assert main(["bench", "train", "--sparsity", "3:8"]) == 2
-    assert main(["bench", "train", "--width", "512", "--level", "golden"]) == 4
+    assert main([*arguments, "--width", "128", "--level", "golden"]) == 4

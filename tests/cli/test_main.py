@@ -31,7 +31,7 @@ def test_help_is_there(argv, capsys):
         (),
         ("fly",),
         ("demo",),
-        ("demo", "train"),
+        ("demo", "nothing"),
         ("doctor", "--js"),
         ("sim", "prog"),
         ("sim", "prog", "--prompt", "a", "--max-new-tokens", "0"),

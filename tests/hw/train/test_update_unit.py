@@ -170,6 +170,7 @@ def test_cycles_with_masks(shape, of_line, tmp_path):
     assert 60 <= few - 2 * of_line - latency - ANSWER <= 160
 
 
+@pytest.mark.slow
 def test_masks_that_come_late(tmp_path):
     """The last index of a line's first block is its 57th piece; a block has 48 words."""
     (shape, params), = WIDE.items()
