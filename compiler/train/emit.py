@@ -1,5 +1,6 @@
 """Instructions of the training engine, in order, with the tokens that what they read and write asks for."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -34,10 +35,35 @@ class _Instruction:
         """It reads what the other writes."""
         return any(mine.meets(other) for mine in self.reads for other in before.writes)
 
-    def depends_on(self, before: "_Instruction") -> bool:
-        """It reads what the other writes, or writes what that reads or writes."""
-        return self.reads_of(before) or any(
-            mine.meets(other) for mine in self.writes for other in before.reads + before.writes)
+
+class _Latest:
+    """Positions, each later than all before: the latest one of every word of a place. Spans of words that have the same
+    one do not overlap, so that what is asked or noted costs the spans it meets, not the program."""
+
+    def __init__(self) -> None:
+        self.starts: list[int] = []
+        self.ends: list[int] = []
+        self.positions: list[int] = []
+
+    def _met(self, start: int, end: int) -> tuple[int, int]:
+        return bisect_right(self.ends, start), bisect_left(self.starts, end)
+
+    def note(self, start: int, end: int, position: int) -> None:
+        if start >= end:
+            return
+        first, last = self._met(start, end)
+        spans = [(start, end, position)]
+        if first < last:  # what juts out on both sides
+            left, right = (self.starts[first], start, self.positions[first]), (
+                end, self.ends[last - 1], self.positions[last - 1])
+            spans = [span for span in (left, spans[0], right) if span[0] < span[1]]
+        for mine, column in zip((self.starts, self.ends, self.positions), zip(*spans, strict=True), strict=True):
+            mine[first:last] = column
+
+    def among(self, start: int, end: int) -> int:
+        """The latest position of words from `start` to `end` - 1; -1: there is none."""
+        first, last = self._met(start, end)
+        return max(self.positions[first:last], default=-1) if start < end else -1
 
 
 class Emitter:
@@ -51,27 +77,39 @@ class Emitter:
     def __init__(self) -> None:
         self.instructions: list[_Instruction] = []
         self.waited: dict[tuple[int, int], int] = {}  # (queue, other) -> position of the last one waited for
+        self.last: dict[int, int] = {}  # position of a queue's last one
+        self.latest: dict[tuple[int, str, str], _Latest] = {}  # of a queue, a place, reads or writes
 
     def add(self, name: str, fields: dict[str, int], *, reads: Iterable[Region] = (),
             writes: Iterable[Region] = ()) -> None:
         mine = _Instruction(name, fields, tuple(reads), tuple(writes), QUEUES.index(ISA.by_name(name).queue))
+        position = len(self.instructions)
         for other in range(len(QUEUES) - 1):
             self._wait(mine, other)
         self.instructions.append(mine)
+        self.last[mine.queue] = position
+        for kind, regions in (("reads", mine.reads), ("writes", mine.writes)):
+            for region in regions:
+                latest = self.latest.setdefault((mine.queue, region.place, kind), _Latest())
+                latest.note(region.start, region.end, position)
 
     def _wait(self, mine: _Instruction, other: int) -> None:
-        known = self.waited.get((mine.queue, other), -1)
-        for position in range(len(self.instructions) - 1, known, -1):
-            before = self.instructions[position]
-            if before.queue != other:
-                continue
-            if other == mine.queue and not mine.reads_of(before):
+        if other == mine.queue:
+            position = self.last.get(other, -1)
+            if position >= 0 and not mine.reads_of(self.instructions[position]):
                 return
-            if mine.depends_on(before):
-                before.releases.add(mine.queue)
-                mine.waits.add(other)
-                self.waited[mine.queue, other] = position
-                return
+        else:  # it reads what that writes, or writes what that reads or writes
+            position = max((self._latest(other, kind, region) for regions, kinds in (
+                (mine.reads, ("writes",)), (mine.writes, ("reads", "writes")))
+                for region in regions for kind in kinds), default=-1)  # fmt: skip
+        if position > self.waited.get((mine.queue, other), -1):
+            self.instructions[position].releases.add(mine.queue)
+            mine.waits.add(other)
+            self.waited[mine.queue, other] = position
+
+    def _latest(self, queue: int, kind: str, region: Region) -> int:
+        latest = self.latest.get((queue, region.place, kind))
+        return latest.among(region.start, region.end) if latest else -1
 
     def words(self) -> list[int]:
         """The program, with HALT at its end."""

@@ -1,10 +1,12 @@
 """A step of training of a whole network as one program."""
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from compiler.program import Program
 from golden.isa.train import ARGUMENTS, ISA
 from golden.train.matrix import MatrixUnit
 from golden.train.model import Model
@@ -46,7 +48,7 @@ class NetworkProgram:
     each step.
 
     Attributes:
-        program: with weights, velocities and running statistics in its memory. images: of a batch, in memory.
+        instructions: words, with HALT at the end. images: of a batch, in memory.
         loss: where labels are and what is found.
 
     Raises:
@@ -64,9 +66,15 @@ class NetworkProgram:
         self.logits = self.chain.forward(self.images, False)
         self.loss = CrossEntropy(build, self.logits, network.classes)
         self.chain.backward(self.loss.emit(), False)
-        self.program = build.memory.program(build.emitter.words())
-        self.program.manifest["step"] = self._places(images)
+        self.memory, self.instructions = build.memory, build.emitter.words()
         self.kinds = build.products.kinds
+
+    @cached_property
+    def program(self) -> Program:
+        """With weights, velocities and running statistics in its memory, which may be large."""
+        program = self.memory.program(self.instructions)
+        program.manifest["step"] = self._places(self.images.images)
+        return program
 
     def _places(self, images: int) -> dict[str, Any]:
         """For whoever runs the program: bytes in memory of what goes in and out, names of the arguments."""
@@ -90,7 +98,7 @@ class NetworkProgram:
         """Cycles in which the array multiplies, for ff, bp and wu."""
         unit, total = MatrixUnit(self.params), {"ff": 0, "bp": 0, "wu": 0}
         for place, kind in self.kinds:
-            total[kind] += unit.steps(ISA.decode(self.program.instructions[place])[1])
+            total[kind] += unit.steps(ISA.decode(self.instructions[place])[1])
         return total
 
     def found(self, read, labels: np.ndarray) -> float:
