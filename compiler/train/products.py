@@ -63,7 +63,7 @@ class Products:
         """Y of X in memory, words `y` and `x` on: NHWC, 16 bits.
 
         Raises:
-            DoesNotFitError: an image, or the weights of a tile's columns, in half a buffer.
+            DoesNotFitError: an image in half of X, or the weights of a tile's columns in W.
         """
         of_image, of_out = _words(self.params, conv.height, conv.width, conv.inputs), _words(
             self.params, conv.out_height, conv.out_width, conv.outputs)
@@ -112,7 +112,6 @@ class Products:
         p = self.params
         steps = groups * weights.slots * INTERLEAVE
         require("x_words", of_image, p.x_words // 2, REMEDY)
-        require("w_steps", steps, p.w_steps // 2, REMEDY)
         at_once = min(images, p.x_words // 2 // of_image)
         tiles, w_half = channels // p.tile_columns, None
         for first in range(0, images, at_once):
@@ -138,13 +137,17 @@ class Products:
         return half
 
     def _load_weights(self, weights: Compact, tile: int, steps: int) -> Region:
-        """Where a tile's steps are; a few steps' indices may begin amid a memory word."""
-        p, half, further = self.params, self._half("w"), 0
+        """Where a tile's steps are: in half of W, or in all of it, which the array then waits for. A few steps' indices
+        may begin amid a memory word."""
+        p, further, before, words, rows = self.params, 0, 0, 0, steps
         if weights.slots < GROUP:
             of_word = 4 * p.word // p.columns
             before, further = divmod(tile * steps, of_word)
             words = -(-(further + steps) // of_word)
-            require("w_steps", words * of_word, p.w_steps // 2, REMEDY)
+            rows = words * of_word
+        require("w_steps", rows, p.w_steps, REMEDY)
+        half = self._half("w") if rows <= p.w_steps // 2 else Region("w", 0, p.w_steps)
+        if words:
             self._load_w(weights.index + before, words, half, half.start, index=1)
         words = steps * p.columns // p.word
         self._load_w(weights.values + tile * words, words, half, half.start + further, index=0)
