@@ -2,7 +2,7 @@
 
 from .network import BatchNorm, Conv2d, GlobalAvgPool, Layer, Linear, MaxPool, Network, ReLU, Residual, Shape
 
-__all__ = ["NETWORKS", "resnet9", "vgg"]
+__all__ = ["NETWORKS", "resnet9", "resnet18", "vgg", "vgg19"]
 
 
 def resnet9(width: int, shape: Shape, classes: int) -> Network:
@@ -26,8 +26,30 @@ def vgg(width: int, shape: Shape, classes: int) -> Network:
     return Network(shape=shape, layers=(*layers, GlobalAvgPool(), Linear(features=classes)))
 
 
-def _block(channels: int) -> tuple[Layer, ...]:
-    return Conv2d(channels=channels, kernel=3, padding=1, bias=False), BatchNorm(), ReLU()
+def vgg19(width: int, shape: Shape, classes: int) -> Network:
+    """VGG-19 with batch norm and one classifier (sat.md, section 5: width 64, 32 x 32 pixels): two, two, four, four and
+    four 3 x 3 convolutions of `width` to 8 `width` channels, 2 x 2 maxima behind each."""
+    layers: list[Layer] = []
+    for channels, count in ((width, 2), (2 * width, 2), (4 * width, 4), (8 * width, 4), (8 * width, 4)):
+        layers += [*count * _block(channels), MaxPool(kernel=2)]
+    return Network(shape=shape, layers=(*layers, Linear(features=classes)))
 
 
-NETWORKS = {"resnet9": resnet9, "vgg": vgg}
+def resnet18(width: int, shape: Shape, classes: int) -> Network:
+    """ResNet-18 for small images: a 3 x 3 convolution without pooling, four stages of two blocks, of `width` to 8
+    `width` channels, the first convolution of the last three stages with stride 2, and a classifier (sat.md, section 5:
+    width 64, 64 x 64 pixels, 200 classes)."""
+    layers: list[Layer] = [*_block(width)]
+    for stage, channels in enumerate((width, 2 * width, 4 * width, 8 * width)):
+        for stride in (2 if stage else 1, 1):
+            body = (*_block(channels, stride), *_block(channels)[:-1])
+            skip = (Conv2d(channels=channels, kernel=1, stride=2, bias=False), BatchNorm()) if stride > 1 else ()
+            layers += [Residual(body=body, skip=skip), ReLU()]
+    return Network(shape=shape, layers=(*layers, GlobalAvgPool(), Linear(features=classes)))
+
+
+def _block(channels: int, stride: int = 1) -> tuple[Layer, ...]:
+    return Conv2d(channels=channels, kernel=3, stride=stride, padding=1, bias=False), BatchNorm(), ReLU()
+
+
+NETWORKS = {"resnet9": resnet9, "resnet18": resnet18, "vgg": vgg, "vgg19": vgg19}
