@@ -14,6 +14,7 @@ from golden.train.sparsity import Sparsity, macs
 from golden.train.trainer import DivergedError, Optimiser, Trainer
 
 from .device import RtlDevice
+from .train_cycles import CycleModel
 
 __all__ = ["RtlTrainer", "StepReport", "measure_step"]
 
@@ -25,7 +26,7 @@ class StepReport:
     Attributes:
         macs: multiplications by kind, ff, bp and wu, without those of filled channels. steps: cycles in which the array
             multiplies.
-        total: cycles of the step. Others: see `RtlTrainer.report`. None without the RTL.
+        total: cycles of the step. Others: see `RtlTrainer.report`. None is what was not run, or not told by the model.
     """
 
     macs: dict[str, int]
@@ -113,7 +114,8 @@ class RtlTrainer:
 
 def measure_step(network: Network, params: TrainParams, sparsity: Sparsity, images: int, *, level: str = "rtl",
                  memory: str = "ddr4", watch: Callable[[int], None] | None = None) -> StepReport:
-    """The first step of a network on a batch of random numbers; level golden: what can be told without running it.
+    """The first step of a network on a batch of random numbers; level golden: what can be told without running it;
+    level model: cycles by `sim.train_cycles`.
 
     Raises:
         UnsupportedNetworkError, DoesNotFitError: see `compiler.train.network.NetworkProgram`.
@@ -121,8 +123,13 @@ def measure_step(network: Network, params: TrainParams, sparsity: Sparsity, imag
     parts = network_parts(params, network, images)
     trainer = Trainer(network, params.format_name, sparsity, Optimiser(steps=1, batch=images, loss_scale=64.0), parts)
     made = macs(network, sparsity, images)._asdict()
-    if level == "golden":
-        return StepReport(made, NetworkProgram(params, trainer.model, images).steps())
+    if level != "rtl":
+        program = NetworkProgram(params, trainer.model, images)
+        if level == "golden":
+            return StepReport(made, program.steps())
+        found, uspes = CycleModel(params, program.instructions, memory).cycles, params.rows * params.columns
+        return StepReport(made, program.steps(), found.total,
+                          utilisation={"all": sum(made.values()) / (found.total * uspes)})
     engine, rng = RtlTrainer(trainer, params, memory, watch), np.random.default_rng(1)
     numbers = rng.standard_normal((images, *network.shape)).astype(np.float32)
     engine.step(numbers, rng.integers(0, network.classes, images))

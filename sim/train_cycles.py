@@ -1,0 +1,386 @@
+"""The training engine's cycle model: a program's instructions in their queues, with what each takes.
+docs/units/train.md, "Cycle model". No numbers are computed and no memory image is needed.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+from math import inf
+
+from golden.engines import ENGINES
+from golden.isa.train import ISA, QUEUES, Channel
+from golden.train.params import GROUP, INTERLEAVE, TrainParams
+from hw.fabric.float16 import Narrow
+from hw.fabric.tokens import TokenTable
+from hw.train.channel_lane import ChannelLane
+from hw.train.channel_moves import ChannelMoves
+from hw.train.load import LoadUnit
+from hw.train.pool import Pool
+from hw.train.pool_gradient import PoolGradient
+from hw.train.schedule import Schedule
+from hw.train.stce import Stce
+from hw.train.sums import TILES, Sums
+from hw.train.tensor_pass import CHUNK
+from hw.train.vector_pass import VectorPass
+from hw.train.vector_sums import SumLane
+from hw.train.vector_unit import VectorUnit
+from hw.train.vector_walk import ROOM
+from hw.train.word_fetch import WordFetch
+
+from .timing import TimingModel
+from .train_cycles_update import Update
+from .train_memory import Clock, Dram, ReadPort, Signal, Steps, WritePort, ignored, spawn
+
+__all__ = ["CycleModel", "Cycles", "Ran"]
+
+BEGIN = 5
+"""From start to the program's first request at its memory; the word behind its answer is the dispatcher's."""
+ANSWERED = 2
+"""From a last answer to `finished`: AnswerWatch's registers."""
+OUT = 3 + Narrow.LATENCY
+"""From a vector that Sums reads to its word at the port: the RAM, Narrow, a register, the FIFO."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """An instruction: accepted by its unit, and finished; position in the program."""
+
+    position: int
+    name: str
+    accepted: float
+    finished: float
+
+
+@dataclass(frozen=True)
+class Cycles:
+    """Of a run. busy: cycles in which a queue has work. steps: in which the array multiplies. ran: if asked for."""
+
+    total: int
+    steps: int
+    busy: dict[str, int]
+    ran: tuple[Ran, ...] = ()
+
+
+class _Answers:
+    """Words of an instruction on their way."""
+
+    def __init__(self, clock: Clock, finish: Callable[[float], None]) -> None:
+        self.clock, self.finish, self.under_way, self.closed = clock, finish, 0, inf
+
+    def sent(self, words: int) -> None:
+        self.under_way += words
+
+    def came(self, words: int) -> None:
+        self.under_way -= words
+        self._look()
+
+    def close(self, time: float) -> None:
+        """There will be no more; the unit knows at `time`."""
+        self.closed = time
+        self._look()
+
+    def _look(self) -> None:
+        if self.closed < inf and not self.under_way:
+            self.finish(max(self.closed, self.clock.now + ANSWERED))
+
+
+class _Queue:
+    def __init__(self, overlap: int) -> None:
+        self.overlap, self.words, self.running = overlap, deque(), 0
+        self.arrived, self.left, self.finished = Signal(), Signal(), Signal()
+        self.busy, self.since, self.last = 0.0, 0.0, 0.0
+
+
+class CycleModel:
+    """Runs a program once.
+
+    Args:
+        words: instructions, HALT at the end. memory: name of `sim.timing`'s model at the engine's assumed clock.
+    """
+
+    def __init__(self, params: TrainParams, words: Iterable[int], memory: str = "ddr4", *, keep: bool = False) -> None:
+        self.params, self.keep, self.ran, self.steps = params, keep, [], 0
+        timing = TimingModel.named(memory, ENGINES["train"].clock_mhz)
+        self.clock = clock = Clock()
+        dram = Dram(clock, timing)
+        self.reads, self.writes = ReadPort(clock, dram, params, 3), WritePort(clock, dram, params)
+        self.load, self.vector, self.update = self.reads.streams
+        self.first = BEGIN + dram.read_latency + (timing.rcd / timing.clock_ns)
+        overlaps = {"LD": LoadUnit.OVERLAP, "MM": Sums.QUEUE, "VEC": VectorUnit.OVERLAP, "UPD": 1}
+        self.queues = {name: _Queue(overlap) for name, overlap in overlaps.items()}
+        self.tokens, self.token = Counter(), Signal()
+        self.array = {"tile": -1e9, "leaves": [-1e9] * TILES, "mm": 0.0}
+        self._spawn(self._dispatch(words))
+        for name, unit in (("LD", self._load), ("MM", self._multiply), ("VEC", self._vector), ("UPD", self._update)):
+            self._spawn(self._unit(name, unit))
+        clock.run()
+        self.cycles = Cycles(int(self.end), self.steps, {name: int(queue.busy) for name, queue in self.queues.items()},
+                             tuple(self.ran))
+
+    # Processes yield a time or a signal, and go on then.
+
+    def _spawn(self, steps: Steps) -> None:
+        spawn(self.clock, steps)
+
+    def _dispatch(self, words: Iterable[int]) -> Steps:
+        """A cycle for each memory word of an instruction and one to give it; a full queue stops all."""
+        clock, parts = self.clock, ISA.bits // self.params.axi_bits
+        self.end = 0.0
+        yield -(-self.first // 1)
+        for position, word in enumerate(words):
+            yield clock.now + parts
+            fmt, v = ISA.decode(word)
+            if fmt.name == "HALT":
+                break
+            queue = self.queues[fmt.queue]
+            while len(queue.words) >= self.params.queue_depth:
+                yield queue.left
+            if not queue.words and not queue.running:
+                queue.since = clock.now
+            queue.words.append((position, fmt.name, v, clock.now))
+            queue.arrived.fire()
+            yield clock.now + 1
+        for queue in self.queues.values():
+            while queue.words or queue.running:
+                yield queue.finished
+        self.end = clock.now + 2
+
+    def _unit(self, name: str, unit) -> Steps:
+        """Instructions in order: each waits for its tokens, for its turn among those that overlap, and for the unit."""
+        clock, queue, number = self.clock, self.queues[name], QUEUES.index(name)
+        sources = [(source, 1 << source) for source in range(len(QUEUES) - 1)]
+        while True:
+            while not queue.words:
+                yield queue.arrived
+            position, fmt, v, arrived = queue.words[0]
+            yield arrived + 1
+            for source, bit in sources:
+                while v["wait"] & bit and not self.tokens[source, number]:
+                    yield self.token
+                self.tokens[source, number] -= bool(v["wait"] & bit)
+            while queue.running >= queue.overlap:
+                yield queue.finished
+            queue.words.popleft()
+            queue.running += 1
+            queue.left.fire()
+            accepted = clock.now
+
+            def finish(at: float, position=position, fmt=fmt, v=v, accepted=accepted) -> None:
+                at = queue.last = max(at, queue.last + 1)  # in order
+                clock.at(at + 1, lambda: self._finished(name, Ran(position, fmt, accepted, at), v["release"]))
+
+            yield from unit(fmt, v, finish)
+
+    def _finished(self, name: str, ran: Ran, release: int) -> None:
+        queue, number = self.queues[name], QUEUES.index(name)
+        queue.running -= 1
+        for destination in range(len(QUEUES) - 1):
+            if release >> destination & 1:
+                self.tokens[number, destination] += 1
+                if self.tokens[number, destination] >= 1 << TokenTable.BITS:
+                    raise OverflowError(f"tokens {QUEUES[number]} to {QUEUES[destination]}: too many")
+        if self.keep:
+            self.ran.append(ran)
+        if not queue.words and not queue.running:
+            queue.busy += self.clock.now - queue.since
+        self.token.fire()
+        queue.finished.fire()
+
+    # LD
+
+    def _load(self, name: str, v: dict[str, int], finish) -> Steps:
+        p, clock, stream = self.params, self.clock, self.load
+        cost = 1 if name == "LDX" else (4 if v["index"] else 1) * p.word // p.columns
+        left = v["runs"]
+
+        def took(end: float, _: int, ends: bool) -> None:
+            nonlocal left
+            left -= ends
+            if not left:
+                stream.gate += 2  # the next instruction's turn
+                finish(end + cost)
+
+        def ask() -> None:
+            for run in range(v["runs"]):
+                self.reads.ask(stream, v["address"] + run * v["stride"], v["words"], cost, took)
+
+        clock.at(clock.now + 1, ask)
+        yield clock.now + 2
+
+    # MM
+
+    def _multiply(self, _: str, v: dict[str, int], finish) -> Steps:
+        p, clock, array = self.params, self.clock, self.array
+        taps, spread, drain = v["taps_x"] * v["taps_y"], v["spread"], INTERLEAVE * p.rows
+        steps, parts, blocks = INTERLEAVE << v["slots_log2"], p.word // GROUP, p.rows // p.word
+        if spread:
+            period, of_tile, tiles = steps, -(-v["pixels"] // GROUP), taps * v["words"] // blocks
+            self.steps += INTERLEAVE * v["pixels"] * tiles
+        else:
+            period, of_tile, tiles = max(steps * parts, p.rows), taps * v["words"], -(-v["pixels"] // p.rows)
+            self.steps += steps * parts * of_tile * tiles
+        lead = Schedule.LEAD_SPREAD if spread else Schedule.LEAD
+        behind = lead + WordFetch.LATENCY + Stce.output(p) + drain - INTERLEAVE + 1  # last step to last vector of sums
+        vectors = max(1, 2 * p.columns // p.word) * INTERLEAVE if v["wide"] else INTERLEAVE
+        per_word = max(1, p.word // (2 * p.columns)) if v["wide"] else p.word // p.columns
+        of_row = 1 + min(vectors, v["out_words"] * per_word)
+        opens, left, answers = clock.now + 4, v["pixels"], _Answers(clock, finish)
+        for tile in range(tiles):
+            rows = p.rows if spread else min(p.rows, left)
+            left -= rows
+            may = max(array["tile"] + drain, array["leaves"][0] + 1)
+            opens += max(0, -(-(may - opens) // period)) * period
+            array["tile"] = opens
+            opens += of_tile * period
+            whole = opens - 1 + behind
+            leaves = max(whole + 2, array["leaves"][-1] + 1)
+            ends = leaves + rows * of_row - 1
+            array["leaves"] = [*array["leaves"][1:], ends]
+            self._spawn(self._leave(v, tile * p.rows, rows, leaves + OUT, rows * of_row, answers, tile + 1 == tiles))
+            yield opens - 1
+        array["tile"] = opens - 1 + (Schedule.LEAD_SPREAD + 1 if spread else 0)
+        yield opens + Schedule.LEAD_SPREAD + 1
+
+    def _leave(self, v: dict[str, int], first: int, rows: int, begin: float, cycles: int, answers: "_Answers",
+               last: bool) -> Steps:
+        """Words of a tile to memory, over the cycles that they leave in."""
+        words = rows * v["out_words"]
+        at = v["out"] + first * (v["out_words"] if v["spread"] else v["out_x"])
+        for done in range(0, words, WritePort.SOME):
+            count = min(WritePort.SOME, words - done)
+            yield begin + cycles * (done + count) // words - count
+            answers.sent(count)
+            self.writes.put(at + done, count, ignored, answers.came)
+        if last:
+            answers.close(self.clock.now)
+
+    # VEC
+
+    def _vector(self, name: str, v: dict[str, int], finish) -> Steps:
+        clock, p, begin, answers = self.clock, self.params, self.clock.now, _Answers(self.clock, finish)
+        if name == "CHN":
+            done = begin + v["rows"] + 2 + (
+                ChannelLane.FUNCTION if v["op"] >= Channel.RSQRT else ChannelLane.ARITHMETIC)
+        elif name == "LDC":
+            signal, beats = Signal(), v["rows"] * (1 if v["half"] else 2)
+            cost = p.word + ChannelMoves.LOADED if v["half"] else 1
+            left = v["rows"] if v["turn"] else 1
+
+            def took(_: float, __: int, ends: bool) -> None:
+                nonlocal left
+                left -= ends
+                if not left:
+                    signal.fire()
+
+            yield begin + 2
+            for word in range(left):
+                self.reads.ask(self.vector, v["address"] + word * v["stride"], 1 if v["turn"] else beats, cost, took)
+            yield signal
+            done = clock.now - 1 + cost - 1
+        elif name == "STC":
+            of_row, words = (p.word + ChannelMoves.STORED, 1) if v["half"] else (3, 2)
+            yield begin + 1 + of_row
+            stride, taken = v["stride"] if v["turn"] else words, Signal()
+            for row in range(v["rows"]):
+                answers.sent(words)
+                self.writes.put(v["address"] + row * stride, words, lambda _: taken.fire(), answers.came)
+                yield taken
+                done = clock.now - 1
+                yield max(begin + 1 + of_row * (row + 2), clock.now + of_row - words)
+        elif name == "VEC":
+            done = yield from self._pass(v, answers)
+        else:
+            done = yield from self._pool(v, answers)
+        answers.close(done + 3)
+        yield done + 2
+
+    def _pass(self, v: dict[str, int], answers: "_Answers") -> Generator[float | Signal, None, float]:
+        """Words are taken one a cycle, a segment's end closes the unit, outputs leave LATENCY later. Returns when the
+        instruction is done."""
+        clock, stream, words = self.clock, self.vector, v["words"]
+        total, both = v["pixels"] * words, not (v["b_is_a"] or v["b_none"])
+        segment, closed = v["segment"] * words, VectorPass.SEGMENT + 14 * words if v["sums"] else 0
+        taken, given, ready, signal = 0, 0, 0.0, Signal()
+        stream.room = (2 * CHUNK + (ROOM if v["outputs"] else 0)) * (1 + both)
+
+        def took(end: float, beats: int, _: bool) -> None:
+            nonlocal taken, ready
+            pieces, last = beats, 0.0
+            while pieces:
+                some = min(pieces, segment - taken % segment)
+                last = ready = max(end + 1 - pieces, ready) + some
+                taken, pieces = taken + some, pieces - some
+                if not taken % segment:
+                    ready += closed
+            if v["outputs"]:
+                clock.at(last - beats + VectorPass.LATENCY, lambda at=taken - beats: give(at, beats))
+            else:
+                clock.at(last, lambda: left(beats))
+
+        def give(at: int, beats: int) -> None:
+            answers.sent(beats)
+            self.writes.put(v["out"] + at, beats, left, answers.came)
+
+        def left(beats: int) -> None:
+            nonlocal given
+            given += beats
+            if given == total:
+                signal.fire()
+            self.reads.give(stream, beats * (1 + both))
+
+        yield clock.now + 4 + 5 * words
+        if both:
+            for at in range(0, total, CHUNK):
+                some = min(CHUNK, total - at)
+                self.reads.ask(stream, v["a"] + at, some, 1, ignored)
+                self.reads.ask(stream, v["b"] + at, some, 1, took)
+        else:
+            self.reads.ask(stream, v["a"], total, 1, took)
+        yield signal
+        stream.room = inf
+        return max(clock.now + 1 if v["outputs"] else 0.0, ready + SumLane.LATENCY + 4 if v["sums"] else 0.0)
+
+    def _pool(self, v: dict[str, int], answers: "_Answers") -> Generator[float | Signal, None, float]:
+        """Lines of windows; a window's words LATENCY behind its last beat. Returns when the instruction is done."""
+        clock, stream, back = self.clock, self.vector, v["back"]
+        line, words, kernel = v["kernel"] * v["words"], v["words"], v["kernel"]
+        windows, signal, taken, given, gone = v["nx"] * v["ny"] * v["images"], Signal(), 0, 0, 0
+        of_window = kernel * line if back else words
+        latency = Pool.LATENCY + (1 + PoolGradient.LATENCY if back else 0)
+
+        def took(end: float, _: int, ends: bool) -> None:
+            nonlocal taken
+            taken += ends
+            if ends and taken % (kernel + back) == 0:
+                clock.at(end + latency - words, give)
+
+        def give() -> None:
+            nonlocal given
+            answers.sent(of_window)
+            self.writes.put(v["out"] + given * of_window, of_window, left, answers.came)
+            given += 1
+
+        def left(count: int) -> None:
+            nonlocal gone
+            gone += count
+            if gone == of_window * windows:
+                signal.fire()
+
+        yield clock.now + 1 + Pool.START
+        for window in range(windows):
+            x, rest = window % v["nx"], window // v["nx"]
+            y, image = rest % v["ny"], rest // v["ny"]
+            at = v["x"] + image * v["image"] + (y * v["line"] + x * words) * v["step"]
+            for tap in range(kernel):
+                self.reads.ask(stream, at + tap * v["line"], line, 1, took)
+            if back:
+                self.reads.ask(stream, v["dy"] + window * words, words, 1, took)
+        yield signal
+        return clock.now
+
+    # UPD
+
+    def _update(self, _: str, v: dict[str, int], finish) -> Steps:
+        Update(self.params, self.clock, self.reads, self.update, self.writes, v,
+               lambda answered: finish(answered + ANSWERED))
+        yield self.queues["UPD"].finished
