@@ -14,7 +14,7 @@ from cli.train import METHOD_NAMES
 
 __all__ = ["add_engine", "summary"]
 
-NETWORK_NAMES = ("resnet9", "vgg")
+NETWORK_NAMES = ("resnet9", "resnet18", "vgg", "vgg19")
 """Of `golden.train.networks.NETWORKS`."""
 ENGINE = Path("train-16x4")
 CHANNELS, CLASSES = 3, 10
@@ -35,8 +35,9 @@ def add_engine(engines, common: argparse.ArgumentParser) -> None:
                       default=["bdwp"], help="default bdwp")
     verb.add_argument("--sparsity", nargs="+", default=["2:8"], metavar="N:M",
                       help="with each method; default 2:8")
-    verb.add_argument("--level", choices=("golden", "rtl"), default="rtl",
-                      help="golden: multiplications and the array's steps only; default rtl")
+    verb.add_argument("--level", choices=("golden", "model", "rtl"), default="rtl",
+                      help="golden: multiplications and the array's steps only; model: cycles, too, as the cycle model "
+                           "has them, in seconds to minutes for full networks; default rtl")
     verb.add_argument("-o", "--output", type=Path, metavar="FILE", help="keep the results there as they come")
     add_memory_option(verb, "ddr4")
     add_config_option(verb)
@@ -59,7 +60,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
 
     def measured(sparsity: Sparsity) -> StepReport:
         name = sparsity.method if sparsity.method == "dense" else f"{sparsity.method} {sparsity.n}:{sparsity.m}"
-        log.info("%s: compiling%s", name, ", then running on the RTL" if args.level == "rtl" else "")
+        then = {"rtl": ", then running on the RTL", "model": ", then through the cycle model"}.get(args.level, "")
+        log.info("%s: compiling%s", name, then)
         report = measure_step(network, params, sparsity, args.batch, level=args.level, memory=args.memory,
                               watch=lambda count: out.progress(f"{name}: cycle {count:,}"))
         out.progress("")
@@ -98,10 +100,13 @@ def summary(record: dict[str, Any]) -> list[str]:
         lines += [f"{name:10} {parts(result)}", f"{'':10} dense over it: {ratios}"]
     if record["matches_golden"] is not None:
         lines.append("golden     " + ("equal, bit for bit" if record["matches_golden"] else "DIFFERENT"))
+    elif record["level"] == "model":
+        lines.append("cycles     by the cycle model")
     return lines
 
 
 def parts(report: dict[str, Any]) -> str:
     """Cycles by what the array does, or its steps where nothing ran."""
     counted = report["cycles"] or report["steps"]
-    return ", ".join(f"{kind} {count:,}" for kind, count in counted.items() if kind != "vector")
+    total = "" if report["total"] is None or report["cycles"] else f"; step {report['total']:,}"
+    return ", ".join(f"{kind} {count:,}" for kind, count in counted.items() if kind != "vector") + total
