@@ -16,6 +16,7 @@ from compiler.train.convolution import Convolution
 from compiler.train.network import NetworkProgram, network_parts
 from golden.configs import TRAIN
 from golden.train.network import (
+    AvgPool,
     BatchNorm,
     Conv2d,
     GlobalAvgPool,
@@ -26,6 +27,7 @@ from golden.train.network import (
     ReLU,
     Residual,
 )
+from golden.train.networks import vgg
 from golden.train.params import TrainParams
 from golden.train.sparsity import Sparsity
 from golden.train.trainer import Optimiser, Trainer
@@ -54,8 +56,8 @@ def product(kind: str, pattern: tuple[int, int], layer: Convolution, images: int
 
 
 def step(size: int, channels: int, layers: tuple[Layer, ...], images: int, pattern: tuple[int, int] | None) -> Made:
-    """A step, with a mean and a classifier behind the layers if they leave an image."""
-    if isinstance(layers[0], Conv2d):
+    """A step, with a mean and a classifier behind the layers if they end without one."""
+    if not isinstance(layers[-1], Linear):
         layers = (*layers, GlobalAvgPool(), Linear(features=10))
     network = Network(shape=(size, size, channels), layers=layers)
     sparsity = Sparsity(method="bdwp", n=pattern[0], m=pattern[1]) if pattern else Sparsity()
@@ -104,6 +106,12 @@ SHAPES: dict[str, Callable[[], Made]] = {
     "3 x 3 16-32, residual block of 32, 4 of 4 x 4, 2:16": partial(
         step, 4, 16, (*conv(32), Residual(body=(*conv(32), *conv(32)))), 4, (2, 16)),
     "3 x 3 16-64-64, 8 of 4 x 4, 2:8": partial(step, 4, 16, (*conv(64), *conv(64)), 8, (2, 8)),
+    "1 x 1 128-128, 4 of 4 x 4, 2:8": partial(step, 4, 128, conv(128, 1), 4, (2, 8)),
+    "residual block 32-64-64, skip 1 x 1, 3 of 4 x 4, 1:4": partial(
+        step, 4, 32, (Residual(body=(*conv(64), *conv(64)[:-1]), skip=conv(64, 1)[:-1]), ReLU()), 3, (1, 4)),
+    "VGG of 8 channels, 4 of 8 x 8, 2:8": partial(step, 8, 3, vgg(8, (8, 8, 3), 10).layers, 4, (2, 8)),
+    "3 x 3 32-96, stride 2, mean of 3 x 3, 5 of 6 x 6, 2:16": partial(
+        step, 6, 32, (*conv(96, stride=2), AvgPool(kernel=3)), 5, (2, 16)),
 }  # fmt: skip
 
 

@@ -29,7 +29,7 @@ from hw.train.word_fetch import WordFetch
 
 from .timing import TimingModel
 from .train_cycles_update import Update
-from .train_memory import Clock, Dram, ReadPort, Signal, Steps, WritePort, ignored, spawn
+from .train_memory import Clock, Dram, ReadPort, Signal, Steps, WritePort, Writer, ignored, spawn
 
 __all__ = ["CycleModel", "Cycles", "Ran"]
 
@@ -109,7 +109,9 @@ class CycleModel:
         overlaps = {"LD": LoadUnit.OVERLAP, "MM": Sums.QUEUE, "VEC": VectorUnit.OVERLAP, "UPD": 1}
         self.queues = {name: _Queue(overlap) for name, overlap in overlaps.items()}
         self.tokens, self.token = Counter(), Signal()
-        self.array = {"tile": -1e9, "leaves": [-1e9] * TILES, "mm": 0.0}
+        self.opened, self.held, self.room = -inf, 0, Signal()  # the last tile; tiles whose sums come or leave
+        self.tiles, self.come = deque(), Signal()
+        self._spawn(self._sums())
         self._spawn(self._dispatch(words))
         for name, unit in (("LD", self._load), ("MM", self._multiply), ("VEC", self._vector), ("UPD", self._update)):
             self._spawn(self._unit(name, unit))
@@ -210,7 +212,9 @@ class CycleModel:
     # MM
 
     def _multiply(self, _: str, v: dict[str, int], finish) -> Steps:
-        p, clock, array = self.params, self.clock, self.array
+        if v["stationary"]:
+            raise ValueError("stationary = 1: the cycle model has no stationary MM")
+        p, clock = self.params, self.clock
         taps, spread, drain = v["taps_x"] * v["taps_y"], v["spread"], INTERLEAVE * p.rows
         steps, parts, blocks = INTERLEAVE << v["slots_log2"], p.word // GROUP, p.rows // p.word
         if spread:
@@ -228,31 +232,55 @@ class CycleModel:
         for tile in range(tiles):
             rows = p.rows if spread else min(p.rows, left)
             left -= rows
-            may = max(array["tile"] + drain, array["leaves"][0] + 1)
+            while self.held == TILES:
+                yield self.room
+            may = max(self.opened + drain, clock.now + 1 if clock.now > opens else 0.0)
             opens += max(0, -(-(may - opens) // period)) * period
-            array["tile"] = opens
+            self.opened, self.held = opens, self.held + 1
             opens += of_tile * period
-            whole = opens - 1 + behind
-            leaves = max(whole + 2, array["leaves"][-1] + 1)
-            ends = leaves + rows * of_row - 1
-            array["leaves"] = [*array["leaves"][1:], ends]
-            self._spawn(self._leave(v, tile * p.rows, rows, leaves + OUT, rows * of_row, answers, tile + 1 == tiles))
+            leave = self._leave(v, tile * p.rows, rows, rows * of_row, answers, tile + 1 == tiles)
+            self.tiles.append((opens - 1 + behind + 2, leave))
+            self.come.fire()
             yield opens - 1
-        array["tile"] = opens - 1 + (Schedule.LEAD_SPREAD + 1 if spread else 0)
+        self.opened = opens - 1 + (Schedule.LEAD_SPREAD + 1 if spread else 0)
         yield opens + Schedule.LEAD_SPREAD + 1
 
-    def _leave(self, v: dict[str, int], first: int, rows: int, begin: float, cycles: int, answers: "_Answers",
-               last: bool) -> Steps:
-        """Words of a tile to memory, over the cycles that they leave in."""
-        words = rows * v["out_words"]
+    def _sums(self) -> Steps:
+        """Tiles leave one after the other, each when all of its sums have come."""
+        while True:
+            while not self.tiles:
+                yield self.come
+            whole, leave = self.tiles.popleft()
+            yield whole
+            yield from leave
+            self.held -= 1
+            self.room.fire()
+            yield self.clock.now + 1
+
+    def _leave(self, v: dict[str, int], first: int, rows: int, cycles: int, answers: "_Answers", last: bool) -> Steps:
+        """Words of a tile to memory, over the cycles in which they are read; a FIFO holds some."""
+        words, clock, begin, waiting, taken = rows * v["out_words"], self.clock, self.clock.now, 0, Signal()
         at = v["out"] + first * (v["out_words"] if v["spread"] else v["out_x"])
+
+        def left(count: int) -> None:
+            nonlocal waiting
+            waiting -= count
+            taken.fire()
+
+        def put(place: int, count: int, ends: bool) -> None:
+            self.writes.put(Writer.MATRIX, place, count, left, answers.came)
+            if ends:
+                answers.close(clock.now)
+
         for done in range(0, words, WritePort.SOME):
             count = min(WritePort.SOME, words - done)
-            yield begin + cycles * (done + count) // words - count
+            yield max(begin + cycles * (done + count) // words - 1, clock.now)
+            while waiting + count > 2 * Sums.FLIGHT:
+                yield taken
+            waiting += count
             answers.sent(count)
-            self.writes.put(at + done, count, ignored, answers.came)
-        if last:
-            answers.close(self.clock.now)
+            clock.at(clock.now + OUT - count + 1, lambda at=at + done, count=count, ends=last and done + count == words:
+                     put(at, count, ends))
 
     # VEC
 
@@ -283,7 +311,7 @@ class CycleModel:
             stride, taken = v["stride"] if v["turn"] else words, Signal()
             for row in range(v["rows"]):
                 answers.sent(words)
-                self.writes.put(v["address"] + row * stride, words, lambda _: taken.fire(), answers.came)
+                self.writes.put(Writer.VECTOR, v["address"] + row * stride, words, lambda _: taken.fire(), answers.came)
                 yield taken
                 done = clock.now - 1
                 yield max(begin + 1 + of_row * (row + 2), clock.now + of_row - words)
@@ -319,7 +347,7 @@ class CycleModel:
 
         def give(at: int, beats: int) -> None:
             answers.sent(beats)
-            self.writes.put(v["out"] + at, beats, left, answers.came)
+            self.writes.put(Writer.VECTOR, v["out"] + at, beats, left, answers.came)
 
         def left(beats: int) -> None:
             nonlocal given
@@ -357,7 +385,7 @@ class CycleModel:
         def give() -> None:
             nonlocal given
             answers.sent(of_window)
-            self.writes.put(v["out"] + given * of_window, of_window, left, answers.came)
+            self.writes.put(Writer.VECTOR, v["out"] + given * of_window, of_window, left, answers.came)
             given += 1
 
         def left(count: int) -> None:

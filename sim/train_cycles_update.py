@@ -9,7 +9,7 @@ from hw.train.update_read import UpdateRead
 from hw.train.updated_words import UpdatedWords
 from hw.train.wuve import ROOM, Wuve
 
-from .train_memory import Clock, ReadPort, Signal, Steps, Stream, WritePort, ignored, spawn
+from .train_memory import Clock, ReadPort, Signal, Steps, Stream, WritePort, Writer, ignored, spawn
 
 __all__ = ["Update"]
 
@@ -135,7 +135,7 @@ class Update:
                 if turns[kind] and max(turns[kind][0][0], may[kind]) <= clock.now:
                     _, byte, ends = turns[kind].popleft()
                     left -= 1
-                    self.writes.put(byte // self.writes.bytes, 1, lambda _: taken.fire(),
+                    self.writes.put(Writer.UPDATE, byte // self.writes.bytes, 1, lambda _: taken.fire(),
                                     None if left else lambda _: finish(clock.now))
                     yield taken
                     may[kind], turn = clock.now + (PIECE - 1 if ends else 0), (kind + 1) % 3

@@ -6,6 +6,7 @@ constants.
 
 from collections import deque
 from collections.abc import Callable, Generator
+from enum import IntEnum
 from heapq import heappop, heappush
 from math import inf
 
@@ -14,7 +15,8 @@ from hw.fabric.axi import AxiWriter
 
 from .timing import TimingModel
 
-__all__ = ["Clock", "Dram", "ReadPort", "Signal", "Steps", "Stream", "WritePort", "ignored", "spawn"]
+__all__ = ["Clock", "Dram", "ReadPort", "Signal", "Steps", "Stream", "WritePort", "Writer",
+           "ignored", "spawn"]
 
 PAGE = 4096
 ASKED = 3
@@ -255,32 +257,46 @@ class ReadPort:
             self._serve()
 
 
+class Writer(IntEnum):
+    """Who writes."""
+
+    MATRIX = 0
+    VECTOR = 1
+    UPDATE = 2
+
+
 class WritePort:
-    """WriteJoin and AxiWriter: words of those who have some, SOME at a time; at most AxiWriter.PENDING wait for their
-    answers."""
+    """WriteJoin and AxiWriter: words in turns of those who have some, SOME at a time of one who is alone; at most
+    AxiWriter.PENDING wait for their answers. Those of VEC go SOME at a time in any case: one at a time its passes came
+    out up to twice as long as on the RTL while updates write (`bench.train_cycles`, +4 %); why is not known."""
 
     SOME = 8
 
     def __init__(self, clock: Clock, dram: Dram, params: TrainParams) -> None:
         self.clock, self.dram, self.bytes = clock, dram, params.axi_bits // 8
-        self.free, self.jobs, self.waits = 0.0, deque(), False
+        self.free, self.turn, self.waits = 0.0, 0, False
+        self.jobs: tuple[deque[list], ...] = tuple(deque() for _ in Writer)
         self.pending, self.answers = 0, deque()  # words, and when they are answered, as far as that is known
 
-    def put(self, address: int, words: int, taken: Callable[[int], None],
+    def put(self, writer: Writer, address: int, words: int, taken: Callable[[int], None],
             answered: Callable[[int], None] | None) -> None:
         """Words that are offered from now on. `taken`, `answered`: called as words are, with how many."""
-        for first in range(0, words, self.SOME):
-            count = min(self.SOME, words - first)
-            self.jobs.append(((address + first) * self.bytes, count, taken, answered))
+        self.jobs[writer].append([address * self.bytes, words, taken, answered])
         if not self.waits:
             self._go()
 
     def _go(self) -> None:
         clock, self.waits = self.clock, False
         now = clock.now
-        if not self.jobs or now < self.free:
+        if now < self.free:
             return
-        byte, count, taken, answered = self.jobs[0]
+        offered = [number for number, jobs in enumerate(self.jobs) if jobs]
+        if not offered:
+            return
+        writer = min(offered, key=lambda number: (number - self.turn) % len(Writer))
+        job = self.jobs[writer][0]
+        byte, left, taken, answered = job
+        count = 1 if len(offered) > 1 and writer != Writer.VECTOR else min(self.SOME, left)
         while self.answers and self.answers[0][0] <= now:
             self.pending -= self.answers.popleft()[1]
         if self.pending + count > AxiWriter.PENDING:
@@ -288,7 +304,10 @@ class WritePort:
                 self.waits = True
                 clock.at(self.answers[0][0], self._go)
             return
-        self.jobs.popleft()
+        job[0], job[1] = byte + count * self.bytes, left - count
+        if count == left:
+            self.jobs[writer].popleft()
+        self.turn = writer + 1
         self.pending += count
         self.free = now + count
 
