@@ -6,6 +6,7 @@ import pytest
 from golden.float16 import BINARY16
 from golden.train import convolution
 from golden.train.network import BatchNorm, Conv2d, GlobalAvgPool, Linear, MaxPool, Network, ReLU, Residual
+from golden.train.networks import resnet18, vgg19
 from golden.train.params import PATTERNS
 from golden.train.sparsity import METHODS, Sparsity, macs, sparse_layers
 from golden.train.update import Sgd
@@ -38,6 +39,18 @@ def test_resnet9_has_the_published_counts():
                                    ("sr-ste", (2, 8), 1.332), ("sdwp", (2, 8), 1.332), ("sdgp", (2, 8), 1.332)):
         sparse = Sparsity(method=method, n=pattern[0], m=pattern[1])
         assert round(sum(dense) / sum(macs(RESNET9, sparse, 1)), 3) == pytest.approx(ratio, abs=0.0015)
+
+
+@pytest.mark.parametrize(("network", "counts", "ratios"), [
+    (vgg19(64, (32, 32, 3), 100), (0.398, 1.193), (1.498, 1.994, 2.390)),
+    (resnet18(64, (64, 64, 3), 200), (2.222, 6.658), (1.498, 1.996, 2.393)),
+])  # fmt: skip
+def test_vgg19_and_resnet18_have_the_published_counts(network, counts, ratios):
+    dense = macs(network, Sparsity(), 1)
+    assert (round(dense.ff / 1e9, 3), round(sum(dense) / 1e9, 3)) == counts
+    for m, ratio in zip((4, 8, 16), ratios, strict=True):
+        sparse = macs(network, Sparsity(method="bdwp", n=2, m=m), 1)
+        assert sum(dense) / sum(sparse) == pytest.approx(ratio, abs=0.0015)
 
 
 def test_which_layers():
