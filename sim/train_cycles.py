@@ -190,21 +190,20 @@ class CycleModel:
 
     # LD
 
-    def _load(self, name: str, v: dict[str, int], finish) -> Steps:
-        p, clock, stream = self.params, self.clock, self.load
-        cost = 1 if name == "LDX" else (4 if v["index"] else 1) * p.word // p.columns
-        left = v["runs"]
+    def _load(self, _: str, v: dict[str, int], finish) -> Steps:
+        """A memory word a cycle, of X or of W."""
+        clock, stream, left = self.clock, self.load, v["runs"]
 
         def took(end: float, _: int, ends: bool) -> None:
             nonlocal left
             left -= ends
             if not left:
                 stream.gate += 2  # the next instruction's turn
-                finish(end + cost)
+                finish(end + 1)
 
         def ask() -> None:
             for run in range(v["runs"]):
-                self.reads.ask(stream, v["address"] + run * v["stride"], v["words"], cost, took)
+                self.reads.ask(stream, v["address"] + run * v["stride"], v["words"], 1, took)
 
         clock.at(clock.now + 1, ask)
         yield clock.now + 2

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 from golden.train.params import GROUP, TrainParams, slots
 from golden.train.update_unit import INDEX_BYTES, VALUES_BYTES
+from hw.train.dropped import PIECE_BITS
 from hw.train.update_read import UpdateRead
 from hw.train.updated_words import UpdatedWords
 from hw.train.wuve import ROOM, Wuve
@@ -37,6 +38,7 @@ class Update:
         self.blocks = v["taps"] * v["groups"] * params.tile_columns // GROUP
         self.came: deque[float] = deque()  # blocks that are there
         self.summed = 0.0  # lanes that add parts are free
+        self.masked = 0.0  # masks of the line are there
         self.added = self.given = self.made = 0  # parts, blocks, rows
         self.signal, self.leaves = Signal(), Signal()
         self.words = deque(), deque(), deque()  # masters, pieces for FF, for BP: (offered from, byte, ends a piece)
@@ -49,19 +51,36 @@ class Update:
         return GROUP * GROUP // self.params.update_lanes
 
     def _ask(self) -> Steps:
-        """BLOCKS of parts, and of masters and velocities, under way."""
-        v, size, parts = self.v, self.params.block_words, self.v["parts"]
+        """AHEAD parts, and blocks of masters and velocities, under way. With `masked` indices of a line of blocks are
+        asked for before its first one."""
+        v, size, parts, of_line = self.v, self.params.block_words, self.v["parts"], self.params.tile_columns // GROUP
         yield self.clock.now + START
         for block in range(self.blocks):
+            if v["masked"] and block % of_line == 0:
+                self._ask_masks(block // of_line)
             for part in range(parts):
-                while block * parts + part - self.added >= UpdateRead.BLOCKS:
+                while block * parts + part - self.added >= UpdateRead.AHEAD:
                     yield self.signal
                 self.reads.ask(self.stream, v["gradient"] + block * size + part * v["part"], size, 1,
                                self._part if parts > 1 else ignored)
-            while block - self.given >= UpdateRead.BLOCKS:
+            while block - self.given >= UpdateRead.AHEAD:
                 yield self.signal
-            for kind, took in (("w", ignored), ("v", self._block)):
-                self.reads.ask(self.stream, v[kind] + block * size, size, 1, took)
+            self.reads.ask(self.stream, v["masters"] + 2 * block * size, 2 * size, 1, self._block)
+
+    def _ask_masks(self, line: int) -> None:
+        """Words of a line of blocks but what the line before has left of its last one; a piece a cycle then."""
+        of_word = self.params.axi_bits // PIECE_BITS
+        pieces = slots(1 << self.v["ff_n"], 1 << self.v["ff_m"]) * self.params.tile_columns // GROUP
+        first = self.v["ff_index"] + line * pieces
+        begin = first // of_word if not line else -(-first // of_word)
+        words = -(-(first + pieces) // of_word) - begin
+        if words:
+            self.reads.ask(self.stream, begin, words, 1, lambda end, _, ends: self._masks(end, pieces) if ends else None)
+        else:
+            self._masks(self.clock.now, pieces)
+
+    def _masks(self, end: float, pieces: int) -> None:
+        self.masked = max(end, self.masked + pieces)
 
     def _part(self, end: float, _: int, ends: bool) -> None:
         if ends:
@@ -74,7 +93,7 @@ class Update:
 
     def _block(self, end: float, _: int, ends: bool) -> None:
         if ends:
-            self.came.append(max(end, self.summed - self.pace))
+            self.came.append(max(end, self.summed - self.pace, self.masked))
             self.signal.fire()
 
     def _enter(self) -> Steps:
@@ -108,9 +127,8 @@ class Update:
                 while len(masters) > room - 2 * of_row:
                     yield self.signal
                 time = max(time, clock.now)
-                first = block * self.params.block_words + row * of_row
-                masters.extend((time + 1, (v[kind] + first + word) * size, False)
-                               for word in range(of_row) for kind in "wv")
+                first = v["masters"] + 2 * (block * self.params.block_words + row * of_row)
+                masters.extend((time + 1, (first + word) * size, False) for word in range(2 * of_row))
                 self._sorted(1, ff, row, time)
                 self.made += 1
                 self.leaves.fire()
