@@ -36,10 +36,10 @@ class Update:
         self.params, self.clock, self.reads, self.stream, self.writes, self.v = (
             params, clock, reads, stream, writes, v)
         self.blocks = v["taps"] * v["groups"] * params.tile_columns // GROUP
-        self.came: deque[float] = deque()  # blocks that are there
+        self.came, self.entered, self.beats = [], [], 0  # rows of blocks: there, in the lanes; beats of masters
         self.summed = 0.0  # lanes that add parts are free
         self.masked = 0.0  # masks of the line are there
-        self.added = self.given = self.made = 0  # parts, blocks, rows
+        self.added = self.given = self.made = 0  # parts, blocks, rows out of the lanes
         self.signal, self.leaves = Signal(), Signal()
         self.words = deque(), deque(), deque()  # masters, pieces for FF, for BP: (offered from, byte, ends a piece)
         for process in (self._ask(), self._enter(), self._make(), self._leave(finish)):
@@ -91,38 +91,41 @@ class Update:
         self.added += 1
         self.signal.fire()
 
-    def _block(self, end: float, _: int, ends: bool) -> None:
-        if ends:
-            self.came.append(max(end, self.summed - self.pace, self.masked))
-            self.signal.fire()
+    def _block(self, end: float, beats: int, _: bool) -> None:
+        """Beats of masters, one a cycle: a row may enter when its own are there."""
+        of_row, row_pace, count = 2 * self.params.block_words // GROUP, self.pace / GROUP, len(self.came)
+        self.beats += beats
+        for number in range(count, self.beats // of_row):
+            there = end - (self.beats - (number + 1) * of_row)
+            self.came.append(max(there, self.summed - (GROUP - 1 - number % GROUP) * row_pace, self.masked))
+        self.signal.fire()
 
     def _enter(self) -> Steps:
-        """Blocks into the lanes, of which ROOM words hold some."""
-        ahead = max(1, ROOM * self.params.update_lanes // GROUP**2)
-        for block in range(self.blocks):
-            while len(self.came) <= block:
+        """Rows into the lanes, of which ROOM words hold some."""
+        most, time = max(1, ROOM * self.params.update_lanes // GROUP), 0.0
+        for number in range(self.blocks * GROUP):
+            while len(self.came) <= number or number - self.made >= most:
                 yield self.signal
-            self.came[block] = begin = max(self.clock.now, self.came[block])
-            self.signal.fire()
-            yield begin + self.pace
-            while self.made < GROUP * (block - ahead + 1):
-                yield self.signal
-            self.given += 1
-            self.added += self.v["parts"] == 1
+            time = max(time, self.came[number], self.clock.now) + self.pace / GROUP
+            yield time
+            self.entered.append(time)
+            if (number + 1) % GROUP == 0:
+                self.given += 1
+                self.added += self.v["parts"] == 1
             self.signal.fire()
 
     def _make(self) -> Steps:
         """Rows out of the lanes, while their masters' FIFO has place; pieces of the rows of a group, and a block later
         those for BP."""
-        v, size, clock, entered = self.v, self.params.axi_bits // 8, self.clock, 0
+        v, size, clock = self.v, self.params.axi_bits // 8, self.clock
         masters, of_row, time = self.words[0], self.params.block_words // GROUP, 0.0
         room = 2 * (UpdatedWords.DEPTH - UpdatedWords.MARGIN + 2)  # as `room` is told a cycle later, of two pairs
         for block in range(self.blocks):
-            while len(self.came) <= block or entered > block:
-                yield self.signal
             ff, bp = (list(self._places(what, block)) for what in ("ff", "bp"))
             for row in range(GROUP):
-                time = max(time + self.pace / GROUP, self.came[block] + Wuve.LATENCY + (row + 1) * self.pace / GROUP)
+                while len(self.entered) <= block * GROUP + row:
+                    yield self.signal
+                time = max(time + self.pace / GROUP, self.entered[block * GROUP + row] + Wuve.LATENCY)
                 yield time
                 while len(masters) > room - 2 * of_row:
                     yield self.signal
