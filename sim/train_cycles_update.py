@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from golden.train.params import GROUP, TrainParams, slots
 from golden.train.update_unit import INDEX_BYTES, VALUES_BYTES
 from hw.train.dropped import PIECE_BITS
+from hw.train.part_sums import PartSums
 from hw.train.update_read import UpdateRead
 from hw.train.updated_words import UpdatedWords
 from hw.train.wuve import ROOM, Wuve
@@ -84,7 +85,7 @@ class Update:
 
     def _part(self, end: float, _: int, ends: bool) -> None:
         if ends:
-            self.summed = max(end, self.summed) + self.pace
+            self.summed = max(end - min(self.params.block_words, self.pace), self.summed) + self.pace
             self.clock.at(self.summed, self._add)
 
     def _add(self) -> None:
@@ -93,11 +94,12 @@ class Update:
 
     def _block(self, end: float, beats: int, _: bool) -> None:
         """Beats of masters, one a cycle: a row may enter when its own are there."""
+        summed = self.summed + (PartSums.LATENCY if self.v["parts"] > 1 else 0)
         of_row, row_pace, count = 2 * self.params.block_words // GROUP, self.pace / GROUP, len(self.came)
         self.beats += beats
         for number in range(count, self.beats // of_row):
             there = end - (self.beats - (number + 1) * of_row)
-            self.came.append(max(there, self.summed - (GROUP - 1 - number % GROUP) * row_pace, self.masked))
+            self.came.append(max(there, summed - (GROUP - 1 - number % GROUP) * row_pace, self.masked))
         self.signal.fire()
 
     def _enter(self) -> Steps:
