@@ -55,12 +55,13 @@ def product(kind: str, pattern: tuple[int, int], layer: Convolution, images: int
     return program(kind, pattern, PARAMS, layer, images), ()
 
 
-def step(size: int, channels: int, layers: tuple[Layer, ...], images: int, pattern: tuple[int, int] | None) -> Made:
+def step(size: int, channels: int, layers: tuple[Layer, ...], images: int, pattern: tuple[int, int] | None,
+         method: str = "bdwp") -> Made:
     """A step, with a mean and a classifier behind the layers if they end without one."""
     if not isinstance(layers[-1], Linear):
         layers = (*layers, GlobalAvgPool(), Linear(features=10))
     network = Network(shape=(size, size, channels), layers=layers)
-    sparsity = Sparsity(method="bdwp", n=pattern[0], m=pattern[1]) if pattern else Sparsity()
+    sparsity = Sparsity(method=method, n=pattern[0], m=pattern[1]) if pattern else Sparsity()
     trainer = Trainer(network, PARAMS.format_name, sparsity, Optimiser(steps=1, batch=images, loss_scale=64.0),
                       network_parts(PARAMS, network, images))
     made, rng = NetworkProgram(PARAMS, trainer.model, images), np.random.default_rng(1)
@@ -112,6 +113,12 @@ SHAPES: dict[str, Callable[[], Made]] = {
     "VGG of 8 channels, 4 of 8 x 8, 2:8": partial(step, 8, 3, vgg(8, (8, 8, 3), 10).layers, 4, (2, 8)),
     "3 x 3 32-96, stride 2, mean of 3 x 3, 5 of 6 x 6, 2:16": partial(
         step, 6, 32, (*conv(96, stride=2), AvgPool(kernel=3)), 5, (2, 16)),
+    "1 x 1 64-128-128, 4 of 4 x 4, SR-STE 2:8": partial(
+        step, 4, 64, (*conv(128, 1), *conv(128, 1)), 4, (2, 8), "sr-ste"),
+    "3 x 3 32-64-pool-64, 3 of 6 x 6, 4:8": partial(
+        step, 6, 32, (*conv(64), MaxPool(kernel=2), *conv(64)), 3, (4, 8)),
+    "3 x 3 16-32-32, 6 of 6 x 6, 2:8": partial(step, 6, 16, (*conv(32), *conv(32)), 6, (2, 8)),
+    "1 x 1 96-64, 3 x 3 64-64, 2 of 5 x 5, dense": partial(step, 5, 96, (*conv(64, 1), *conv(64)), 2, None),
 }  # fmt: skip
 
 

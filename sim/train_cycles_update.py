@@ -76,7 +76,8 @@ class Update:
         begin = first // of_word if not line else -(-first // of_word)
         words = -(-(first + pieces) // of_word) - begin
         if words:
-            self.reads.ask(self.stream, begin, words, 1, lambda end, _, ends: self._masks(end, pieces) if ends else None)
+            self.reads.ask(self.stream, begin, words, 1,
+                           lambda end, _, ends: self._masks(end, pieces) if ends else None)
         else:
             self._masks(self.clock.now, pieces)
 

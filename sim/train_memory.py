@@ -268,7 +268,7 @@ class Writer(IntEnum):
 class WritePort:
     """WriteJoin and AxiWriter: words in turns of those who have some, SOME at a time of one who is alone; at most
     AxiWriter.PENDING wait for their answers. Those of VEC go SOME at a time in any case, which is no rule of the RTL:
-    one at a time two of `bench.train_cycles` came out 2.5 and 3.0 % too long; why is not known."""
+    one at a time two of `bench.train_cycles` come out 5.7 and 2.1 % too long; why is not known."""
 
     SOME = 8
 
