@@ -17,13 +17,7 @@ PLAIN = {layers.Rectifier: Rectifier, layers.MaxPooling: MaxPooling, layers.Mean
 
 
 class Stage(Protocol):
-    """A layer, or two that one pass does. `forward` and `backward` emit; each is called once, in this order.
-
-    Attributes:
-        learns: has parameters.
-    """
-
-    learns: bool
+    """A layer, or two that one pass does. `forward` and `backward` emit; each is called once, in this order."""
 
     def forward(self, x: Tensor) -> Tensor: ...
 
@@ -39,9 +33,9 @@ class Stage(Protocol):
 class Sum:
     """Residual: body + skip, and the sum of their input gradients."""
 
-    def __init__(self, build: Builder, operation: layers.Sum) -> None:
+    def __init__(self, build: Builder, operation: layers.Sum, wanted: bool) -> None:
         self.build = build
-        self.body, self.skip = (Chain(build, chain.operations) for chain in (operation.body, operation.skip))
+        self.body, self.skip = (Chain(build, chain.operations, wanted) for chain in (operation.body, operation.skip))
 
     def _sum(self, a: Tensor, b: Tensor) -> Tensor:
         out, vectors = self.build.like(a), self.build.vectors
@@ -49,8 +43,8 @@ class Sum:
                        constants={"c2": vectors.one, "c3": vectors.one})
         return out
 
-    def forward(self, x: Tensor, wanted: bool) -> Tensor:
-        return self._sum(self.body.forward(x, wanted), self.skip.forward(x, wanted))
+    def forward(self, x: Tensor) -> Tensor:
+        return self._sum(self.body.forward(x), self.skip.forward(x))
 
     def backward(self, dy: Tensor, wanted: bool) -> Tensor | None:
         body, skip = self.body.backward(dy, wanted), self.skip.backward(dy, wanted)
@@ -62,28 +56,33 @@ class Sum:
 
 
 class Chain:
-    """Operations one after the other. Input gradients are made as far as something before learns."""
+    """Operations one after the other. Input gradients are made as far as something before learns.
 
-    def __init__(self, build: Builder, operations: Sequence[Operation]) -> None:
-        self.build, self.operations = build, operations
-        self.stages: list[tuple[Stage | Sum, bool]] = []
+    Args:
+        wanted: the chain's own input gradient will be.
+    """
 
-    def forward(self, x: Tensor, wanted: bool) -> Tensor:
-        """Y of X; `wanted`: dX will be."""
+    def __init__(self, build: Builder, operations: Sequence[Operation], wanted: bool) -> None:
+        self.build, self.operations, self.wanted = build, operations, wanted
+        self.stages: list[tuple[Stage, bool]] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Y of X."""
+        wanted = self.wanted
         for operation in self.operations:
             stage = self._stage(operation, x, wanted)
             self.stages.append((stage, wanted))
-            x = stage.forward(x, wanted) if isinstance(stage, Sum) else stage.forward(x)
+            x = stage.forward(x)
             wanted = wanted or layers.Chain([operation], []).learns
         return x
 
-    def _stage(self, operation: Operation, x: Tensor, wanted: bool) -> Stage | Sum:
+    def _stage(self, operation: Operation, x: Tensor, wanted: bool) -> Stage:
         if isinstance(operation, layers.Matrix):
             return Matrix(self.build, operation, x, wanted)
         if isinstance(operation, layers.Norm):
             return Norm(self.build, operation, x)
         if isinstance(operation, layers.Sum):
-            return Sum(self.build, operation)
+            return Sum(self.build, operation, wanted)
         return PLAIN[type(operation)](self.build, operation)
 
     def backward(self, dy: Tensor, wanted: bool) -> Tensor | None:

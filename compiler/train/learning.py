@@ -55,10 +55,8 @@ class _ChannelParameters:
 class Matrix:
     """A convolution or linear layer, with its bias and the ReLU behind it."""
 
-    learns = True
-
     def __init__(self, build: Builder, operation: layers.Matrix, x: Tensor, wanted: bool) -> None:
-        self.build, self.operation, self.wanted = build, operation, wanted
+        self.build, self.operation = build, operation
         params = build.params
         if operation.pattern("gradient") != DENSE:
             raise UnsupportedNetworkError(f"layer {operation.name}: the engine does not prune gradients (method sdgp); "
@@ -155,8 +153,6 @@ class Matrix:
 
 class Norm:
     """Batch norm, and ReLU in the same pass where it follows."""
-
-    learns = True
 
     def __init__(self, build: Builder, operation: layers.Norm, x: Tensor) -> None:
         self.build, self.operation, self.words = build, operation, x.words

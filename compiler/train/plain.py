@@ -19,8 +19,6 @@ __all__ = ["GlobalMean", "MaxPooling", "MeanPooling", "Rectifier"]
 class _Plain:
     """A stage without parameters."""
 
-    learns = False
-
     def __init__(self, build: Builder, operation: PlacedOperation) -> None:
         self.build, self.operation = build, operation
 
@@ -86,8 +84,8 @@ class MaxPooling(_Plain):
         self.x, layer, build = x, self.operation.placed.layer, self.build
         assert isinstance(layer, MaxPool)
         self.pool = pooling.Pooling(
-            params=build.params, emitter=build.emitter, images=x.images, height=x.lines, width=x.line, words=x.words,
-            kernel=layer.kernel, step=layer.step, zero=build.vectors.zero)
+            vectors=build.vectors, images=x.images, height=x.lines, width=x.line, words=x.words, kernel=layer.kernel,
+            step=layer.step)
         y = build.tensor(self.operation.placed.after, x.words)
         self.pool.forward(x.at, y.at)
         return y

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from golden.params import check
-from golden.train.params import TrainParams
 
-from .emit import Emitter, Region
+from .emit import Region
+from .vectors import Vectors
 
 __all__ = ["Pooling"]
 
@@ -16,21 +16,18 @@ class Pooling:
 
     Attributes:
         kernel: lines and pixels of a line of a window. step: pixels from one window to the next.
-        zero: row of the channel file, the first of `words` that are zero.
 
     Raises:
         ValueError: windows that do not fit the image.
     """
 
-    params: TrainParams
-    emitter: Emitter
+    vectors: Vectors
     images: int
     height: int
     width: int
     words: int
     kernel: int
     step: int
-    zero: int
 
     def __post_init__(self) -> None:
         check(1 <= self.kernel <= min(self.height, self.width, 15), "kernel", self.kernel,
@@ -54,25 +51,17 @@ class Pooling:
         check(self.step >= self.kernel, "step", self.step,
               f"gradients of windows that overlap: must be at least kernel = {self.kernel}")
         covered = tuple(count * self.kernel for count in self.windows) == (self.height, self.width)
-        if not covered:
-            self._clear(x, dx)
+        if not covered:  # a pass whose gate is nowhere open and whose constants are zero, whatever it reads
+            pixels = self.images * self.height * self.width
+            self.vectors.passed(x, out=dx, pixels=pixels, words=self.words, gate=1, b_none=1)
         self._pool(x, dx, {"back": 1, "dy": dy}, reads=[self._tensor(x), self._outputs(dy)], writes=[self._tensor(dx)])
 
     def _pool(self, x: int, out: int, fields: dict[str, int], *, reads: list[Region], writes: list[Region]) -> None:
         line, (ny, nx) = self.width * self.words, self.windows
-        self.emitter.add("POOL", {
+        self.vectors.emitter.add("POOL", {
             "x": x, "out": out, "kernel": self.kernel, "step": self.step, "nx": nx, "ny": ny, "images": self.images,
             "words": self.words, "line": line, "image": self.height * line, **fields,
         }, reads=reads, writes=writes)
-
-    def _clear(self, x: int, out: int) -> None:
-        """A pass whose gate is nowhere open and whose constants are zero, whatever it reads."""
-        pixels = self.images * self.height * self.width
-        constants = {f"c{n}": self.zero for n in range(5)}
-        self.emitter.add("VEC", {"a": x, "out": out, "pixels": pixels, "segment": pixels, "words": self.words,
-                                 "gate": 1, "outputs": 1, "b_none": 1, **constants},
-                         reads=[self._tensor(x), Region("file", self.zero, self.zero + self.words)],
-                         writes=[self._tensor(out)])
 
     def _tensor(self, at: int) -> Region:
         return Region("memory", at, at + self.images * self.height * self.width * self.words)

@@ -8,7 +8,7 @@ from golden.train.params import GROUP, INTERLEAVE, TrainParams, slots
 from .convolution import ROW_MASK, Convolution, Part
 from .emit import Emitter, Region
 
-__all__ = ["Compact", "Products", "part_images"]
+__all__ = ["REMEDY", "Compact", "Products", "part_images"]
 
 REMEDY = "take an engine with more"
 

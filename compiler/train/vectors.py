@@ -9,10 +9,9 @@ from golden.train.params import TrainParams
 
 from .emit import Emitter, Region
 from .memory import Memory
+from .products import REMEDY
 
-__all__ = ["REMEDY", "Vectors"]
-
-REMEDY = "take an engine with more"
+__all__ = ["Vectors"]
 
 
 class Vectors:

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from compiler.train.emit import Emitter, Region
+from compiler.train.emit import Emitter
 from compiler.train.memory import Memory
 from compiler.train.pooling import Pooling
+from compiler.train.vectors import Vectors
 from golden.floats import BINARY32
 from golden.isa.train import ISA
 from golden.train import pooling
@@ -18,9 +19,6 @@ CASES = {
     "5 x 4 in one": (2, 5, 4, 4, 9), "1 x 1": (1, 3, 2, 1, 1),
 }  # fmt: skip
 """Images, height, width, kernel, step."""
-DOUBLE, ZERO = 0, 8
-"""Rows of the channel file: 2.0; zeros."""
-
 
 class Pooled:
     """Program: a pass doubles the numbers of a tensor, which makes X; Y of it; dX of dY."""
@@ -28,20 +26,17 @@ class Pooled:
     def __init__(self, params, case, words, seed, *, overlap=False):
         images, height, width, kernel, step = case
         rng, self.params, self.memory, emitter = np.random.default_rng(seed), params, Memory(params), Emitter()
-        self.pool = Pooling(params=params, emitter=emitter, images=images, height=height, width=width, words=words,
-                            kernel=kernel, step=step, zero=ZERO)
+        vectors = Vectors(params, emitter, self.memory, words)
+        self.pool = Pooling(vectors=vectors, images=images, height=height, width=width, words=words, kernel=kernel,
+                            step=step)
         put, shape = self.memory.put, (images, height, width, words * params.word)
         self.before = params.half.narrow(rng.integers(-2, 3, shape) + 0.5 * rng.standard_normal(shape))
         self.dy = params.half.narrow(rng.standard_normal((images, *self.pool.windows, shape[-1])))
-        a, two = put(self.before), put(np.full(params.word * words, 2, np.float32))
+        a = put(self.before)
         self.x = put(np.full(shape, 0x5555, np.uint16))
         dy, self.y, self.dx = put(self.dy), put(np.zeros_like(self.dy)), put(np.full(shape, 0xAAAA, np.uint16))
-        size, pixels = images * height * width * words, images * height * width
-        emitter.add("LDC", {"address": two, "rows": words, "row": DOUBLE},
-                    reads=[Region("memory", two, two + 2 * words)], writes=[Region("file", DOUBLE, DOUBLE + words)])
-        emitter.add("VEC", {"a": a, "out": self.x, "pixels": pixels, "segment": pixels, "words": words, "outputs": 1,
-                            "b_none": 1, "c2": DOUBLE, **{f"c{n}": ZERO for n in (0, 1, 3, 4)}},
-                    reads=[Region("memory", a, a + size)], writes=[Region("memory", self.x, self.x + size)])
+        vectors.passed(a, out=self.x, pixels=images * height * width, words=words, b_is_a=1,
+                       constants={"c2": vectors.one, "c3": vectors.one})
         self.pool.forward(self.x, self.y)
         if not overlap:
             self.pool.backward(dy, self.x, self.dx)
