@@ -12,13 +12,13 @@ from golden.train.params import TrainParams
 from golden.train.sparsity import Sparsity, macs
 from golden.train.trainer import Trainer
 
-from .train_rtl import RtlTrainer
+from .train_rtl import RtlReport, RtlTrainer
 
 __all__ = ["Report", "train"]
 
 
-@dataclass(frozen=True)
-class Report:
+@dataclass(frozen=True, kw_only=True)
+class Report(RtlReport):
     """What training did.
 
     Attributes:
@@ -45,12 +45,6 @@ class Report:
     macs: dict[str, int]
     mac_ratio: float
     train_s: float
-    matches_golden: bool | None = None
-    differs: str | None = None
-    cycles: dict[str, int] | None = None
-    utilisation: dict[str, float] | None = None
-    bytes_read: int | None = None
-    bytes_written: int | None = None
 
 
 def train(trainer: Trainer, data: DataSet, steps: int | None = None, *, level: str = "golden",

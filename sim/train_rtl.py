@@ -16,28 +16,34 @@ from golden.train.trainer import DivergedError, Optimiser, Trainer
 from .device import RtlDevice
 from .train_cycles import CycleModel
 
-__all__ = ["RtlTrainer", "StepReport", "measure_step"]
+__all__ = ["RtlReport", "RtlTrainer", "StepReport", "measure_step"]
 
 
-@dataclass(frozen=True)
-class StepReport:
-    """A step of a network.
+@dataclass(frozen=True, kw_only=True)
+class RtlReport:
+    """What steps on the RTL have shown: fields of `RtlTrainer.report`. None is what was not run."""
 
-    Attributes:
-        macs: multiplications by kind, ff, bp and wu, without those of filled channels. steps: cycles in which the array
-            multiplies.
-        total: cycles of the step. Others: see `RtlTrainer.report`. None is what was not run, or not told by the model.
-    """
-
-    macs: dict[str, int]
-    steps: dict[str, int]
-    total: int | None = None
     matches_golden: bool | None = None
     differs: str | None = None
     cycles: dict[str, int] | None = None
     utilisation: dict[str, float] | None = None
     bytes_read: int | None = None
     bytes_written: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepReport(RtlReport):
+    """A step of a network.
+
+    Attributes:
+        macs: multiplications by kind, ff, bp and wu, without those of filled channels. steps: cycles in which the array
+            multiplies.
+        total: cycles of the step. None is what was not run, or not told by the model.
+    """
+
+    macs: dict[str, int]
+    steps: dict[str, int]
+    total: int | None = None
 
 
 class RtlTrainer:
@@ -84,7 +90,7 @@ class RtlTrainer:
         return loss
 
     def report(self) -> dict[str, Any]:
-        """Sums over the steps: fields of `sim.train.Report`.
+        """Sums over the steps: fields of `RtlReport`.
 
         cycles: ff, bp, wu: the array's first row multiplies for forward pass, backward pass, weight gradients; sore:
             it does not, but weights are updated and compact ones made; other: the rest, of which in `vector` the vector
@@ -126,12 +132,12 @@ def measure_step(network: Network, params: TrainParams, sparsity: Sparsity, imag
     if level != "rtl":
         program = NetworkProgram(params, trainer.model, images)
         if level == "golden":
-            return StepReport(made, program.steps())
+            return StepReport(macs=made, steps=program.steps())
         found, uspes = CycleModel(params, program.instructions, memory).cycles, params.rows * params.columns
-        return StepReport(made, program.steps(), found.total,
+        return StepReport(macs=made, steps=program.steps(), total=found.total,
                           utilisation={"all": sum(made.values()) / (found.total * uspes)})
     engine, rng = RtlTrainer(trainer, params, memory, watch), np.random.default_rng(1)
     numbers = rng.standard_normal((images, *network.shape)).astype(np.float32)
     engine.step(numbers, rng.integers(0, network.classes, images))
     report = engine.report()
-    return StepReport(made, engine.program.steps(), report["cycles"]["total"], **report)
+    return StepReport(macs=made, steps=engine.program.steps(), total=report["cycles"]["total"], **report)
