@@ -2,10 +2,10 @@
 # torch is an optional extra, absent where the sources are checked
 """Accuracy of the methods on whole networks: `python -m bench.train_accuracy FILE.json`, on a GPU.
 
-Makes the runs that FILE does not have, in the order of `runs`, and writes it after each, so that several calls
-with a time limit make one file. Training is `bench.torch_training`'s; images are shifted by up to 4 pixels and
-mirrored, anew in each epoch and from the seed. CIFAR-10 is a copy in JPEG of quality 75, in LACUNA_DATA/cifar10;
-Fashion-MNIST as `compiler.train.data` finds it. Needs the extra `torch`, and Pillow for CIFAR-10.
+Makes the runs that FILE does not have, in the order of `runs`, as many at once as there are GPUs, and writes it after
+each, so that several calls with a time limit make one file. Training is `bench.torch_training`'s; images are shifted
+by up to 4 pixels and mirrored, anew in each epoch and from the seed. CIFAR-10 is a copy in JPEG of quality 75, in
+LACUNA_DATA/cifar10; Fashion-MNIST as `compiler.train.data` finds it. Needs the extra `torch`, and Pillow for CIFAR-10.
 `bench.train_accuracy_table` makes the tables of docs/results/train.md.
 """
 
@@ -17,10 +17,12 @@ import json
 import math
 import os
 import time
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from itertools import product
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,11 +37,13 @@ from golden.train.sparsity import Sparsity
 from golden.train.trainer import Optimiser
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Future
+    from multiprocessing.queues import Queue
 
 __all__ = ["CHOICES", "Pictures", "Run", "cifar10", "learn", "main", "network", "runs"]
 
-SEEDS = (0, 1, 2)
+SEEDS, LONG_SEEDS = (0, 1, 2), range(5)
 BATCH = 512
 RATE, DECAY = 0.2, 2e-3
 """Chosen with dense training on CIFAR-10, 5,000 training images held out, seed 9, as were the means before the
@@ -52,7 +56,9 @@ EAGER_STEPS = 4
 DATA = Path(os.environ.get("LACUNA_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 CIFAR = "cifar10/cifar10_jpeg.npz"
 CIFAR_MEAN, CIFAR_DEVIATION = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
-EPOCHS = {("cifar10", "resnet9"): 30, ("cifar10", "resnet18"): 8, ("fashion-mnist", "resnet9"): 10}
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+EPOCHS = {"cifar10": 30, "fashion-mnist": 10}
+LONG_EPOCHS = {"resnet9": 80, "resnet18": 40}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +67,7 @@ class Run:
 
     Attributes:
         data, network: names. method, n, m: as Sparsity's. choice: a key of CHOICES.
+        epochs: the rate's schedule takes so many.
     """
 
     data: str = "cifar10"
@@ -70,6 +77,7 @@ class Run:
     m: int = 8
     choice: str = ""
     seed: int
+    epochs: int
 
 
 CHOICES: dict[str, dict[str, Any]] = {
@@ -86,25 +94,28 @@ outputs: six classes more that no image has, so that M divides the classifier's 
 
 def runs() -> Iterator[Run]:
     """All of them, the most important first."""
-    def each(cases: list[tuple[str, int, str]], **values) -> Iterator[Run]:
-        for (method, m, choice), seed in product(cases, SEEDS):
-            yield Run(method=method, m=m, choice=choice, seed=seed, **values)
+    def each(cases: list[tuple[str, int, str]], *, data: str = "cifar10", network: str = "resnet9",
+             epochs: int | None = None, seeds: Sequence[int] = SEEDS) -> Iterator[Run]:
+        for seed, (method, m, choice) in product(seeds, cases):
+            yield Run(data=data, network=network, method=method, m=m, choice=choice, seed=seed,
+                      epochs=epochs or EPOCHS[data])
 
     main = [("dense", 8, ""), ("bdwp", 8, ""), ("bdwp", 16, ""), ("bdwp", 4, "")]
     others = ("sr-ste", "sdwp", "sdgp")
+    yield from each(main[:3], epochs=LONG_EPOCHS["resnet9"], seeds=LONG_SEEDS)
+    yield from each(main, network="resnet18", epochs=LONG_EPOCHS["resnet18"])
     yield from each(main)
     yield from each(main, data="fashion-mnist")
     yield from each([(method, 8, "") for method in others])
-    yield from each(main[:2], network="resnet18")
+    yield from each([(method, 8, "") for method in others], data="fashion-mnist")
     yield from each([("bdwp", 8, "regulariser"), ("bdwp", 8, "nested"), ("bdwp", 8, "16 outputs, sparse"),
                      ("bdwp", 8, "16 outputs")], data="fashion-mnist")
-    yield from each(main[2:], network="resnet18")
-    yield from each([("sr-ste", 8, ""), ("sr-ste", 8, "nested"), ("sr-ste", 8, "no regulariser")],
-                    data="fashion-mnist")
-    yield from each([(method, 8, "") for method in others[1:]], data="fashion-mnist")
     yield from each([(method, m, "") for m in (16, 4) for method in others], data="fashion-mnist")
-    yield from each([("bdwp", 8, "regulariser"), ("bdwp", 8, "nested")])
+    yield from each(main, data="fashion-mnist", network="resnet18", epochs=LONG_EPOCHS["resnet18"])
     yield from each([(method, m, "") for m in (16, 4) for method in others])
+    yield from each([("bdwp", 8, "regulariser"), ("bdwp", 8, "nested")])
+    yield from each([(method, 8, "") for method in others], network="resnet18", epochs=LONG_EPOCHS["resnet18"])
+    yield from each([("sr-ste", 8, "nested"), ("sr-ste", 8, "no regulariser")], data="fashion-mnist")
 
 
 def block(channels: int, *after, kernel: int = 3, stride: int = 1):
@@ -233,12 +244,12 @@ def learn(twin: Twin, pictures: Pictures, epochs: int) -> dict[str, Any]:
             "skipped": twin.skipped.item()}
 
 
-def made(run: Run, pictures: Pictures, epochs: int, device: torch.device) -> Twin:
+def made(run: Run, pictures: Pictures, device: torch.device) -> Twin:
     """What a run trains."""
     choice = dict(CHOICES[run.choice])
     nested = choice.pop("nested", False)
     regulariser = choice.pop("regulariser", None)
-    steps = epochs * (pictures.count // BATCH)
+    steps = run.epochs * (pictures.count // BATCH)
     optimiser = Optimiser(steps=steps, batch=BATCH, rate=RATE, decay=DECAY, warmup=steps // WARM_UP, seed=run.seed)
     sparsity = Sparsity(method=run.method, n=run.n, m=run.m, regulariser=regulariser)
     return Twin(network(run.network, pictures.shape, **choice), sparsity, optimiser, device, nested=nested)
@@ -252,37 +263,60 @@ def written(path: Path, device: str, results: list[dict[str, Any]]) -> None:
     path.write_text(f'{head[:-1]}, "results": [\n{lines}\n]}}\n', encoding="utf-8")
 
 
+@cache
+def pictures(data: str) -> Pictures:
+    """On this process's device."""
+    return Pictures(cifar10() if data == "cifar10" else data_set(data), DEVICE)
+
+
+def take_device(numbers: Queue[int]) -> None:
+    """Of a worker: which GPU it works on."""
+    if torch.cuda.is_available():
+        torch.cuda.set_device(numbers.get())
+    torch.backends.cudnn.benchmark = True
+
+
+def result(run: Run) -> dict[str, Any]:
+    """Makes a run; a line of the file."""
+    data, begun = pictures(run.data), time.perf_counter()
+    found = learn(made(run, data, DEVICE), data, run.epochs)
+    return {**asdict(run), **found, "seconds": round(time.perf_counter() - begun, 2)}
+
+
+def expected(run: Run, results: list[dict[str, Any]]) -> float:
+    """Seconds that a run takes, by the slowest of its kind; 0 if there is none."""
+    alike = [other for other in results if (other["data"], other["network"]) == (run.data, run.network)]
+    return run.epochs * max((other["seconds"] / other["epochs"] for other in alike), default=0.0)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path, metavar="FILE.json", help="results, to go on with")
     parser.add_argument("--for", type=float, default=math.inf, metavar="S", dest="seconds",
                         help="start no run that may not end within so many seconds")
-    parser.add_argument("--epochs", type=int, help="other than the table's, for a first try")
     args = parser.parse_args()
     started = time.perf_counter()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    torch.backends.cudnn.benchmark = True
-    name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
+    name = torch.cuda.get_device_name() if DEVICE.type == "cuda" else "CPU"
     results = json.loads(args.file.read_text(encoding="utf-8"))["results"] if args.file.exists() else []
-
-    @cache
-    def pictures(data: str) -> Pictures:
-        return Pictures(cifar10() if data == "cifar10" else data_set(data), device)
-
-    took: dict[tuple[str, str], float] = {}
-    for run in runs():
-        kind = (run.data, run.network)
-        if any(all(result[key] == value for key, value in asdict(run).items()) for result in results):
-            continue
-        if time.perf_counter() - started + took.get(kind, 0) > args.seconds:
-            break
-        data, epochs = pictures(run.data), args.epochs or EPOCHS[kind]
-        begun = time.perf_counter()
-        found = learn(made(run, data, epochs, device), data, epochs)
-        took[kind] = time.perf_counter() - begun
-        results.append({**asdict(run), "epochs": epochs, **found, "seconds": round(took[kind], 2)})
-        print(f"{time.perf_counter() - started:.0f} s", json.dumps(results[-1]), flush=True)
-        written(args.file, name, results)
+    made_before = {Run(**{field.name: line[field.name] for field in fields(Run)}) for line in results}
+    left = deque(run for run in runs() if run not in made_before)
+    spawn, count = get_context("spawn"), max(1, torch.cuda.device_count())
+    numbers = spawn.Queue()
+    for number in range(count):
+        numbers.put(number)
+    working: set[Future[dict[str, Any]]] = set()
+    with ProcessPoolExecutor(count, spawn, take_device, (numbers,)) as pool:
+        while working or left:
+            while left and len(working) < count:
+                if time.perf_counter() - started + expected(left[0], results) > args.seconds:
+                    left.clear()
+                    break
+                working.add(pool.submit(result, left.popleft()))
+            ended, working = wait(working, return_when=FIRST_COMPLETED)
+            for future in ended:
+                results.append(future.result())
+                print(f"{time.perf_counter() - started:.0f} s", json.dumps(results[-1]), flush=True)
+                written(args.file, name, results)
 
 
 if __name__ == "__main__":

@@ -266,7 +266,7 @@ class Writer(IntEnum):
 
 
 class WritePort:
-    """WriteJoin and AxiWriter: words in turns of those who have some, SOME at a time of one who is alone; at most
+    """WriteJoin and AxiWriter: words of the first who has some, SOME at a time of one who is alone; at most
     AxiWriter.PENDING wait for their answers. Those of VEC go SOME at a time in any case, which is no rule of the RTL:
     one at a time two of `bench.train_cycles` come out 5.7 and 2.1 % too long; why is not known."""
 
@@ -274,7 +274,7 @@ class WritePort:
 
     def __init__(self, clock: Clock, dram: Dram, params: TrainParams) -> None:
         self.clock, self.dram, self.bytes = clock, dram, params.axi_bits // 8
-        self.free, self.turn, self.waits = 0.0, 0, False
+        self.free, self.waits = 0.0, False
         self.jobs: tuple[deque[list], ...] = tuple(deque() for _ in Writer)
         self.pending, self.answers = 0, deque()  # words, and when they are answered, as far as that is known
 
@@ -293,7 +293,7 @@ class WritePort:
         offered = [number for number, jobs in enumerate(self.jobs) if jobs]
         if not offered:
             return
-        writer = min(offered, key=lambda number: (number - self.turn) % len(Writer))
+        writer = min(offered)
         job = self.jobs[writer][0]
         byte, left, taken, answered = job
         count = 1 if len(offered) > 1 and writer != Writer.VECTOR else min(self.SOME, left)
@@ -307,7 +307,6 @@ class WritePort:
         job[0], job[1] = byte + count * self.bytes, left - count
         if count == left:
             self.jobs[writer].popleft()
-        self.turn = writer + 1
         self.pending += count
         self.free = now + count
 

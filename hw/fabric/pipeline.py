@@ -12,7 +12,7 @@ def delay(m, value, cycles, name, *, enable=None):
     if cycles < 0:
         raise ValueError(f"cycles must not be negative, not {cycles!r}")
     value = Value.cast(value)
-    for cycle in range(cycles):
+    for cycle in range(cycles if len(value) else 0):  # Verilog has no registers of no bits
         stage = Signal(value.shape(), name=f"{name}_{cycle + 1}", reset_less=True)
         if enable is None:
             m.d.sync += stage.eq(value)

@@ -5,16 +5,16 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .answers import AnswerWatch
-from .round_robin import RoundRobin
 from .sure_fifo import SureFIFO
 
 __all__ = ["WriteJoin"]
 
 
 class WriteJoin(wiring.Component):
-    """Words take turns among those who have one, in the same cycle; answers go back in the order of the words.
+    """Of those who have a word the first one writes, in the same cycle; answers go back in the order of the words.
 
-    A word that waits may be replaced by another one's.
+    A word that waits may be replaced by another one's, and the last master writes only what the others leave of the
+    port: the order is that of how much a wait costs.
 
     Args:
         layout: of a word. masters: how many write.
@@ -35,16 +35,16 @@ class WriteJoin(wiring.Component):
         m = Module()
         depth = 1 << AnswerWatch.OUTSTANDING.bit_length()
         m.submodules.owners = owners = SureFIFO(width=self.count, depth=depth)
-        m.submodules.turns = turns = RoundRobin(self.count)
+        offered = Cat(master.valid for master in self.masters)
+        first = Cat(offered[number] & ~offered[:number].any() for number in range(self.count))
         sent = self.port.valid & self.port.ready
         m.d.comb += [
-            turns.requests.eq(Cat(master.valid for master in self.masters)), turns.take.eq(sent),
-            self.port.valid.eq(turns.requests.any()), owners.w_en.eq(sent), owners.w_data.eq(turns.grant),
+            self.port.valid.eq(offered.any()), owners.w_en.eq(sent), owners.w_data.eq(first),
             owners.r_en.eq(self.port_answered),
             self.answered.eq(owners.r_data & self.port_answered.replicate(self.count)),
         ]
         for number, master in enumerate(self.masters):
-            m.d.comb += master.ready.eq(self.port.ready & turns.grant[number])
-            with m.If(turns.grant[number]):
+            m.d.comb += master.ready.eq(self.port.ready & first[number])
+            with m.If(first[number]):
                 m.d.comb += self.port.payload.eq(master.payload)
         return m

@@ -19,12 +19,13 @@ from .uspe import SLOT_BITS
 
 __all__ = ["Sums"]
 
-TILES = 2
-"""Whose sums are held."""
+TILES = 4
+"""Whose sums are held: one that leaves, one that comes, and those that few rounds have opened meanwhile, as sums come
+some 2 x 8 rows after a tile's last round."""
 
 
 class Sums(wiring.Component):
-    """Two tiles of sums: one comes out of the array, a vector of its columns a cycle, one leaves row by row. A row in
+    """TILES tiles of sums: one comes out of the array, a vector of its columns a cycle, one leaves row by row. A row in
     16 bits takes a cycle for each of its 8 vectors, in binary32 for each vector or memory word, whichever are more;
     a cycle more a row.
 
@@ -87,7 +88,7 @@ class Sums(wiring.Component):
     def _receive(self, m, memory, whole):
         """Vectors into the memory. The last row comes first, and all of them, if weights are not stationary."""
         rows = self.params.rows
-        at, buffer = Signal(range(rows * INTERLEAVE)), Signal()
+        at, buffer = Signal(range(rows * INTERLEAVE)), Signal(range(TILES))
         sum_, row = at[:3], at[3:]
         m.submodules.expected = expected = SyncFIFO(width=1 + len(row), depth=TILES)
         stationary, last = expected.r_data[0], expected.r_data[1:]
@@ -101,7 +102,7 @@ class Sums(wiring.Component):
         with m.If(self.valid):
             m.d.sync += at.eq(at + 1)
         with m.If(whole):
-            m.d.sync += [at.eq(0), buffer.eq(~buffer)]
+            m.d.sync += [at.eq(0), buffer.eq(buffer + 1)]
 
     def _leave(self, m, memory, mm, tile, full, tile_ends, watch):
         """Rows out of the memory, as words with their addresses."""
@@ -109,7 +110,7 @@ class Sums(wiring.Component):
         narrow_vectors = p.word // p.columns  # of a word
         wide_vectors, wide_words = max(1, p.word // (2 * p.columns)), max(1, 2 * p.columns // p.word)
         piece_words = 2 * GROUP // p.word
-        row, buffer, opened = Signal(range(p.rows)), Signal(), Signal()
+        row, buffer, opened = Signal(range(p.rows)), Signal(range(TILES)), Signal()
         vector, of_word = Signal(4), Signal(range(max(2, narrow_vectors)))
         words_left, row_last = Signal(8, reset_less=True), Signal(reset_less=True)
         half, piece_word = Signal(), Signal()
@@ -150,7 +151,7 @@ class Sums(wiring.Component):
         with m.If(row_ends):
             m.d.sync += row.eq(row + 1)
         with m.If(tile_ends):
-            m.d.sync += [row.eq(0), buffer.eq(~buffer)]
+            m.d.sync += [row.eq(0), buffer.eq(buffer + 1)]
 
         with m.If(begins):
             m.d.sync += [opened.eq(1), target.eq(address)]
