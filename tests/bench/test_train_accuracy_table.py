@@ -5,9 +5,9 @@ import pytest
 from bench import train_accuracy_table as table
 
 
-def run(method, seed, accuracy, m=8):
+def run(method, seed, accuracy, m=8, epochs=3):
     return {"data": "cifar10", "network": "resnet9", "method": method, "n": 2, "m": m, "choice": "", "seed": seed,
-            "epochs": 3, "accuracy": accuracy}
+            "epochs": epochs, "accuracy": accuracy}
 
 
 def test_differences_and_bars():
@@ -20,6 +20,14 @@ def test_differences_and_bars():
         "| CIFAR-10 (JPEG q75 copy), ResNet-9, 3 | BDWP 2:16 | 90.40, 89.40 | 89.90 | 0.60 ± 0.71 "
         "| 0.56: **missed by 0.04** |",
     ]
+
+
+def test_a_method_is_compared_with_dense_of_as_many_epochs():
+    runs = [run(method, seed, accuracy, epochs=epochs) for method, epochs, accuracy in (
+        ("bdwp", 3, 0.8), ("dense", 3, 0.9), ("bdwp", 6, 0.95), ("dense", 6, 0.95)) for seed in (0, 1)]
+    lines = [line.split(" | ") for line in table.method_table(table.grouped(runs))[2:]]
+    assert [(line[0][-1], line[1], line[4]) for line in lines] == [
+        ("6", "dense", "| |"), ("6", "BDWP 2:8", "0.00 ± 0.00"), ("3", "dense", "| |"), ("3", "BDWP 2:8", "10.00 ± 0.00")]
 
 
 def test_the_page_is_of_the_results():
