@@ -199,7 +199,7 @@ class CycleModel:
             left -= ends
             if not left:
                 stream.gate += 2  # the next instruction's turn
-                finish(end + 1)
+                finish(end + LoadUnit.BEHIND)
 
         def ask() -> None:
             for run in range(v["runs"]):

@@ -15,7 +15,7 @@ from .convolution import Convolution
 from .masters import in_turns, to_blocks
 from .normalisation import BatchNorm
 from .products import Compact, part_images
-from .tensors import Builder, Held, Tensor, UnsupportedNetworkError, filled
+from .tensors import Builder, Held, Tensor, filled
 from .updates import update, update_channels
 from .weights import compact
 
@@ -58,9 +58,6 @@ class Matrix:
     def __init__(self, build: Builder, operation: layers.Matrix, x: Tensor, wanted: bool) -> None:
         self.build, self.operation = build, operation
         params = build.params
-        if operation.pattern("gradient") != DENSE:
-            raise UnsupportedNetworkError(f"layer {operation.name}: the engine does not prune gradients (method sdgp); "
-                                          "take another method, or level golden")
         self.conv = convolution_of(params, operation.placed, x.words)
         self.words, at_once = self.conv.outputs // params.word, part_images(params, self.conv, x.images)
         expected = operation.part_images or x.images
@@ -113,7 +110,8 @@ class Matrix:
         dx, products = None, self.build.products
         if wanted:
             dx = self.build.like(self.x)
-            products.input_gradient(self.conv, self.x.images, dy.at, self.weights[1], dx.at)
+            products.input_gradient(self.conv, self.x.images, dy.at, self.weights[1], dx.at,
+                                    self.operation.pattern("gradient"))
         products.weight_gradient(self.conv, self.x.images, self.x.at, dy.at, self.gradient)
         update(self.build.params, self.build.emitter, self.conv, self.gradient, self.masters,
                forward=self.weights[0], back=self.weights[1] if wanted else None, parts=self.parts,

@@ -70,19 +70,14 @@ class MeanPooling(_Plain):
 
 
 class MaxPooling(_Plain):
-    """Largest numbers of windows that do not overlap."""
-
-    def __init__(self, build: Builder, operation: layers.MaxPooling) -> None:
-        super().__init__(build, operation)
-        layer = operation.placed.layer
-        assert isinstance(layer, MaxPool)
-        if layer.step < layer.kernel:
-            raise UnsupportedNetworkError(f"layer {operation.name} (MaxPool): the engine takes no windows that "
-                                          f"overlap; make stride {layer.kernel} or more, or take level golden")
+    """Largest numbers of windows."""
 
     def forward(self, x: Tensor) -> Tensor:
         self.x, layer, build = x, self.operation.placed.layer, self.build
         assert isinstance(layer, MaxPool)
+        if layer.kernel > pooling.LARGEST:
+            raise UnsupportedNetworkError(f"layer {self.operation.name} (MaxPool): kernel {layer.kernel}: the engine's "
+                                          f"windows have at most {pooling.LARGEST} lines; take level golden")
         self.pool = pooling.Pooling(
             vectors=build.vectors, images=x.images, height=x.lines, width=x.line, words=x.words, kernel=layer.kernel,
             step=layer.step)
@@ -94,7 +89,7 @@ class MaxPooling(_Plain):
         if not wanted:
             return None
         dx = self.build.like(self.x)
-        self.pool.backward(dy.at, self.x.at, dx.at)
+        self.pool.backward(dy.at, self.x.at, dx.at, self.build.memory)
         return dx
 
 

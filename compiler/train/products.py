@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from compiler.capacity import require
 from golden.train.params import GROUP, INTERLEAVE, TrainParams, slots
+from golden.train.prune import pattern_logs
 
 from .convolution import ROW_MASK, Convolution, Part
 from .emit import Emitter, Region
@@ -70,12 +71,14 @@ class Products:
         self._products("ff", lambda some: [conv.forward(self.params, some, weights.slots)], images, of_image, of_out, x,
                        weights, y, conv.taps * conv.inputs // GROUP, conv.outputs)
 
-    def input_gradient(self, conv: Convolution, images: int, dy: int, weights: Compact, dx: int) -> None:
-        """dX of dY; `weights` have the output channels as k's, the input channels as columns. Raises as `forward`."""
+    def input_gradient(self, conv: Convolution, images: int, dy: int, weights: Compact, dx: int,
+                       pattern: tuple[int, int] = (GROUP, GROUP)) -> None:
+        """dX of dY, of which N:M of the channels of a pixel are taken; `weights` have the output channels as k's, the
+        input channels as columns. Raises as `forward`."""
         of_image, of_out = _words(self.params, conv.out_height, conv.out_width, conv.outputs), _words(
             self.params, conv.height, conv.width, conv.inputs)
         self._products("bp", lambda some: list(conv.input_gradient(self.params, some, weights.slots)), images, of_image,
-                       of_out, dy, weights, dx, conv.taps * conv.outputs // GROUP, conv.inputs)
+                       of_out, dy, weights, dx, conv.taps * conv.outputs // GROUP, conv.inputs, pattern)
 
     def weight_gradient(self, conv: Convolution, images: int, x: int, dy: int, dw: int) -> None:
         """dW in binary32, a part of `part_images` images after the other, for all of which there must be room; in it a
@@ -108,7 +111,8 @@ class Products:
                              writes=[Region("w", w_half.start, w_half.start + pixels * INTERLEAVE)])
             self._multiply("wu", part, x_half, w_half, dw + tile * size, size)
 
-    def _products(self, kind, parts_of, images, of_image, of_out, x, weights, y, groups, channels) -> None:
+    def _products(self, kind, parts_of, images, of_image, of_out, x, weights, y, groups, channels,
+                  pattern=(GROUP, GROUP)) -> None:
         p = self.params
         steps = groups * weights.slots * INTERLEAVE
         require("x_words", of_image, p.x_words // 2, REMEDY)
@@ -116,7 +120,7 @@ class Products:
         tiles, w_half = channels // p.tile_columns, None
         for first in range(0, images, at_once):
             some = min(at_once, images - first)
-            x_half = self._load_x(x + first * of_image, some * of_image)
+            x_half = self._load_x(x + first * of_image, some * of_image, pattern)
             for tile in range(tiles):
                 if tiles > 1 or w_half is None:
                     w_half = self._load_weights(weights, tile, steps)
@@ -130,9 +134,9 @@ class Products:
         self.turn[place] ^= 1
         return Region(place, start, start + size)
 
-    def _load_x(self, address: int, words: int) -> Region:
-        half = self._half("x")
-        self.emitter.add("LDX", {"address": address, "words": words, "runs": 1, "to": half.start},
+    def _load_x(self, address: int, words: int, pattern: tuple[int, int] = (GROUP, GROUP)) -> Region:
+        half, (n, m) = self._half("x"), pattern_logs(*pattern)
+        self.emitter.add("LDX", {"address": address, "words": words, "runs": 1, "to": half.start, "n": n, "m": m},
                          reads=[Region("memory", address, address + words)], writes=[half])
         return half
 

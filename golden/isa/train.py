@@ -63,7 +63,9 @@ ISA = InstructionSet(
     ),
     formats=(
         Format("HALT", 0, "SYS", "Ends the run with status 256 + `code`.", _fields(16, ("code", 8, "of the end"))),
-        Format("LDX", 1, "LD", "Runs of memory words to the X buffer.", _fields(16, *RUNS)),
+        Format("LDX", 1, "LD", "Runs of memory words to the X buffer.", _fields(
+            16, *RUNS, ("n", 2, "log2 of N, where of each M numbers N stay and others become +0; dense is 1:1"),
+            ("m", 3, "log2 of M"))),
         Format("LDW", 2, "LD", "Runs of memory words to the W buffer: values or indices of one step after the other.",
                _fields(16, *RUNS, ("index", 1, "4-bit indices, else 16-bit values"))),
         Format("MM", 3, "MM", "Products of tiles: rows out of X, columns out of W, to memory.", _fields(

@@ -6,6 +6,7 @@ import numpy as np
 
 from .params import GROUP, INTERLEAVE, TrainParams
 from .product import product
+from .prune import LEGAL_LOGS, expand, prune
 
 __all__ = ["MatrixUnit", "Pixels"]
 
@@ -55,7 +56,7 @@ class MatrixUnit:
         """LDX, LDW: `what` is x, values or index; `image`: the port's memory, uint8.
 
         Raises:
-            ValueError: no runs, or runs that leave the memory or the buffer.
+            ValueError: no runs, runs that leave the memory or the buffer, or a pattern that is none.
         """
         p = self.params
         size = p.axi_bits // 8
@@ -70,6 +71,10 @@ class MatrixUnit:
         else:
             numbers = np.ascontiguousarray(data).view(np.uint16)
             rows = numbers.reshape(-1, p.word if what == "x" else p.columns)
+        if what == "x":
+            if (v["n"], v["m"]) not in LEGAL_LOGS:
+                raise ValueError(f"n = {v['n']}, m = {v['m']}: no pattern")
+            rows = expand(*prune(rows, *LEGAL_LOGS[v["n"], v["m"]])) if v["m"] else rows
         buffer = getattr(self, what)
         of_word = self.params.steps_of_word.get(what, 1)
         if v["to"] % of_word:

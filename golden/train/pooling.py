@@ -1,9 +1,10 @@
 """Pooling in the engine's arithmetic; tensors are uint16 [images, lines, pixels, channels], bit patterns.
 
-Taps of a window are taken line by line, windows of a pixel likewise. Sums are binary32, from +0.
+Taps of a window are taken line by line.
 """
 
 from collections.abc import Iterator
+from itertools import product
 
 import numpy as np
 
@@ -12,7 +13,8 @@ from golden.floats import BINARY32
 
 from .vector import CONSTANTS, VectorMode, vector_pass
 
-__all__ = ["AVERAGING", "averaging", "global_average", "global_average_gradient", "largest", "largest_gradient"]
+__all__ = ["AVERAGING", "averaging", "global_average", "global_average_gradient", "largest", "largest_gradient",
+           "phases"]
 
 AVERAGING = (2, 16)
 """N:M under which the weights of average pooling, one in 16, are compact: the fewest slots that there are."""
@@ -33,9 +35,25 @@ def largest(half: Half, x: np.ndarray, kernel: int, step: int) -> tuple[np.ndarr
 
 def largest_gradient(half: Half, dy: np.ndarray, where: np.ndarray, shape: tuple[int, ...], kernel: int,
                      step: int) -> np.ndarray:
-    """dX of `shape`: the sum over the windows of which a pixel was the first largest, in binary32."""
-    numbers = half.widen(dy)
-    return _scattered(half, lambda tap: np.where(where == tap, numbers, np.float32(0)), shape, kernel, step)
+    """dX of `shape`: dY where a window's first largest is, 0 + dY in 16 bits, else +0. Where windows overlap, that of
+    each set of `phases`, and their sum, each addition rounded to 16 bits."""
+    numbers, total = half.narrow(BINARY32.add(0, half.widen(dy))), None
+    for i, j, apart in phases(dy.shape[1:3], kernel, step):
+        dx, some = np.zeros(shape, np.uint16), (slice(None), slice(i, None, apart), slice(j, None, apart))
+        corner = dx[:, i * step :, j * step :]
+        for tap, place in _places(corner.shape, kernel, apart * step):
+            corner[place] = np.where(where[some] == tap, numbers[some], 0)
+        total = dx if total is None else half.narrow(BINARY32.add(half.widen(total), half.widen(dx)))
+    assert total is not None
+    return total
+
+
+def phases(windows: tuple[int, int], kernel: int, step: int) -> Iterator[tuple[int, int, int]]:
+    """Sets of windows that do not overlap: (line and column of the first one, windows from one to the next); one set,
+    if none overlap."""
+    apart = -(-kernel // step)
+    for i, j in product(range(min(apart, windows[0])), range(min(apart, windows[1]))):
+        yield i, j, apart
 
 
 def averaging(half: Half, channels: int, kernel: int) -> np.ndarray:
@@ -71,11 +89,3 @@ def _places(shape: tuple[int, ...], kernel: int, step: int) -> Iterator[tuple[in
 
 def _taps(x: np.ndarray, kernel: int, step: int) -> Iterator[tuple[int, np.ndarray]]:
     return ((tap, x[place]) for tap, place in _places(x.shape, kernel, step))
-
-
-def _scattered(half, of_tap, shape, kernel, step):
-    """Sums of what `of_tap` has for each window: a pixel's windows ascend as its taps descend."""
-    total = np.zeros(shape, np.float32)
-    for tap, place in reversed(list(_places(shape, kernel, step))):
-        total[place] = BINARY32.add(total[place], of_tap(tap))
-    return half.narrow(total)

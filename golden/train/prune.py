@@ -7,9 +7,9 @@ numbers the N largest stay, of equals the one with the lower index, in ascending
 import numpy as np
 
 from golden.params import check
-from golden.train.params import GROUP, slots
+from golden.train.params import GROUP, PATTERNS, slots
 
-__all__ = ["compact_block", "expand", "mask", "pattern_logs", "pieces", "prune"]
+__all__ = ["LEGAL_LOGS", "compact_block", "expand", "mask", "pattern_logs", "pieces", "prune"]
 
 MAGNITUDE = 0x7FFF
 
@@ -18,6 +18,10 @@ def pattern_logs(n: int, m: int) -> tuple[int, int]:
     """log2 of N and of M, as the SORE takes them. Dense, 16:16, is 1:1 there: one of each number stays."""
     slots(n, m)
     return (0, 0) if n == m else (n.bit_length() - 1, m.bit_length() - 1)
+
+
+LEGAL_LOGS = {pattern_logs(n, m): (n, m) for n, m in (*PATTERNS, (GROUP, GROUP))}
+"""N:M by what instructions have of it."""
 
 
 def prune(bits, n: int, m: int) -> tuple[np.ndarray, np.ndarray]:

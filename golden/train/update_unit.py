@@ -6,14 +6,12 @@ import numpy as np
 
 from golden.floats import BINARY32
 
-from .params import GROUP, PATTERNS, TrainParams, slots
-from .prune import pattern_logs, pieces
+from .params import GROUP, TrainParams, slots
+from .prune import LEGAL_LOGS, pieces
 from .update import SETTINGS, updated
 
-__all__ = ["INDEX_BYTES", "LEGAL_LOGS", "VALUES_BYTES", "UpdateUnit"]
+__all__ = ["INDEX_BYTES", "VALUES_BYTES", "UpdateUnit"]
 
-LEGAL_LOGS = {pattern_logs(n, m): (n, m) for n, m in (*PATTERNS, (GROUP, GROUP))}
-"""N:M by the logarithms that instructions have of them."""
 VALUES_BYTES = 2 * GROUP
 INDEX_BYTES = GROUP // 2
 """Of a piece."""

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from amaranth.hdl import Cat, Module
+from amaranth.hdl import Cat, Module, Mux
 from amaranth.lib import wiring
 
 from golden.isa.train import ARGUMENTS, ISA, QUEUES
@@ -142,11 +142,13 @@ class TrainEngine(EngineCore):
                 unit.valid.eq(queue.go), queue.accept.eq(unit.ready), queue.finished.eq(finished),
             ]
             queues[name] = queue
-        ldw = instruction_layout(ISA, "LDW")(queues["LD"].head)
+        ldx, ldw = (instruction_layout(ISA, name)(queues["LD"].head) for name in ("LDX", "LDW"))
+        is_w = queues["LD"].head[:8] == ISA.by_name("LDW").opcode
         m.d.comb += [getattr(load.load.payload, name).eq(getattr(ldw, name))
-                     for name in load_layout().members if name != "w"]
+                     for name in load_layout().members if name not in ("w", "pattern")]
         m.d.comb += [
-            load.load.payload.w.eq(queues["LD"].head[:8] == ISA.by_name("LDW").opcode),
+            load.load.payload.w.eq(is_w),
+            *(load.load.payload.pattern[name].eq(Mux(is_w, 0, getattr(ldx, name))) for name in ("n", "m")),
             matrix.mm.payload.as_value().eq(queues["MM"].head), vector.instructions.payload.eq(queues["VEC"].head),
             update.upd.payload.as_value().eq(queues["UPD"].head),
             dispatcher.idle.eq(Cat(queue.idle for queue in queues.values()).all()),

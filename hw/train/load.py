@@ -9,29 +9,37 @@ from golden.isa.train import ISA
 from golden.train.params import TrainParams
 from hw.fabric.axi import ADDRESS_BITS, command_layout
 from hw.fabric.isa_layout import instruction_layout
+from hw.fabric.pipeline import delay, strobes
+
+from .layouts import is_pattern, pattern_layout
+from .word_prune import WordPrune
 
 __all__ = ["LoadUnit", "load_layout"]
 
 
 def load_layout() -> data.StructLayout:
-    """LDX, or LDW: values or indices."""
+    """LDX with its pattern, or LDW, whose pattern is dense: values or indices."""
     fields = instruction_layout(ISA, "LDX")
     return data.StructLayout({
         **{name: fields[name].shape for name in ("address", "words", "runs", "stride", "to")}, "w": 1, "index": 1,
+        "pattern": pattern_layout(),
     })
 
 
 class LoadUnit(wiring.Component):
-    """Asks for an instruction's runs while the words of up to OVERLAP before it come. A word takes a cycle.
+    """Asks for an instruction's runs while the words of up to OVERLAP before it come. A word takes a cycle, and is
+    written BEHIND cycles after it was taken, as all of them pass WordPrune.
 
     Attributes:
         load: instructions. finished: strobe: the oldest one's rows are written.
         base: of the port. commands, beats: of an AxiReader.
         write_x, write_values, write_index, write_row, write_data: see MatrixUnit.
-        wrong: strobe: an instruction without words, rows of W that begin amid a memory word, or beyond the buffer.
+        wrong: strobe: an instruction without words, rows of W that begin amid a memory word, or beyond the buffer, a
+            pattern that is none.
     """
 
     OVERLAP = 4
+    BEHIND = WordPrune.LATENCY
 
     def __init__(self, params: TrainParams):
         self.params = params
@@ -83,15 +91,19 @@ class LoadUnit(wiring.Component):
                 shift = steps.bit_length() - 1
                 with m.Case(case):
                     m.d.comb += [first.eq(load.to >> shift), rest.eq(load.to[:shift]), depth.eq(rows >> shift)]
+        m.submodules.prune = prune = WordPrune(p)
         m.d.comb += [
-            wrong.eq((load.runs == 0) | (load.words == 0) | (rest != 0)),
+            wrong.eq((load.runs == 0) | (load.words == 0) | (rest != 0) | ~is_pattern(load.pattern.n, load.pattern.m)),
+            prune.word.eq(self.beats.payload), prune.pattern.eq(load.pattern), self.write_data.eq(prune.o),
             taken.eq(self.beats.valid & self.beats.ready), coming.r_en.eq(all_ends), self.beats.ready.eq(begun),
         ]
-        m.d.sync += [
-            self.finished.eq(all_ends), self.wrong.eq((coming.r_rdy & wrong) | (taken & (row >= depth))),
-            self.write_x.eq(taken & ~load.w), self.write_values.eq(taken & load.w & ~load.index),
-            self.write_index.eq(taken & load.w & load.index), self.write_row.eq(row),
-            self.write_data.eq(self.beats.payload),
+        m.d.sync += self.wrong.eq((coming.r_rdy & wrong) | (taken & (row >= depth)))
+        m.d.comb += [
+            self.write_row.eq(delay(m, row[:len(self.write_row)], self.BEHIND, "row")),
+            *(port.eq(strobes(m, what, self.BEHIND, name)[-1]) for port, what, name in (
+                (self.finished, all_ends, "finished"), (self.write_x, taken & ~load.w, "x"),
+                (self.write_values, taken & load.w & ~load.index, "values"),
+                (self.write_index, taken & load.w & load.index, "index"))),
         ]
         with m.If(taken):
             m.d.sync += [row.eq(row + 1), words_left.eq(words_left - 1)]

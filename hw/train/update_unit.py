@@ -6,12 +6,11 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.train.params import TrainParams
 from golden.train.update import SETTINGS
-from golden.train.update_unit import LEGAL_LOGS
 from hw.fabric.answers import AnswerWatch
 from hw.fabric.axi import ADDRESS_BITS, command_layout
 from hw.fabric.round_robin import RoundRobin
 
-from .layouts import masked_layout, update_layout
+from .layouts import is_pattern, masked_layout, update_layout
 from .piece_walk import PieceWalk
 from .pregenerate import Pregenerate
 from .update_read import UpdateRead
@@ -108,14 +107,9 @@ class UpdateUnit(wiring.Component):
     def _phases(self, m, upd, start, done):
         m.submodules.watch = watch = AnswerWatch(1, 2)
         m.d.comb += [watch.sent.eq(self.words.valid & self.words.ready), watch.answered.eq(self.answered)]
-        legal, is_legal, given = [], Signal(), self.upd.payload
-        for what in ("ff", "bp"):
-            known = Signal(name=f"{what}_known")
-            for n, log_m in LEGAL_LOGS:
-                with m.If((getattr(given, f"{what}_n") == n) & (getattr(given, f"{what}_m") == log_m)):
-                    m.d.comb += known.eq(1)
-            legal.append(known)
-        legal += [given.taps != 0, given.groups != 0, given.parts != 0, ~given.masked | (given.ff_m != 0)]
+        is_legal, given = Signal(), self.upd.payload
+        legal = [is_pattern(given.ff_n, given.ff_m), is_pattern(given.bp_n, given.bp_m), given.taps != 0,
+                 given.groups != 0, given.parts != 0, ~given.masked | (given.ff_m != 0)]
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.upd.ready.eq(1)

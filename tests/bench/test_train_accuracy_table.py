@@ -27,7 +27,8 @@ def test_a_method_is_compared_with_dense_of_as_many_epochs():
         ("bdwp", 3, 0.8), ("dense", 3, 0.9), ("bdwp", 6, 0.95), ("dense", 6, 0.95)) for seed in (0, 1)]
     lines = [line.split(" | ") for line in table.method_table(table.grouped(runs))[2:]]
     assert [(line[0][-1], line[1], line[4]) for line in lines] == [
-        ("6", "dense", "| |"), ("6", "BDWP 2:8", "0.00 ± 0.00"), ("3", "dense", "| |"), ("3", "BDWP 2:8", "10.00 ± 0.00")]
+        ("6", "dense", "| |"), ("6", "BDWP 2:8", "0.00 ± 0.00"),
+        ("3", "dense", "| |"), ("3", "BDWP 2:8", "10.00 ± 0.00")]
 
 
 def test_the_page_is_of_the_results():

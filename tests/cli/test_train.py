@@ -118,7 +118,6 @@ def test_configurations_that_are_refused(config, capsys, old, new, message):
 
 
 @pytest.mark.parametrize(("arguments", "code", "message"), [
-    (["--level", "rtl", "--method", "sdgp"], 3, "layer 3: the engine does not prune gradients (method sdgp)"),
     (["--steps", "0"], 2, "--steps 0: must be 1 or more"), (["--every", "0"], 2, "--every 0"),
     (["--sparsity", "2:8"], 2, "method dense prunes nothing"), (["--method", "bdwp", "--sparsity", "3:8"], 2, "'3:8'"),
     (["--resume", "none"], 2, "none: No such file"), (["--resume", "small.toml"], 2, "not a safetensors file"),

@@ -99,6 +99,7 @@ def test_chunks_of_images():
 
 @pytest.mark.parametrize(("what", "fields", "status"), [
     ("LDX", {"words": 0, "runs": 1}, "illegal"), ("LDX", {"words": 2, "runs": 1, "to": 511}, "illegal"),
+    ("LDX", {"words": 2, "runs": 1, "n": 2, "m": 2}, "illegal"),
     ("LDW", {"words": 300, "runs": 2, "to": 7}, "illegal"), ("MM", {"taps_x": 0}, "illegal"),
     ("MM", {"slots_log2": 5}, "illegal"), ("MM", {"spread": 1}, "illegal"), ("MM", {"out_words": 2}, "illegal"),
     ("MM", {"stationary": 1, "words": 17}, "illegal"), (None, {}, "program_size"),

@@ -10,6 +10,7 @@ from tests.e2e.test_train import SHAPES
 
 @pytest.mark.parametrize(("shape", "sparsity", "memory"), [
     ("16 x 2", Sparsity(method="bdwp", n=2, m=8), "random"),
+    ("16 x 2", Sparsity(method="sdgp", n=2, m=4), "ddr4"),
     pytest.param("16 x 4", Sparsity(), "ddr4", marks=pytest.mark.slow),
     ("32 x 4, 512 bits, bfloat16", Sparsity(method="bdwp", n=2, m=4, regulariser=0.01), "ddr4"),
 ])  # fmt: skip

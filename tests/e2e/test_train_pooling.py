@@ -16,14 +16,15 @@ from tests.e2e.test_train import SHAPES
 
 CASES = {
     "2 x 2": (2, 6, 8, 2, 2), "3 x 3, lines and columns left over": (3, 7, 8, 3, 3), "2 x 2, step 3": (1, 8, 7, 2, 3),
-    "5 x 4 in one": (2, 5, 4, 4, 9), "1 x 1": (1, 3, 2, 1, 1),
+    "5 x 4 in one": (2, 5, 4, 4, 9), "1 x 1": (1, 3, 2, 1, 1), "3 x 3, step 2": (2, 7, 9, 3, 2),
+    "3 x 3, step 1": (1, 4, 5, 3, 1),
 }  # fmt: skip
 """Images, height, width, kernel, step."""
 
 class Pooled:
     """Program: a pass doubles the numbers of a tensor, which makes X; Y of it; dX of dY."""
 
-    def __init__(self, params, case, words, seed, *, overlap=False):
+    def __init__(self, params, case, words, seed):
         images, height, width, kernel, step = case
         rng, self.params, self.memory, emitter = np.random.default_rng(seed), params, Memory(params), Emitter()
         vectors = Vectors(params, emitter, self.memory, words)
@@ -38,8 +39,7 @@ class Pooled:
         vectors.passed(a, out=self.x, pixels=images * height * width, words=words, b_is_a=1,
                        constants={"c2": vectors.one, "c3": vectors.one})
         self.pool.forward(self.x, self.y)
-        if not overlap:
-            self.pool.backward(dy, self.x, self.dx)
+        self.pool.backward(dy, self.x, self.dx, self.memory)
         self.program = self.memory.program(emitter.words())
 
     def tensor(self, image, at, shape):
@@ -58,9 +58,8 @@ def check(made, image):
     assert np.array_equal(x, half.narrow(BINARY32.mul(half.widen(made.before), np.float32(2))))
     best, where = pooling.largest(half, x, pool.kernel, pool.step)
     assert np.array_equal(made.tensor(image, made.y, best.shape), best)
-    if pool.step >= pool.kernel:
-        dx = pooling.largest_gradient(half, made.dy, where, x.shape, pool.kernel, pool.step)
-        assert np.array_equal(made.tensor(image, made.dx, x.shape), dx)
+    dx = pooling.largest_gradient(half, made.dy, where, x.shape, pool.kernel, pool.step)
+    assert np.array_equal(made.tensor(image, made.dx, x.shape), dx)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -68,14 +67,6 @@ def check(made, image):
 def test_pooling(shape, case):
     made = Pooled(SHAPES[shape], CASES[case], words=3, seed=1)
     check(made, run(GoldenDevice(), made))
-
-
-def test_windows_that_overlap():
-    """Forward alone."""
-    made = Pooled(SHAPES["16 x 2"], (2, 7, 9, 3, 2), words=2, seed=2, overlap=True)
-    check(made, run(GoldenDevice(), made))
-    with pytest.raises(ValueError, match="overlap"):
-        made.pool.backward(0, 0, 0)
 
 
 def test_windows_that_do_not_fit():

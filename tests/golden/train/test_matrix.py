@@ -141,7 +141,7 @@ def test_loads():
     unit, rng = MatrixUnit(P), np.random.default_rng(4)
     image = rng.integers(0, 256, 100 * SIZE, dtype=np.uint8)
     rows = image.reshape(-1, SIZE)
-    runs = {"address": 3, "words": 2, "runs": 3, "stride": 10, "to": 7}
+    runs = {"address": 3, "words": 2, "runs": 3, "stride": 10, "to": 7, "n": 0, "m": 0}
     unit.load(runs, image, "x")
     assert np.array_equal(unit.x[7:13].view(np.uint8).reshape(-1, SIZE), rows[[3, 4, 13, 14, 23, 24]])
     unit.load(runs | {"to": 8}, image, "values")
@@ -153,8 +153,10 @@ def test_loads():
     unit.load(runs | {"to": 0}, image, "index")
     nibbles = [number >> shift & 15 for number in rows[3].tolist() for shift in (0, 4)]
     assert unit.index[: len(nibbles) // P.columns].ravel().tolist() == nibbles
-    for bad in ({"runs": 0}, {"address": 99}, {"to": 65000}):
-        with pytest.raises(ValueError, match=r"beyond|the buffer has"):
+    unit.load(runs | {"n": 1, "m": 2}, image, "x")
+    assert np.array_equal(unit.x[7], np.where(mask(rows[3].view(np.uint16), 2, 4), rows[3].view(np.uint16), 0))
+    for bad in ({"runs": 0}, {"address": 99}, {"to": 65000}, {"m": 1, "n": 1}):
+        with pytest.raises(ValueError, match=r"beyond|the buffer has|no pattern"):
             unit.load(runs | bad, image, "x")
 
 
