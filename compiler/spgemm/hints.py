@@ -1,34 +1,76 @@
-"""Which lines of B are not asked for again soon: what the cache need not keep."""
+"""Which rows of B the cache keeps for their next use, and which only pass: about what Belady's MIN would do.
+
+A row that is kept from a use to the next one takes its lines of the cache for that long and saves as many reads, so
+the shortest of these spans are worth most. They are taken in the order of their lengths, as long as they fit.
+"""
 
 import numpy as np
 import scipy.sparse
 
 from golden.spgemm.csr import Csr
+from golden.spgemm.params import SpgemmParams
 
-__all__ = ["REACH", "not_soon"]
+__all__ = ["KIND_BITS", "MOST_POINTS", "POINTS", "passing"]
 
-REACH = 3.0
-"""Lines asked for until the next use, over those that the cache holds, beyond which a line is not kept. Many of them
-hit, so more than 1: misses of a model of the 256 KB cache on wiki-Vote, ca-CondMat, p2p-Gnutella31 are, in thousands,
-98, 411, 73 without hints; 97, 385, 69 with 1; 78, 333, 59 with 2; 82, 323, 58 with 4; 90, 364, 63 with 8."""
+KIND_BITS = 1
+"""Spans count as equally long if their lengths, as floating-point numbers, have so many bits of the mantissa alike."""
+POINTS = 2
+"""Points in time at which kept lines are counted while as many lines are asked for as may be kept, at least."""
+MOST_POINTS = 1 << 16
+"""Of them in all, as planning must stay short."""
 
 
-def not_soon(a: Csr, b: Csr, chunk: np.ndarray, line: int, cache_lines: int) -> np.ndarray:
-    """bool [entries of A]: the row of B is asked for again only behind more lines than the cache keeps, or never.
+def passing(a: Csr, b: Csr, begins: np.ndarray, p: SpgemmParams) -> np.ndarray:
+    """bool [entries of A]: the row of B is not kept for its next use, or there is none.
+
+    Time is counted in entries of A. All rows are kept if the cache holds what is asked for of B. Else one way of each
+    set is for what passes, and the others hold, at every point, all the spans up to some length. A span is kept if
+    these include it at all points that it covers.
 
     Args:
-        chunk: of each row; rows of another one, which perhaps another engine works on, do not count.
+        begins: [chunks + 1], first entry of each; a use in another chunk, which perhaps another engine works on, does
+            not count.
     """
-    entries = len(a.columns)
-    numbers = scipy.sparse.csr_array((np.arange(entries), a.columns, a.starts), shape=(a.rows, b.rows)).tocsc()
-    by_column, starts = np.asarray(numbers.data, np.int64), np.asarray(numbers.indptr)
-    behind = np.full(entries, np.iinfo(np.int64).max)
-    same = np.ones(max(entries - 1, 0), bool)
-    inside = starts[1:-1]
-    same[inside[(inside > 0) & (inside < entries)] - 1] = False
-    before = np.cumsum(-(-b.lengths // line)[a.columns])
-    distance = before[by_column[1:]] - before[by_column[:-1]]
-    of_entry = chunk[a.entry_rows][by_column]
-    same &= of_entry[1:] == of_entry[:-1]
-    behind[by_column[:-1][same]] = distance[same]
-    return behind > REACH * cache_lines
+    entries, lines = len(a.columns), -(-b.lengths // p.lanes)
+    index = np.int32 if entries < 1 << 28 else np.int64
+    if lines.sum() <= p.cache_lines:
+        return np.zeros(entries, bool)
+    now = np.arange(entries, dtype=index)
+    by_row = scipy.sparse.csr_array((now, a.columns, a.starts.astype(index)), shape=(a.rows, b.rows)).tocsc()
+    asked_for = np.diff(by_row.indptr) > 0
+    if lines[asked_for].sum() <= p.cache_lines:
+        return np.zeros(entries, bool)
+    never = 3 * entries
+    after = np.append(by_row.data[1:], index(never))
+    after[by_row.indptr[1:][asked_for] - 1] = never
+    following = np.empty_like(now)
+    following[by_row.data.astype(np.int64)] = after
+    following += index(never) * (following >= np.repeat(begins[1:].astype(index), np.diff(begins)))
+    kind, too_long = _kind(following - now), int(_kind(np.array([2 * entries]))[0])
+
+    taken, room = lines.astype(index).take(a.columns), p.cache_lines - p.cache_lines // p.cache_ways
+    apart = max(entries * room // (POINTS * int(taken.sum())), -(-entries // MOST_POINTS), 1)
+    step = apart.bit_length() - 1
+    points, kinds = (entries >> step) + 1, int(kind.max()) + 1
+    begin, end = now >> step, np.minimum(following, entries) >> step
+    kind *= points
+    cell = kind + begin
+    kind += end
+    # a span covers the points begin + 1 .. end, which count as begin .. end - 1
+    change = _sums(taken, cell, kinds * points) - _sums(taken, kind, kinds * points)
+    held = change.reshape(kinds, points).cumsum(axis=1).cumsum(axis=0)
+    full = np.where(held > room, np.arange(points, dtype=index), index(points))
+    full[too_long:] = -1
+    full = np.minimum.accumulate(full[:, ::-1], axis=1)[:, ::-1].copy()  # the next point at which a kind does not fit
+    return full.ravel().take(cell) < end
+
+
+def _kind(span: np.ndarray) -> np.ndarray:
+    """Whole numbers from 0, by the logarithm of the span."""
+    return (span.astype(np.float32).view(np.int32) >> (23 - KIND_BITS)) - (127 << KIND_BITS)
+
+
+def _sums(values: np.ndarray, at: np.ndarray, count: int) -> np.ndarray:
+    """[count]: sum of the values of each number in `at`; half the time of `np.bincount`."""
+    starts = np.array([0, len(at)], at.dtype)
+    return scipy.sparse.csr_array((values, at, starts), shape=(1, count)).toarray()[0]

@@ -21,7 +21,7 @@ class Pieces:
 
     Attributes:
         values: of the entry. first, count: whole numbers, elements of B, from the start of its image. hint: bool, see
-            `hints.not_soon`. per_row: int64, pieces of each row.
+            `hints.passing`. per_row: int64, pieces of each row.
     """
 
     values: np.ndarray

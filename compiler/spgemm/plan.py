@@ -15,7 +15,7 @@ from golden.spgemm.params import SpgemmParams
 from golden.spgemm.record import COUNTERS, RECORD_BYTES
 
 from .entries import Chunks, cut_chunks, encode_entries
-from .hints import not_soon
+from .hints import passing
 from .kernel import OURS, Kernel
 from .layout import place_rows, window_pieces
 from .windows import Windows, plan_windows
@@ -93,7 +93,7 @@ def plan_product(a: Csr, b: Csr, params: SpgemmParams, *, kernel: Kernel = OURS,
 
     Args:
         a, b: columns of a row ascending, values of the engine's kind.
-        hints: tell the cache which rows of B will not be asked for again soon.
+        hints: tell the cache which rows of B it need not keep, see `hints.passing`.
         careful: see `windows.capacities`.
 
     Raises:
@@ -109,8 +109,8 @@ def plan_product(a: Csr, b: Csr, params: SpgemmParams, *, kernel: Kernel = OURS,
     hint = np.zeros(len(a.columns), bool)
     if hints:
         first_window = np.cumsum(windows.parts) - windows.parts
-        chunk = np.searchsorted(begins, first_window, side="right")
-        hint = not_soon(a, b, chunk, params.lanes, params.cache_lines)
+        first_row = np.concatenate(([0], np.searchsorted(first_window, begins[1:-1]), [a.rows]))
+        hint = passing(a, b, a.starts[first_row], params)
         hint &= b.lengths[a.columns] >= (params.block_lines - 1) * params.lanes  # else others share the row's block
     planned = time.perf_counter()
     first, total = place_rows(b.lengths, params.lanes)
