@@ -15,6 +15,8 @@ __all__ = ["Chunks", "cut_chunks", "encode_entries"]
 
 LAST = np.uint32(1 << 31)
 """Of an entry's `place`."""
+HELD = 3
+"""Chunks that a row engine may have at once: one that it works on, one whose entries it reads, one that waits."""
 PARTS = 64
 """The shortest chunk is that part of a row engine's share, but not below SHORTEST."""
 SHORTEST = 64
@@ -38,16 +40,17 @@ class Chunks:
 def cut_chunks(work: np.ndarray, engines: int) -> np.ndarray:
     """int64 [chunks + 1]: windows where chunks begin.
 
-    Each takes half of what would be an engine's share of the rest (guided self-scheduling), so that an engine works on
-    few stretches of rows, and all end together. A window without work counts as 1.
+    Each takes a part of what would be an engine's share of the rest (guided self-scheduling), so that an engine works
+    on few stretches of rows, and all end together. HELD chunks together stay below the share: who takes them ahead does
+    not end last. A window without work counts as 1.
     """
     done = np.maximum(work, 1)
     total = left = int(done.sum())
     done = np.cumsum(done, out=done if total < 1 << 31 else None)
     shortest, ends = max(SHORTEST, total // (PARTS * engines)), []
     if engines > 1:
-        while left // (2 * engines) > shortest:
-            left -= left // (2 * engines)
+        while left // (HELD * engines) > shortest:
+            left -= left // (HELD * engines)
             ends.append(total - left)
         ends += range(total - left + shortest, total, shortest)
     ends += [total] if total else []

@@ -100,9 +100,21 @@ def test_chunks_cover_all_windows(work, engines):
 
 def test_chunks_get_shorter():
     work = np.diff(cut_chunks(np.ones(100_000, np.int64), 4))
-    assert work[0] == 12_500
+    assert work[0] == 8333
     assert (np.diff(work) <= 1).all()
     assert work[-1] < 1000
+
+
+@pytest.mark.parametrize("engines", [2, 4, 30])
+def test_all_end_together_though_each_takes_chunks_ahead(engines):
+    """Two of them at the beginning, then one whenever it begins one: a third waits until then."""
+    share = 100_000
+    chunks = np.diff(cut_chunks(np.ones(share * engines, np.int64), engines)).tolist()
+    ends = [[0] for _ in range(engines)]  # of the chunks that each has
+    for number, work in enumerate(chunks):
+        engine = number // 2 if number < 2 * engines else min(range(engines), key=lambda each: ends[each][-2])
+        ends[engine].append(ends[engine][-1] + work)
+    assert max(end[-1] for end in ends) < 1.02 * share
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 12), st.integers(1, 8), st.integers(1, 60))
