@@ -1,6 +1,6 @@
 """Tables of docs/results/spgemm.md: `python -m bench.spgemm_table FILE ..`, which `lacuna bench spgemm -o FILE` kept.
 
-Several files with results of the same engine make one table.
+Files with results of the same engine make one table of speeds; all engines share the breakdown.
 """
 
 import json
@@ -34,28 +34,40 @@ def speed_table(record: dict[str, Any]) -> list[str]:
     return lines
 
 
-def breakdown_table(record: dict[str, Any]) -> list[str]:
-    """Cycles of the row engines, in % of the run; the rest is the program's first word and the end."""
-    engines, lanes = record["params"]["engines"], record["params"]["axi_bits"] // 64
-    lines = ["| matrix | products / lane and cycle | " + " | ".join(WAITS) + " | begin and end |", "|---" * 8 + "|"]
-    for r in record["results"]:
-        if r["macs"] > REUSE * r["nnz_c"]:
-            all_cycles = engines * r["cycles"]
-            shares = [r["counters"][name] / all_cycles for name in WAITS]
-            rate = r["macs"] / all_cycles / lanes
-            lines.append(f"| {r['name']} | {rate:.3f} | " + " | ".join(f"{share:.1%}" for share in shares)
-                         + f" | {1 - sum(shares):.1%} |")
+def breakdown_table(records: list[dict[str, Any]]) -> list[str]:
+    """Cycles of the row engines, in % of the run; the rest is the program's first word and the end.
+
+    Limit by lines: products a lane and line, of which a row engine takes one a cycle.
+    """
+    lines = ["| matrix | engines | products / lane and cycle | limit by lines | " + " | ".join(WAITS)
+             + " | begin and end |", "|---" * 10 + "|"]
+    for name in dict.fromkeys(r["name"] for record in records for r in record["results"]):
+        for record in records:
+            engines, lanes = record["params"]["engines"], record["params"]["axi_bits"] // 64
+            for r in record["results"]:
+                if r["name"] == name and r["macs"] > REUSE * r["nnz_c"]:
+                    all_cycles, counters = engines * r["cycles"], r["counters"]
+                    shares = [counters[wait] / all_cycles for wait in WAITS]
+                    rates = (r["macs"] / count / lanes for count in (all_cycles, counters["lines"]))
+                    lines.append(f"| {name} | {engines} | " + " | ".join(f"{rate:.3f}" for rate in rates) + " | "
+                                 + " | ".join(f"{share:.1%}" for share in shares) + f" | {1 - sum(shares):.1%} |")
     return lines
 
 
-def joined(records: list[dict[str, Any]]) -> dict[str, Any]:
-    """One record of all results, the lightest first.
+def joined(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One record for each engine with all of its results, the lightest first.
 
     Raises:
-        ValueError: records of several engines, a matrix twice, or a result that did not pass its checks.
+        ValueError: a matrix twice, or a result that did not pass its checks.
     """
-    if any(record["params"] != records[0]["params"] for record in records):
-        raise ValueError("records of several engines")
+    engines: list[dict[str, Any]] = []
+    for record in records:
+        if record["params"] not in [other["params"] for other in engines]:
+            engines.append(record)
+    return [_joined([record for record in records if record["params"] == engine["params"]]) for engine in engines]
+
+
+def _joined(records: list[dict[str, Any]]) -> dict[str, Any]:
     results = sorted((r for record in records for r in record["results"]), key=lambda r: r["macs"])
     names = [r["name"] for r in results]
     if len(set(names)) < len(names):
@@ -67,8 +79,10 @@ def joined(records: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def main() -> None:
-    record = joined([json.loads(Path(name).read_text(encoding="utf-8")) for name in sys.argv[1:]])
-    print("\n".join([*speed_table(record), "", *breakdown_table(record)]))
+    records = joined([json.loads(Path(name).read_text(encoding="utf-8")) for name in sys.argv[1:]])
+    for record in records:
+        print("\n".join([*speed_table(record), ""]))
+    print("\n".join(breakdown_table(records)))
 
 
 if __name__ == "__main__":
