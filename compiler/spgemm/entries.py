@@ -11,12 +11,14 @@ from golden.spgemm.piece import encode_piece
 
 from .layout import Pieces
 
-__all__ = ["Chunks", "cut_chunks", "encode_entries"]
+__all__ = ["HELD", "HELD_IF_SHORT", "Chunks", "cut_chunks", "encode_entries"]
 
 LAST = np.uint32(1 << 31)
 """Of an entry's `place`."""
 HELD = 3
 """Chunks that a row engine may have at once: one that it works on, one whose entries it reads, one that waits."""
+HELD_IF_SHORT = 2
+"""In runs in which the entries of a chunk are read at once: then two make nearly a share, which all take first."""
 PARTS = 64
 """The shortest chunk is that part of a row engine's share, but not below SHORTEST."""
 SHORTEST = 64
@@ -37,20 +39,20 @@ class Chunks:
     entries: np.ndarray
 
 
-def cut_chunks(work: np.ndarray, engines: int) -> np.ndarray:
+def cut_chunks(work: np.ndarray, engines: int, held: int = HELD) -> np.ndarray:
     """int64 [chunks + 1]: windows where chunks begin.
 
     Each takes a part of what would be an engine's share of the rest (guided self-scheduling), so that an engine works
-    on few stretches of rows, and all end together. HELD chunks together stay below the share: who takes them ahead does
-    not end last. A window without work counts as 1.
+    on few stretches of rows, and all end together. `held` chunks together stay below the share: who takes them ahead
+    does not end last. A window without work counts as 1.
     """
     done = np.maximum(work, 1)
     total = left = int(done.sum())
     done = np.cumsum(done, out=done if total < 1 << 31 else None)
     shortest, ends = max(SHORTEST, total // (PARTS * engines)), []
     if engines > 1:
-        while left // (HELD * engines) > shortest:
-            left -= left // (HELD * engines)
+        while left // (held * engines) > shortest:
+            left -= left // (held * engines)
             ends.append(total - left)
         ends += range(total - left + shortest, total, shortest)
     ends += [total] if total else []

@@ -14,7 +14,7 @@ from golden.spgemm.memory import element_type
 from golden.spgemm.params import SpgemmParams
 from golden.spgemm.record import COUNTERS, RECORD_BYTES
 
-from .entries import Chunks, cut_chunks, encode_entries
+from .entries import HELD, HELD_IF_SHORT, Chunks, cut_chunks, encode_entries
 from .hints import passing
 from .kernel import OURS, Kernel
 from .layout import place_rows, window_pieces
@@ -105,7 +105,8 @@ def plan_product(a: Csr, b: Csr, params: SpgemmParams, *, kernel: Kernel = OURS,
     if kernel.fixed:
         begins = np.unique(np.linspace(0, len(windows.of_row), params.engines + 1).astype(np.int64))
     else:
-        begins = cut_chunks(windows.work, params.engines)
+        short = len(a.columns) <= HELD_IF_SHORT * params.ring * params.engines
+        begins = cut_chunks(windows.work, params.engines, HELD_IF_SHORT if short else HELD)
     hint = np.zeros(len(a.columns), bool)
     if hints:
         first_window = np.cumsum(windows.parts) - windows.parts
