@@ -112,7 +112,8 @@ def plan_product(a: Csr, b: Csr, params: SpgemmParams, *, kernel: Kernel = OURS,
         first_window = np.cumsum(windows.parts) - windows.parts
         first_row = np.concatenate(([0], np.searchsorted(first_window, begins[1:-1]), [a.rows]))
         hint = passing(a, b, a.starts[first_row], params)
-        hint &= b.lengths[a.columns] >= (params.block_lines - 1) * params.lanes  # else others share the row's block
+        if params.block_lines > 1:  # others share a short row's block
+            hint &= (b.lengths >= (params.block_lines - 1) * params.lanes).take(a.columns)
     planned = time.perf_counter()
     first, total = place_rows(b.lengths, params.lanes)
     require("elements of B in a channel", total, 1 << FIRST_BITS, "multiply by fewer columns at a time")
