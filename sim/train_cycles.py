@@ -3,40 +3,32 @@ docs/units/train.md, "Cycle model". No numbers are computed and no memory image 
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
 
 from golden.engines import ENGINES
-from golden.isa.train import ISA, QUEUES, Channel
+from golden.isa.train import ISA, QUEUES
 from golden.train.params import GROUP, INTERLEAVE, TrainParams
 from hw.fabric.float16 import Narrow
 from hw.fabric.tokens import TokenTable
-from hw.train.channel_lane import ChannelLane
-from hw.train.channel_moves import ChannelMoves
 from hw.train.load import LoadUnit
-from hw.train.pool import Pool
-from hw.train.pool_gradient import PoolGradient
 from hw.train.schedule import Schedule
 from hw.train.stce import Stce
 from hw.train.sums import TILES, Sums
-from hw.train.tensor_pass import CHUNK
-from hw.train.vector_pass import VectorPass
-from hw.train.vector_sums import SumLane
 from hw.train.vector_unit import VectorUnit
-from hw.train.vector_walk import ROOM
 from hw.train.word_fetch import WordFetch
 
 from .timing import TimingModel
 from .train_cycles_update import Update
-from .train_memory import Clock, Dram, ReadPort, Signal, Steps, WritePort, Writer, ignored, spawn
+from .train_cycles_vector import Vector
+from .train_events import Clock, Signal, Steps, spawn
+from .train_memory import ANSWERED, Answers, Dram, ReadPort, WritePort, Writer
 
 __all__ = ["CycleModel", "Cycles", "Ran"]
 
 BEGIN = 5
 """From start to the program's first request at its memory; the word behind its answer is the dispatcher's."""
-ANSWERED = 2
-"""From a last answer to `finished`: AnswerWatch's registers."""
 OUT = 3 + Narrow.LATENCY
 """From a vector that Sums reads to its word at the port: the RAM, Narrow, a register, the FIFO."""
 
@@ -61,29 +53,6 @@ class Cycles:
     ran: tuple[Ran, ...] = ()
 
 
-class _Answers:
-    """Words of an instruction on their way."""
-
-    def __init__(self, clock: Clock, finish: Callable[[float], None]) -> None:
-        self.clock, self.finish, self.under_way, self.closed = clock, finish, 0, inf
-
-    def sent(self, words: int) -> None:
-        self.under_way += words
-
-    def came(self, words: int) -> None:
-        self.under_way -= words
-        self._look()
-
-    def close(self, time: float) -> None:
-        """There will be no more; the unit knows at `time`."""
-        self.closed = time
-        self._look()
-
-    def _look(self) -> None:
-        if self.closed < inf and not self.under_way:
-            self.finish(max(self.closed, self.clock.now + ANSWERED))
-
-
 class _Queue:
     def __init__(self, overlap: int) -> None:
         self.overlap, self.words, self.running = overlap, deque(), 0
@@ -104,7 +73,8 @@ class CycleModel:
         self.clock = clock = Clock()
         dram = Dram(clock, timing)
         self.reads, self.writes = ReadPort(clock, dram, params, 3), WritePort(clock, dram, params)
-        self.load, self.vector, self.update = self.reads.streams
+        self.load, of_vector, self.update = self.reads.streams
+        vector = Vector(params, clock, self.reads, of_vector, self.writes)
         self.first = BEGIN + dram.read_latency + (timing.rcd / timing.clock_ns)
         overlaps = {"LD": LoadUnit.OVERLAP, "MM": Sums.QUEUE, "VEC": VectorUnit.OVERLAP, "UPD": 1}
         self.queues = {name: _Queue(overlap) for name, overlap in overlaps.items()}
@@ -113,7 +83,7 @@ class CycleModel:
         self.tiles, self.come = deque(), Signal()
         self._spawn(self._sums())
         self._spawn(self._dispatch(words))
-        for name, unit in (("LD", self._load), ("MM", self._multiply), ("VEC", self._vector), ("UPD", self._update)):
+        for name, unit in (("LD", self._load), ("MM", self._multiply), ("VEC", vector.run), ("UPD", self._update)):
             self._spawn(self._unit(name, unit))
         clock.run()
         self.cycles = Cycles(int(self.end), self.steps, {name: int(queue.busy) for name, queue in self.queues.items()},
@@ -227,7 +197,7 @@ class CycleModel:
         vectors = max(1, 2 * p.columns // p.word) * INTERLEAVE if v["wide"] else INTERLEAVE
         per_word = max(1, p.word // (2 * p.columns)) if v["wide"] else p.word // p.columns
         of_row = 1 + min(vectors, v["out_words"] * per_word)
-        opens, left, answers = clock.now + 4, v["pixels"], _Answers(clock, finish)
+        opens, left, answers = clock.now + 4, v["pixels"], Answers(clock, finish)
         for tile in range(tiles):
             rows = p.rows if spread else min(p.rows, left)
             left -= rows
@@ -256,7 +226,7 @@ class CycleModel:
             self.room.fire()
             yield self.clock.now + 1
 
-    def _leave(self, v: dict[str, int], first: int, rows: int, cycles: int, answers: "_Answers", last: bool) -> Steps:
+    def _leave(self, v: dict[str, int], first: int, rows: int, cycles: int, answers: Answers, last: bool) -> Steps:
         """Words of a tile to memory, over the cycles in which they are read; a FIFO holds some."""
         words, clock, begin, waiting, taken = rows * v["out_words"], self.clock, self.clock.now, 0, Signal()
         at = v["out"] + first * (v["out_words"] if v["spread"] else v["out_x"])
@@ -280,130 +250,6 @@ class CycleModel:
             answers.sent(count)
             clock.at(clock.now + OUT - count + 1, lambda at=at + done, count=count, ends=last and done + count == words:
                      put(at, count, ends))
-
-    # VEC
-
-    def _vector(self, name: str, v: dict[str, int], finish) -> Steps:
-        clock, p, begin, answers = self.clock, self.params, self.clock.now, _Answers(self.clock, finish)
-        if name == "CHN":
-            done = begin + v["rows"] + 2 + (
-                ChannelLane.FUNCTION if v["op"] >= Channel.RSQRT else ChannelLane.ARITHMETIC)
-        elif name == "LDC":
-            signal, beats = Signal(), v["rows"] * (1 if v["half"] else 2)
-            cost = p.word + ChannelMoves.LOADED if v["half"] else 1
-            left = v["rows"] if v["turn"] else 1
-
-            def took(_: float, __: int, ends: bool) -> None:
-                nonlocal left
-                left -= ends
-                if not left:
-                    signal.fire()
-
-            yield begin + 2
-            for word in range(left):
-                self.reads.ask(self.vector, v["address"] + word * v["stride"], 1 if v["turn"] else beats, cost, took)
-            yield signal
-            done = clock.now - 1 + cost - 1
-        elif name == "STC":
-            of_row, words = (p.word + ChannelMoves.STORED, 1) if v["half"] else (3, 2)
-            yield begin + 1 + of_row
-            stride, taken = v["stride"] if v["turn"] else words, Signal()
-            for row in range(v["rows"]):
-                answers.sent(words)
-                self.writes.put(Writer.VECTOR, v["address"] + row * stride, words, lambda _: taken.fire(), answers.came)
-                yield taken
-                done = clock.now - 1
-                yield max(begin + 1 + of_row * (row + 2), clock.now + of_row - words)
-        elif name == "VEC":
-            done = yield from self._pass(v, answers)
-        else:
-            done = yield from self._pool(v, answers)
-        answers.close(done + 3)
-        yield done + 2
-
-    def _pass(self, v: dict[str, int], answers: "_Answers") -> Generator[float | Signal, None, float]:
-        """Words are taken one a cycle, a segment's end closes the unit, outputs leave LATENCY later. Returns when the
-        instruction is done."""
-        clock, stream, words = self.clock, self.vector, v["words"]
-        total, both = v["pixels"] * words, not (v["b_is_a"] or v["b_none"])
-        segment, closed = v["segment"] * words, VectorPass.SEGMENT + 14 * words if v["sums"] else 0
-        taken, given, ready, signal = 0, 0, 0.0, Signal()
-        stream.room = (2 * CHUNK + (ROOM if v["outputs"] else 0)) * (1 + both)
-
-        def took(end: float, beats: int, _: bool) -> None:
-            nonlocal taken, ready
-            pieces, last = beats, 0.0
-            while pieces:
-                some = min(pieces, segment - taken % segment)
-                last = ready = max(end + 1 - pieces, ready) + some
-                taken, pieces = taken + some, pieces - some
-                if not taken % segment:
-                    ready += closed
-            if v["outputs"]:
-                clock.at(last - beats + VectorPass.LATENCY, lambda at=taken - beats: give(at, beats))
-            else:
-                clock.at(last, lambda: left(beats))
-
-        def give(at: int, beats: int) -> None:
-            answers.sent(beats)
-            self.writes.put(Writer.VECTOR, v["out"] + at, beats, left, answers.came)
-
-        def left(beats: int) -> None:
-            nonlocal given
-            given += beats
-            if given == total:
-                signal.fire()
-            self.reads.give(stream, beats * (1 + both))
-
-        yield clock.now + 4 + 5 * words
-        if both:
-            for at in range(0, total, CHUNK):
-                some = min(CHUNK, total - at)
-                self.reads.ask(stream, v["a"] + at, some, 1, ignored)
-                self.reads.ask(stream, v["b"] + at, some, 1, took)
-        else:
-            self.reads.ask(stream, v["a"], total, 1, took)
-        yield signal
-        stream.room = inf
-        return max(clock.now + 1 if v["outputs"] else 0.0, ready + SumLane.LATENCY + 4 if v["sums"] else 0.0)
-
-    def _pool(self, v: dict[str, int], answers: "_Answers") -> Generator[float | Signal, None, float]:
-        """Lines of windows; a window's words LATENCY behind its last beat. Returns when the instruction is done."""
-        clock, stream, back = self.clock, self.vector, v["back"]
-        line, words, kernel = v["kernel"] * v["words"], v["words"], v["kernel"]
-        windows, signal, taken, given, gone = v["nx"] * v["ny"] * v["images"], Signal(), 0, 0, 0
-        of_window = kernel * line if back else words
-        latency = Pool.LATENCY + (1 + PoolGradient.LATENCY if back else 0)
-
-        def took(end: float, _: int, ends: bool) -> None:
-            nonlocal taken
-            taken += ends
-            if ends and taken % (kernel + back) == 0:
-                clock.at(end + latency - words, give)
-
-        def give() -> None:
-            nonlocal given
-            answers.sent(of_window)
-            self.writes.put(Writer.VECTOR, v["out"] + given * of_window, of_window, left, answers.came)
-            given += 1
-
-        def left(count: int) -> None:
-            nonlocal gone
-            gone += count
-            if gone == of_window * windows:
-                signal.fire()
-
-        yield clock.now + 1 + Pool.START
-        for window in range(windows):
-            x, rest = window % v["nx"], window // v["nx"]
-            y, image = rest % v["ny"], rest // v["ny"]
-            at = v["x"] + image * v["image"] + (y * v["line"] + x * words) * v["step"]
-            for tap in range(kernel):
-                self.reads.ask(stream, at + tap * v["line"], line, 1, took)
-            if back:
-                self.reads.ask(stream, v["dy"] + window * words, words, 1, took)
-        yield signal
-        return clock.now
 
     # UPD
 

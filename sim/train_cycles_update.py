@@ -11,7 +11,8 @@ from hw.train.update_read import UpdateRead
 from hw.train.updated_words import UpdatedWords
 from hw.train.wuve import ROOM, Wuve
 
-from .train_memory import Clock, ReadPort, Signal, Steps, Stream, WritePort, Writer, ignored, spawn
+from .train_events import Clock, Signal, Steps, ignored, spawn
+from .train_memory import ReadPort, Stream, WritePort, Writer
 
 __all__ = ["Update"]
 

@@ -5,18 +5,17 @@ constants.
 """
 
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from enum import IntEnum
-from heapq import heappop, heappush
 from math import inf
 
 from golden.train.params import TrainParams
 from hw.fabric.axi import AxiWriter
 
 from .timing import TimingModel
+from .train_events import Clock
 
-__all__ = ["Clock", "Dram", "ReadPort", "Signal", "Steps", "Stream", "WritePort", "Writer",
-           "ignored", "spawn"]
+__all__ = ["ANSWERED", "Answers", "Dram", "ReadPort", "Stream", "WritePort", "Writer"]
 
 PAGE = 4096
 ASKED = 3
@@ -25,54 +24,8 @@ COMMAND = 3
 """Cycles of an AxiReader from a command of one burst to the next."""
 WRITTEN = 1
 """From a word that an AxiWriter takes to its arrival at the memory."""
-
-
-class Clock:
-    """Events in the order of their times."""
-
-    def __init__(self) -> None:
-        self.now, self.events, self.count = 0.0, [], 0
-
-    def at(self, time: float, what: Callable[[], None]) -> None:
-        self.count += 1
-        heappush(self.events, (time if time > self.now else self.now, self.count, what))
-
-    def run(self) -> None:
-        while self.events:
-            self.now, _, what = heappop(self.events)
-            what()
-
-
-class Signal:
-    """Wakes those who wait, once each time."""
-
-    def __init__(self) -> None:
-        self.waiting: list[Callable[[], None]] = []
-
-    def fire(self) -> None:
-        waiting, self.waiting = self.waiting, []
-        for wake in waiting:
-            wake()
-
-
-Steps = Generator[float | Signal, None, None]
-"""A process: yields a time or a signal, and goes on then."""
-
-
-def spawn(clock: Clock, steps: Steps) -> None:
-    """Start a process."""
-    def go() -> None:
-        until = next(steps, None)
-        if isinstance(until, Signal):
-            until.waiting.append(go)
-        elif until is not None:
-            clock.at(until, go)
-
-    go()
-
-
-def ignored(*_) -> None:
-    """For what nobody waits for."""
+ANSWERED = 2
+"""From a last answer to `finished`: AnswerWatch's registers."""
 
 
 class Dram:
@@ -325,3 +278,26 @@ class WritePort:
     def _taken(self, count: int, taken: Callable[[int], None]) -> None:
         taken(count)
         self._go()
+
+
+class Answers:
+    """Words of an instruction on their way."""
+
+    def __init__(self, clock: Clock, finish: Callable[[float], None]) -> None:
+        self.clock, self.finish, self.under_way, self.closed = clock, finish, 0, inf
+
+    def sent(self, words: int) -> None:
+        self.under_way += words
+
+    def came(self, words: int) -> None:
+        self.under_way -= words
+        self._look()
+
+    def close(self, time: float) -> None:
+        """There will be no more; the unit knows at `time`."""
+        self.closed = time
+        self._look()
+
+    def _look(self) -> None:
+        if self.closed < inf and not self.under_way:
+            self.finish(max(self.closed, self.clock.now + ANSWERED))
