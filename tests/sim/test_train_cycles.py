@@ -11,7 +11,8 @@ from golden.train.matrix import MatrixUnit
 from golden.train.network import Conv2d, ReLU
 from sim.timing import TimingModel
 from sim.train_cycles import CycleModel
-from sim.train_memory import Clock, Dram
+from sim.train_events import Clock
+from sim.train_memory import Dram
 
 LAYERS = (Conv2d(channels=32, kernel=3, padding=1), ReLU(), Conv2d(channels=32, kernel=3, stride=2, padding=1))
 
