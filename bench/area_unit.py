@@ -83,6 +83,7 @@ from hw.train.sore import Sore
 from hw.train.sums import Sums
 from hw.train.tap_walk import TapWalk
 from hw.train.transpose import Transposer
+from hw.train.update_lane import UPDATE_LANE_MODULE, AdamLane, SgdLane, update_lane
 from hw.train.update_read import UpdateRead
 from hw.train.update_unit import UpdateUnit
 from hw.train.updated_words import UpdatedWords
@@ -93,7 +94,7 @@ from hw.train.vector_walk import VectorWalk
 from hw.train.weight_fetch import WeightFetch
 from hw.train.window_walk import WindowWalk
 from hw.train.word_fetch import WordFetch
-from hw.train.wuve import UPDATE_LANE_MODULE, UpdateLane, Wuve
+from hw.train.wuve import Wuve
 
 CORE = LLM["u280-core"]
 OF_CORE = (BundleAssembler, BundleIssue, LaneDecoder, Lane, GroupSums, Accumulator, Vpu, ReadOut, RowWalk, Quantiser,
@@ -103,10 +104,11 @@ OF_WIDE = (PlaneWindow, BundleIssue, LaneDecoder, Lane, Accumulator, Vpu)
 OF_SPGEMM = (EntryFetch, EntryWalk, LineCache, CacheTags, MissQueue, Admit, Multiply, Spread, LineQueue, TagTable,
              Values, Bank, BankGroup, EndBoard, Phases, WriteBack, Results, RowEngine, Dispatcher)
 U280 = SPGEMM["spgemm-u280"]
-OF_TRAIN = (PixelWalk, TapWalk, Schedule, WordFetch, WeightFetch, Sums, TrainLoad, TrainDispatcher, UpdateLane, Wuve,
+OF_TRAIN = (PixelWalk, TapWalk, Schedule, WordFetch, WeightFetch, Sums, TrainLoad, TrainDispatcher, SgdLane, Wuve,
             UpdateRead, PartSums, UpdatedWords, UpdateUnit, PassLane, VectorSums, VectorWalk, Pool, PoolLanes,
             PoolGradient)
 OF_ANY_TRAIN = (ExactMul, Uspe, Sore, Transposer, Pregenerate, SumLane, ChannelLane, WindowWalk)
+ADAM = TrainParams(optimiser=2)
 UNITS = {"FloatAdd": FloatAdd, "FloatMul": FloatMul, "FloatAdd64": partial(FloatAdd, BINARY64),
          "FloatMul64": partial(FloatMul, BINARY64), "IntToFloat32": lambda: IntToFloat(32),
          "IntToFloat64": lambda: IntToFloat(64), "FunctionUnit": FunctionUnit, "CsdChain": CsdChain,
@@ -118,14 +120,16 @@ UNITS = {"FloatAdd": FloatAdd, "FloatMul": FloatMul, "FloatAdd64": partial(Float
          **{f"spgemm:{unit.__name__}": partial(unit, U280) for unit in OF_SPGEMM},
          **{f"train:{unit.__name__}": unit for unit in OF_ANY_TRAIN},
          **{f"train:{unit.__name__}": partial(unit, TrainParams()) for unit in OF_TRAIN},
+         "train:AdamLane": partial(AdamLane, ADAM), "train:WuveAdam": partial(Wuve, ADAM),
+         "train:UpdateUnitAdam": partial(UpdateUnit, ADAM),
          "train:RowFeed": partial(RowFeed, TrainParams(), 3),
          "train:DroppedWeights": partial(DroppedWeights, TrainParams(), ahead=UpdateRead.AHEAD),
          "train:PieceWalk": partial(PieceWalk, TrainParams(), turned=True)}
 BLOCKS = {
     "spgemm:BankGroup": lambda: {BANK_MODULE: Bank(U280)},
     "spgemm:RowEngine": lambda: {BANK_GROUP_MODULE: BankGroup(U280)},
-    "train:Wuve": lambda: {UPDATE_LANE_MODULE: UpdateLane(TrainParams())},
-    "train:UpdateUnit": lambda: {UPDATE_LANE_MODULE: UpdateLane(TrainParams())},
+    **{f"train:{unit}": lambda: {UPDATE_LANE_MODULE: update_lane(TrainParams())} for unit in ("Wuve", "UpdateUnit")},
+    **{f"train:{unit}Adam": lambda: {UPDATE_LANE_MODULE: update_lane(ADAM)} for unit in ("Wuve", "UpdateUnit")},
     "train:VectorSums": lambda: {SUM_LANE_MODULE: SumLane()},
 }
 """Modules inside of units that are counted, not synthesised."""

@@ -21,6 +21,7 @@ from hw.train.pool import Pool
 from hw.train.row_feed import RowFeed
 from hw.train.schedule import Schedule
 from hw.train.sums import Sums
+from hw.train.update_lane import UPDATE_LANE_MODULE, update_lane
 from hw.train.update_unit import UpdateUnit
 from hw.train.uspe import Uspe
 from hw.train.vector_lane import VectorLane
@@ -29,7 +30,6 @@ from hw.train.vector_sums import SUM_LANE_MODULE, SumLane, VectorSums
 from hw.train.vector_walk import VectorWalk
 from hw.train.weight_fetch import WeightFetch
 from hw.train.word_fetch import WordFetch
-from hw.train.wuve import UPDATE_LANE_MODULE, UpdateLane
 
 __all__ = ["CARD", "main"]
 
@@ -53,8 +53,8 @@ def units():
     yield "Channels", 1, partial(Channels, p), {CHANNEL_LANE_MODULE: ChannelLane()}
     yield "ChannelMoves", 1, partial(ChannelMoves, p), {}
     yield "Pool", 1, partial(Pool, p), {}
-    yield "UpdateLane", p.update_lanes, partial(UpdateLane, p), {}
-    yield "UpdateUnit", 1, partial(UpdateUnit, p), {UPDATE_LANE_MODULE: UpdateLane(p)}
+    yield "UpdateLane", p.update_lanes, partial(update_lane, p), {}
+    yield "UpdateUnit", 1, partial(UpdateUnit, p), {UPDATE_LANE_MODULE: update_lane(p)}
     reader = partial(AxiReader, p.axi_bits, burst_beats=p.burst_beats, outstanding=p.outstanding)
     yield "AxiReader", 4, reader, {}
     yield "AxiWriter", 1, partial(AxiWriter, p.axi_bits, every_cycle=True), {}

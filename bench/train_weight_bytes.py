@@ -39,7 +39,7 @@ def moved(n: int, m: int) -> dict[str, float]:
             found["FF, BP"] += v["words"] * v["runs"] * word
         if fmt.name == "UPD" and v["ff_m"]:
             blocks = v["taps"] * v["groups"] * PARAMS.tile_columns // GROUP
-            found["masters"] += 4 * blocks * PARAMS.block_words * word
+            found["masters"] += 2 * len(PARAMS.masters) * blocks * PARAMS.block_words * word
             found["compact"] += (v["ff"] + v["bp"]) * blocks * slots * (VALUES_BYTES + INDEX_BYTES)
     return {name: size / count for name, size in found.items()}
 

@@ -29,9 +29,9 @@ class Report(RtlReport):
         macs: multiplications of this run's steps by kind, ff, bp and wu, without those of filled channels.
         mac_ratio: those of dense training over these.
         train_s: of the steps.
-        matches_golden: loss, weights, velocities, masks and running statistics after each step are golden's, bit for
-            bit. differs: the step, and the first of these that is not; there the run ends. cycles, utilisation,
-            bytes_read, bytes_written: see `sim.train_rtl.RtlTrainer.report`. All None at level golden.
+        matches_golden: loss, weights, states of the optimiser, masks and running statistics after each step are
+            golden's, bit for bit. differs: the step, and the first of these that is not; there the run ends. cycles,
+            utilisation, bytes_read, bytes_written: see `sim.train_rtl.RtlTrainer.report`. All None at level golden.
     """
 
     loss: list[float]

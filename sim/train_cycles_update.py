@@ -9,7 +9,7 @@ from hw.train.dropped import PIECE_BITS
 from hw.train.part_sums import PartSums
 from hw.train.update_read import UpdateRead
 from hw.train.updated_words import UpdatedWords
-from hw.train.wuve import ROOM, Wuve
+from hw.train.wuve import Wuve
 
 from .train_events import Clock, Signal, Steps, ignored, spawn
 from .train_memory import ReadPort, Stream, WritePort, Writer
@@ -37,7 +37,7 @@ class Update:
                  v: dict[str, int], finish: Callable[[float], None]) -> None:
         self.params, self.clock, self.reads, self.stream, self.writes, self.v = (
             params, clock, reads, stream, writes, v)
-        self.blocks = v["taps"] * v["groups"] * params.tile_columns // GROUP
+        self.blocks, self.turns = v["taps"] * v["groups"] * params.tile_columns // GROUP, len(params.masters)
         self.came, self.entered, self.beats = [], [], 0  # rows of blocks: there, in the lanes; beats of masters
         self.summed = 0.0  # lanes that add parts are free
         self.masked = 0.0  # masks of the line are there
@@ -53,7 +53,7 @@ class Update:
         return GROUP * GROUP // self.params.update_lanes
 
     def _ask(self) -> Steps:
-        """AHEAD parts, and blocks of masters and velocities, under way. With `masked` indices of a line of blocks are
+        """AHEAD parts, and blocks of masters, under way. With `masked` indices of a line of blocks are
         asked for before its first one."""
         v, size, parts, of_line = self.v, self.params.block_words, self.v["parts"], self.params.tile_columns // GROUP
         yield self.clock.now + START
@@ -67,7 +67,8 @@ class Update:
                                self._part if parts > 1 else ignored)
             while block - self.given >= UpdateRead.AHEAD:
                 yield self.signal
-            self.reads.ask(self.stream, v["masters"] + 2 * block * size, 2 * size, 1, self._block)
+            masters = self.turns * size
+            self.reads.ask(self.stream, v["masters"] + block * masters, masters, 1, self._block)
 
     def _ask_masks(self, line: int) -> None:
         """Words of a line of blocks but what the line before has left of its last one; a piece a cycle then."""
@@ -97,7 +98,7 @@ class Update:
     def _block(self, end: float, beats: int, _: bool) -> None:
         """Beats of masters, one a cycle: a row may enter when its own are there."""
         summed = self.summed + (PartSums.LATENCY if self.v["parts"] > 1 else 0)
-        of_row, row_pace, count = 2 * self.params.block_words // GROUP, self.pace / GROUP, len(self.came)
+        of_row, row_pace, count = self.turns * self.params.block_words // GROUP, self.pace / GROUP, len(self.came)
         self.beats += beats
         for number in range(count, self.beats // of_row):
             there = end - (self.beats - (number + 1) * of_row)
@@ -105,8 +106,8 @@ class Update:
         self.signal.fire()
 
     def _enter(self) -> Steps:
-        """Rows into the lanes, of which ROOM words hold some."""
-        most, time = max(1, ROOM * self.params.update_lanes // GROUP), 0.0
+        """Rows into the lanes, which have room for some."""
+        most, time = max(1, Wuve.room(self.params) * self.params.update_lanes // GROUP), 0.0
         for number in range(self.blocks * GROUP):
             while len(self.came) <= number or number - self.made >= most:
                 yield self.signal
@@ -122,20 +123,21 @@ class Update:
         """Rows out of the lanes, while their masters' FIFO has place; pieces of the rows of a group, and a block later
         those for BP."""
         v, size, clock = self.v, self.params.axi_bits // 8, self.clock
-        masters, of_row, time = self.words[0], self.params.block_words // GROUP, 0.0
-        room = 2 * (UpdatedWords.DEPTH - UpdatedWords.MARGIN + 2)  # as `room` is told a cycle later, of two pairs
+        masters, of_row, time = self.words[0], self.turns * self.params.block_words // GROUP, 0.0
+        latency = Wuve.latency(self.params)
+        room = self.turns * (UpdatedWords.DEPTH - UpdatedWords.MARGIN + 2)  # as it is told a cycle later, of two rows
         for block in range(self.blocks):
             ff, bp = (list(self._places(what, block)) for what in ("ff", "bp"))
             for row in range(GROUP):
                 while len(self.entered) <= block * GROUP + row:
                     yield self.signal
-                time = max(time + self.pace / GROUP, self.entered[block * GROUP + row] + Wuve.LATENCY)
+                time = max(time + self.pace / GROUP, self.entered[block * GROUP + row] + latency)
                 yield time
-                while len(masters) > room - 2 * of_row:
+                while len(masters) > room - of_row:
                     yield self.signal
                 time = max(time, clock.now)
-                first = v["masters"] + 2 * (block * self.params.block_words + row * of_row)
-                masters.extend((time + 1, (first + word) * size, False) for word in range(2 * of_row))
+                first = v["masters"] + (block * GROUP + row) * of_row
+                masters.extend((time + 1, (first + word) * size, False) for word in range(of_row))
                 self._sorted(1, ff, row, time)
                 self.made += 1
                 self.leaves.fire()
@@ -152,7 +154,7 @@ class Update:
             self.words[kind].extend((time + SORTED, *place) for place in of_group)
 
     def _leave(self, finish: Callable[[float], None]) -> Steps:
-        clock, left = self.clock, self.blocks * 2 * self.params.block_words
+        clock, left = self.clock, self.blocks * self.turns * self.params.block_words
         left += self.blocks * sum(len(list(self._places(what, 0))) for what in ("ff", "bp"))
         turns, may, turn, taken = self.words, [0.0] * 3, 0, Signal()
         while left:

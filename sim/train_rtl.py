@@ -11,7 +11,7 @@ from compiler.train.network import NetworkProgram, network_parts
 from golden.train.network import Network
 from golden.train.params import TrainParams
 from golden.train.sparsity import Sparsity, macs
-from golden.train.trainer import DivergedError, Optimiser, Trainer
+from golden.train.trainer import OPTIMISERS, DivergedError, Trainer
 
 from .device import RtlDevice
 from .train_cycles import CycleModel
@@ -127,7 +127,8 @@ def measure_step(network: Network, params: TrainParams, sparsity: Sparsity, imag
         UnsupportedNetworkError, DoesNotFitError: see `compiler.train.network.NetworkProgram`.
     """
     parts = network_parts(params, network, images)
-    trainer = Trainer(network, params.format_name, sparsity, Optimiser(steps=1, batch=images, loss_scale=64.0), parts)
+    optimiser = OPTIMISERS[params.optimiser_name](steps=1, batch=images, loss_scale=64.0)
+    trainer = Trainer(network, params.format_name, sparsity, optimiser, parts)
     made = macs(network, sparsity, images)._asdict()
     if level != "rtl":
         program = NetworkProgram(params, trainer.model, images)

@@ -7,7 +7,7 @@ import numpy as np
 from golden.params import check
 from golden.train import layers
 from golden.train.network import Placed
-from golden.train.operation import Operation
+from golden.train.operation import Operation, Parameter
 from golden.train.params import TrainParams
 from golden.train.sparsity import DENSE, taps
 
@@ -32,24 +32,33 @@ def convolution_of(params: TrainParams, placed: Placed, words: int) -> Convoluti
 
 
 class _ChannelParameters:
-    """Parameters of channels that are updated together: masters one behind the other, then velocities."""
+    """Parameters of channels that are updated together: masters one behind the other, then the same of each state."""
 
     def __init__(self, build: Builder, operation: Operation, names: tuple[str, ...], words: int) -> None:
         self.build, self.operation, self.names, self.words = build, operation, names, words
-        self.masters, self.velocities = (build.memory.put(self._numbers(kind)) for kind in "wv")
+        self.places = [build.memory.put(numbers) for numbers in self._numbers()]
+        self.masters = self.places[0]
         self.gradients = build.memory.room(2 * words * len(names))
 
-    def _numbers(self, kind: str) -> np.ndarray:
-        return np.concatenate([self.build.channels(getattr(self.operation.parameters[name], kind), self.words)
-                               for name in self.names])
+    def _numbers(self) -> Iterator[np.ndarray]:
+        """Of all masters."""
+        for each in zip(*(_masters(self.operation.parameters[name]) for name in self.names), strict=True):
+            yield np.concatenate([self.build.channels(numbers, self.words) for numbers in each])
 
     def update(self) -> None:
-        update_channels(self.build.vectors, self.words * len(self.names), self.masters, self.velocities, self.gradients)
+        update_channels(self.build.vectors, self.words * len(self.names), self.places, self.gradients)
 
     def held(self) -> Iterator[Held]:
         what = f"{self.operation.name}.{', '.join(self.names)}"
-        yield Held(what, self.masters, self._numbers("w"))
-        yield Held(f"{what}, velocity", self.velocities, self._numbers("v"))
+        names = (what, *(f"{what}, {state}" for state in self.build.states))
+        for name, at, numbers in zip(names, self.places, self._numbers(), strict=True):
+            yield Held(name, at, numbers)
+
+
+def _masters(parameter: Parameter) -> Iterator[np.ndarray]:
+    """As `TrainParams.masters` has them."""
+    yield parameter.w
+    yield from parameter.states.values()
 
 
 class Matrix:
@@ -83,9 +92,9 @@ class Matrix:
         return np.pad(dense, ((0, 0), (0, conv.inputs - inputs), (0, conv.outputs - outputs)))
 
     def _masters(self) -> np.ndarray:
-        weight, params = self.operation.parameters["weight"], self.build.params
-        w, v = (to_blocks(self._filled(numbers), params) for numbers in (weight.w, weight.v))
-        return in_turns(w, v, params)
+        params = self.build.params
+        return in_turns([to_blocks(self._filled(numbers), params)
+                         for numbers in _masters(self.operation.parameters["weight"])], params)
 
     def _compact(self, back: int) -> tuple[np.ndarray, np.ndarray]:
         weights = self._filled(self.operation.parameters["weight"].half)
@@ -138,7 +147,7 @@ class Matrix:
 
     def held(self) -> Iterator[Held]:
         name = f"{self.operation.name}.weight"
-        yield Held(f"{name}, velocity", self.masters, self._masters())
+        yield Held(", ".join((name, *self.build.states)), self.masters, self._masters())
         for back, weights in enumerate(self.weights):
             values, index = self._compact(back)
             what = f"{name}, compact for {'BP' if back else 'FF'}"

@@ -1,4 +1,6 @@
-"""Master weights and velocities in memory: blocks as a weight gradient has them."""
+"""Master weights and the optimiser's states in memory: blocks as a weight gradient has them."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -8,16 +10,15 @@ from golden.train.params import GROUP, TrainParams
 __all__ = ["from_blocks", "in_turns", "of_turns", "to_blocks"]
 
 
-def in_turns(w: np.ndarray, v: np.ndarray, params: TrainParams) -> np.ndarray:
-    """float32 [numbers] of blocks of master weights and of velocities: a memory word of these, one of those."""
-    half = params.word // 2
-    return np.stack([w.reshape(-1, half), v.reshape(-1, half)], axis=1).ravel()
+def in_turns(masters: Sequence[np.ndarray], params: TrainParams) -> np.ndarray:
+    """float32 [numbers] of blocks of what `TrainParams.masters` names: a memory word of each in turns."""
+    return np.stack([numbers.reshape(-1, params.word // 2) for numbers in masters], axis=1).ravel()
 
 
-def of_turns(numbers: np.ndarray, params: TrainParams) -> tuple[np.ndarray, np.ndarray]:
-    """The blocks of master weights and of velocities again."""
-    both = numbers.reshape(-1, 2, params.word // 2)
-    return both[:, 0].ravel(), both[:, 1].ravel()
+def of_turns(numbers: np.ndarray, params: TrainParams) -> tuple[np.ndarray, ...]:
+    """The blocks of each again."""
+    turns = numbers.reshape(-1, len(params.masters), params.word // 2)
+    return tuple(turns[:, turn].ravel() for turn in range(len(params.masters)))
 
 
 def to_blocks(weights: np.ndarray, params: TrainParams) -> np.ndarray:

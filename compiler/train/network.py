@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from compiler.program import Program
-from golden.isa.train import ARGUMENTS, ISA
+from golden.isa.train import ISA
+from golden.params import check
 from golden.train.matrix import MatrixUnit
 from golden.train.model import Model
 from golden.train.network import Conv2d, Linear, Network, padded_channels
 from golden.train.params import TrainParams
 from golden.train.sparsity import weighted
-from golden.train.update import Sgd
+from golden.train.update import Rule
 
 from .chain import Chain
 from .learning import convolution_of
@@ -53,12 +54,14 @@ class NetworkProgram:
 
     Raises:
         UnsupportedNetworkError: a layer or method that the engine does not do.
-        ValueError: gradients of weights of other parts than `network_parts`.
+        ValueError: gradients of weights of other parts than `network_parts`, or another optimiser than the engine's.
         DoesNotFitError: what the engine has too little of.
     """
 
     def __init__(self, params: TrainParams, model: Model, images: int) -> None:
         self.params, self.model = params, model
+        check(params.optimiser_name == model.rule.KIND, "optimiser", model.rule.KIND,
+              f"must be the engine's, {params.optimiser_name}")
         network, most = model.network, max(max(placed.before[2], placed.after[2]) for placed in model.network.walk())
         build = Builder(params, images, filled(most, params) // params.word, model.sparsity.decay > 0)
         self.images = build.tensor(network.shape, _image_words(params, network))
@@ -71,7 +74,7 @@ class NetworkProgram:
 
     @cached_property
     def program(self) -> Program:
-        """With weights, velocities and running statistics in its memory, which may be large."""
+        """With weights, states of the optimiser and running statistics in its memory, which may be large."""
         program = self.memory.program(self.instructions)
         program.manifest["step"] = self._places(self.images.images)
         return program
@@ -80,7 +83,8 @@ class NetworkProgram:
         """For whoever runs the program: bytes in memory of what goes in and out, names of the arguments."""
         at = {"images": self.images.at, "labels": self.loss.labels, "found": self.loss.found, "logits": self.logits.at}
         return {"batch": images, "at": {name: self._byte(word) for name, word in at.items()},
-                "held": {held.name: self._byte(held.at) for held in self.chain.held()}, "arguments": list(ARGUMENTS)}
+                "held": {held.name: self._byte(held.at) for held in self.chain.held()},
+                "arguments": list(self.params.arguments)}
 
     def batch(self, images: np.ndarray, labels: np.ndarray) -> Iterator[tuple[int, bytes]]:
         """(byte in memory, what belongs there) of a batch, numbers [images, lines, pixels, channels] and labels."""
@@ -89,10 +93,9 @@ class NetworkProgram:
         yield self._byte(self.images.at), np.pad(bits, (*[(0, 0)] * 3, (0, more))).tobytes()
         yield self._byte(self.loss.labels), self.loss.hot(labels).tobytes()
 
-    def arguments(self, sgd: Sgd, loss_scale: float) -> tuple[int, ...]:
-        """Of a run: `golden.isa.train.ARGUMENTS`."""
-        share = np.float32(loss_scale / self.images.images)
-        return (*sgd.registers().values(), int(share.view(np.uint32)))
+    def arguments(self, rule: Rule, loss_scale: float) -> tuple[int, ...]:
+        """Of a run that takes this step: `TrainParams.arguments`."""
+        return rule.arguments(share=loss_scale / self.images.images)
 
     def steps(self) -> dict[str, int]:
         """Cycles in which the array multiplies, for ff, bp and wu."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from golden.train.network import Shape
 from golden.train.params import TrainParams
+from golden.train.update import RULES
 
 from .emit import Emitter
 from .memory import Memory
@@ -66,10 +67,14 @@ class Builder:
 
     Args:
         words: most words of channels that a pixel has. masked: weights that the forward pass drops decay otherwise.
+
+    Attributes:
+        states: the optimiser's, as people call them.
     """
 
     def __init__(self, params: TrainParams, images: int, words: int, masked: bool = False) -> None:
         self.params, self.images, self.masked = params, images, masked
+        self.states = tuple(RULES[params.optimiser_name].STATES.values())
         self.memory, self.emitter = Memory(params), Emitter()
         self.vectors = Vectors(params, self.emitter, self.memory, words)
         self.products = Products(params, self.emitter)

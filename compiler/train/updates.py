@@ -1,5 +1,8 @@
 """Updates of a convolution's weights: the masters in place, compact ones for the next forward and backward pass."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
+
 from golden.params import check
 from golden.train.params import GROUP, TrainParams
 from golden.train.prune import pattern_logs
@@ -15,7 +18,7 @@ __all__ = ["update", "update_channels"]
 
 def update(params: TrainParams, emitter: Emitter, conv: Convolution, gradient: int, masters: int, *,
            forward: Compact | None, back: Compact | None, parts: int = 1, masked: bool = False) -> None:
-    """An UPD for each tile of output channels. Gradients, and master weights and velocities in turns, begin at words
+    """An UPD for each tile of output channels. Gradients, and masters in turns, begin at words
     `gradient` and `masters` (see `compiler.train.masters`).
 
     Args:
@@ -47,7 +50,7 @@ def update(params: TrainParams, emitter: Emitter, conv: Convolution, gradient: i
         fields |= _fields(p, "bp", back) | {"bp_tap": of_tap, "bp_tile": of_tap * taps}
         areas.append((back, of_tap * taps * groups // per_tile))
     for tile in range(tiles):
-        at = {"gradient": gradient + tile * words, "masters": masters + 2 * tile * words}
+        at = {"gradient": gradient + tile * words, "masters": masters + len(p.masters) * tile * words}
         mine = fields | at
         if forward:
             pieces = tile * areas[0][1]
@@ -55,33 +58,56 @@ def update(params: TrainParams, emitter: Emitter, conv: Convolution, gradient: i
         if back:
             pieces = tile * per_tile * back.slots * per_tile
             mine |= {"bp_values": mine["bp_values"] + pieces, "bp_index": mine["bp_index"] + pieces}
-        both = Region("memory", at["masters"], at["masters"] + 2 * words)
-        written = [both]
+        turns = Region("memory", at["masters"], at["masters"] + len(p.masters) * words)
+        written = [turns]
         for number, (area, pieces) in enumerate(areas):
             first = tile * pieces if forward and number == 0 else 0  # BP's tiles lie among each other
             written += _regions(p, area, first, pieces)
         starts = [at["gradient"] + part * tiles * words for part in range(parts)]
-        reads = [both, *(Region("memory", start, start + words) for start in starts)]
+        reads = [turns, *(Region("memory", start, start + words) for start in starts)]
         if forward and masked:
             reads += _regions(p, forward, tile * areas[0][1], areas[0][1])[1:]
         emitter.add("UPD", mine, reads=reads, writes=written)
 
 
-def update_channels(vectors: Vectors, rows: int, masters: int, velocities: int, gradients: int) -> None:
-    """Numbers of channels, without decay, as `golden.train.update.Sgd` does it: first words in memory, binary32."""
-    w = vectors.rows(4 * rows)
-    v, g, t = w + rows, w + 2 * rows, w + 3 * rows
-    for address, row in ((masters, w), (velocities, v), (gradients, g)):
+def update_channels(vectors: Vectors, rows: int, masters: Sequence[int], gradients: int) -> None:
+    """Numbers of channels, without decay, as `golden.train.update` does it: first words in memory, binary32, of what
+    `TrainParams.masters` names."""
+    first = vectors.rows((len(masters) + 2) * rows)
+    *held, g, t = range(first, first + (len(masters) + 2) * rows, rows)
+    for address, row in zip((*masters, gradients), (*held, g), strict=True):
         vectors.load(address, row, rows)
     vectors.operate("MUL", g, g, rows=rows, argument="unscale")
-    vectors.operate("MUL", t, w, rows=rows, value=0)
+    vectors.operate("MUL", t, held[0], rows=rows, value=0)
     vectors.operate("ADD", g, g, t, rows=rows)
-    vectors.operate("MUL", v, v, rows=rows, argument="momentum")
-    vectors.operate("ADD", v, v, g, rows=rows)
-    vectors.operate("MUL", t, v, rows=rows, argument="rate")
-    vectors.operate("SUB", w, w, t, rows=rows)
-    vectors.store(masters, w, rows)
-    vectors.store(velocities, v, rows)
+    CHANNEL_STEPS[vectors.params.optimiser_name](partial(vectors.operate, rows=rows), *held, g, t)
+    for address, row in zip(masters, held, strict=True):
+        vectors.store(address, row, rows)
+
+
+def _sgd(operate: Callable[..., None], w: int, v: int, g: int, t: int) -> None:
+    """From g on; rows."""
+    operate("MUL", v, v, argument="momentum")
+    operate("ADD", v, v, g)
+    operate("MUL", t, v, argument="rate")
+    operate("SUB", w, w, t)
+
+
+def _adam(operate: Callable[..., None], w: int, m: int, v: int, g: int, t: int) -> None:
+    operate("MUL", m, m, argument="momentum")
+    operate("ADD", m, m, g)
+    operate("MUL", g, g, g)
+    operate("MUL", v, v, argument="square_momentum")
+    operate("ADD", v, v, g)
+    operate("ADD", t, v, argument="epsilon")
+    operate("RSQRT", t, t)
+    operate("MUL", g, m, argument="rate")
+    operate("MUL", t, g, t)
+    operate("SUB", w, w, t)
+
+
+CHANNEL_STEPS = {"sgd": _sgd, "adam": _adam}
+"""By key of `golden.train.update.RULES`."""
 
 
 def _fields(p: TrainParams, what: str, area: Compact) -> dict[str, int]:

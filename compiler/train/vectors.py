@@ -4,7 +4,7 @@ import numpy as np
 
 from compiler.capacity import require
 from golden.floats import BINARY32
-from golden.isa.train import ARGUMENTS, Channel
+from golden.isa.train import Channel
 from golden.train.params import TrainParams
 
 from .emit import Emitter, Region
@@ -68,7 +68,7 @@ class Vectors:
         if value is not None:
             fields |= {"constant": 1, "value": int(BINARY32.to_bits(value))}
         elif argument is not None:
-            fields |= {"constant": 1, "argument": ARGUMENTS.index(argument) + 1}
+            fields |= {"constant": 1, "argument": self.params.arguments.index(argument) + 1}
         elif b is not None:
             fields |= {"b": b, "same": int(same)}
         self.emitter.add("CHN", fields)

@@ -14,8 +14,12 @@ QUEUES = ("LD", "MM", "VEC", "UPD", "SYS")
 """The in-order queues. `wait` and `release` are masks over the first four, bit i = queue i."""
 
 
-ARGUMENTS = ("rate", "momentum", "decay", "unscale", "pruned_decay", "share")
-"""Of a run, bit patterns of binary32, from argument 1 on: numbers of `golden.train.update.Sgd`; loss scale / images."""
+ARGUMENTS = {
+    "sgd": ("rate", "momentum", "decay", "unscale", "pruned_decay", "share"),
+    "adam": ("rate", "momentum", "unscale", "square_momentum", "epsilon", "share", "decay", "pruned_decay"),
+}
+"""Of a run, by optimiser: bit patterns of binary32, from argument 1 on. `share` is loss scale / images, others are
+numbers of `golden.train.update`. CHN reaches the first seven: updates of channels have no decay."""
 
 
 class Channel(IntEnum):
@@ -114,7 +118,7 @@ ISA = InstructionSet(
         Format("UPD", 8, "UPD", "Updates the weights of a tile of outputs, makes compact ones of them.", _fields(
             16,
             ("gradient", 32, "first word of dW's blocks, tap by tap, 16 inputs by 16 inputs, 16 outputs by 16 outputs"),
-            ("masters", 32, "first word of the blocks of master weights and velocities, a word of these, one of those"),
+            ("masters", 32, "first word of the blocks of master weights and the optimiser's states, a word of each"),
             ("taps", 8, "at least 1"), ("groups", 12, "of 16 inputs, at least 1"),
             ("ff", 1, "compact weights for FF are written"), ("bp", 1, "those for BP are"),
             ("ff_n", 2, "log2 of N of FF's groups, along the inputs; dense is 1:1"), ("ff_m", 3, "log2 of M"),

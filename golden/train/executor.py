@@ -35,7 +35,7 @@ class Executor:
         """Execute until HALT; returns its code.
 
         Args:
-            arguments: bit patterns of `golden.isa.train.ARGUMENTS`; UPD and CHN need them.
+            arguments: bit patterns, as `TrainParams.arguments` has them; UPD and CHN need them.
 
         Raises:
             ExecutionError: the instruction, and what is wrong with it.

@@ -1,6 +1,7 @@
 """A network with its numbers: a step of training and inference, in the engine's arithmetic."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -33,7 +34,7 @@ from .network import (
 )
 from .operation import NotFiniteError, Operation, Parameter
 from .sparsity import Sparsity, sparse_layers, weighted
-from .update import Sgd
+from .update import Rule, Sgd
 
 __all__ = ["Model"]
 
@@ -41,21 +42,21 @@ PLAIN = {ReLU: Rectifier, MaxPool: MaxPooling, AvgPool: MeanPooling, GlobalAvgPo
 
 
 class Model:
-    """A network, its weights, velocities and running statistics.
+    """A network, its weights, their optimiser's states and running statistics.
 
     Attributes:
-        network, half, sparsity: as given. part_images: of layers whose gradient of weights is a sum of parts, by name:
-            see `convolution.weight_gradient`; on the engine that is what buffers hold
+        network, half, sparsity, rule: as given. part_images: of layers whose gradient of weights is a sum of parts, by
+            name: see `convolution.weight_gradient`; on the engine that is what buffers hold
             (`compiler.train.products.part_images`).
         sparse: names of the layers that are pruned. chain: the layers that work.
         faults: which outputs were not finite in the last forward pass of training, in order.
     """
 
     def __init__(self, network: Network, half: Half, sparsity: Sparsity,
-                 part_images: Mapping[str, int] | None = None) -> None:
-        """Weights are zero; see `initialise` and `load`. Raises ValueError as `sparse_layers`, and if a layer that has
-        parts is none with a matrix of weights, or its parts have no images."""
-        self.network, self.half, self.sparsity = network, half, sparsity
+                 part_images: Mapping[str, int] | None = None, rule: type[Rule] = Sgd) -> None:
+        """All numbers are zero; see `initialise` and `load`. Raises ValueError as `sparse_layers`, and if a layer that
+        has parts is none with a matrix of weights, or its parts have no images."""
+        self.network, self.half, self.sparsity, self.rule = network, half, sparsity, rule
         self.part_images = dict(part_images or {})
         names = [placed.name for placed in weighted(network)]
         for name, images in self.part_images.items():
@@ -65,6 +66,8 @@ class Model:
         self.faults: list[str] = []
         self.chain = self._made(network.placed)
         self._learning = list(_learning(self.chain))
+        for parameter in self.parameters().values():
+            parameter.states = {name: np.zeros_like(parameter.w) for name in rule.STATES}
 
     def _made(self, chain: tuple[Placed, ...]) -> Chain:
         operations: list[Operation] = []
@@ -101,13 +104,14 @@ class Model:
                 for name, parameter in operation.parameters.items()}
 
     def state(self) -> dict[str, np.ndarray]:
-        """float32 by name: weights in PyTorch's shapes without the channels that fill groups, velocities (`.velocity`
-        behind the weight's name), running statistics."""
+        """float32 by name: weights in PyTorch's shapes without the channels that fill groups, the optimiser's states
+        (their names behind the weight's: `.velocity`), running statistics."""
         found = {}
         for operation in self._learning:
             for name, parameter in operation.parameters.items():
                 found[f"{operation.name}.{name}"] = _outside(operation, parameter.w)
-                found[f"{operation.name}.{name}.velocity"] = _outside(operation, parameter.v)
+                for state, called in self.rule.STATES.items():
+                    found[f"{operation.name}.{name}.{called}"] = _outside(operation, parameter.states[state])
             for name, numbers in operation.buffers.items():
                 found[f"{operation.name}.{name}"] = _outside(operation, numbers)
         return found
@@ -132,8 +136,9 @@ class Model:
                 if full in state:
                     parameter.w = _inside(operation, state[full])
                     parameter.half = self.half.narrow(parameter.w)
-                if f"{full}.velocity" in state:
-                    parameter.v = _inside(operation, state[f"{full}.velocity"])
+                for own, called in self.rule.STATES.items():
+                    if f"{full}.{called}" in state:
+                        parameter.states[own] = _inside(operation, state[f"{full}.{called}"])
             for name in operation.buffers:
                 if f"{operation.name}.{name}" in state:
                     operation.buffers[name] = _inside(operation, state[f"{operation.name}.{name}"])
@@ -174,15 +179,17 @@ class Model:
                 raise
         return loss.value
 
-    def update(self, sgd: Sgd) -> None:
-        """Takes a step along the gradients; norms and biases have no decay."""
+    def update(self, rule: Rule) -> None:
+        """Takes a step along the gradients, of the model's kind of rule; norms and biases have no decay."""
+        undecayed = replace(rule, decay=0.0, regulariser=0.0)
         for operation in self._learning:
-            pruned = operation.pruned() if isinstance(operation, Matrix) and sgd.regulariser else None
+            pruned = operation.pruned() if isinstance(operation, Matrix) and rule.regulariser else None
             for parameter in operation.parameters.values():
-                rule = sgd if parameter.decays else Sgd(rate=sgd.rate, momentum=sgd.momentum, unscale=sgd.unscale)
-                done = rule.update(self.half, w=parameter.w, v=parameter.v, gradient=parameter.gradient,
-                                   pruned=pruned if parameter.decays else None)
-                parameter.w, parameter.v, parameter.half = done
+                decays = parameter.decays
+                done = (rule if decays else undecayed).update(
+                    self.half, w=parameter.w, gradient=parameter.gradient, pruned=pruned if decays else None,
+                    **parameter.states)
+                parameter.w, parameter.states, parameter.half = done
 
 
 def _learning(chain: Chain) -> Iterator[Operation]:

@@ -1,7 +1,7 @@
 """What layers that work have in common. Tensors: see `golden.train.layers`."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -19,19 +19,20 @@ class Parameter:
     """Numbers that are learnt.
 
     Attributes:
-        w, v: float32, master and velocity. half: uint16, rounded w. decays: has weight decay.
+        w: float32, master. half: uint16, rounded w. decays: has weight decay.
         gradient: float32, times the loss scale, of the last backward pass.
+        states: the optimiser's, float32 by name; see `golden.train.update.Rule`.
     """
 
     w: np.ndarray
-    v: np.ndarray
     half: np.ndarray
     decays: bool
     gradient: np.ndarray | None = None
+    states: dict[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def of(cls, w: np.ndarray, half: Half, decays: bool) -> "Parameter":
-        return cls(w, np.zeros_like(w), half.narrow(w), decays)
+        return cls(w, half.narrow(w), decays)
 
 
 class NotFiniteError(ArithmeticError):

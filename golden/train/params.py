@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 
 from golden.float16 import HALVES, Half
+from golden.isa.train import ARGUMENTS
 from golden.params import EngineParams, check, power_of_two
 
-__all__ = ["GROUP", "INTERLEAVE", "LONGEST", "NUMBER_FORMATS", "PARTIALS", "PATTERNS", "PIXEL_BITS", "TrainParams",
-           "slots"]
+from .update import RULES
+
+__all__ = ["GROUP", "INTERLEAVE", "LONGEST", "NUMBER_FORMATS", "OPTIMISERS", "PARTIALS", "PATTERNS", "PIXEL_BITS",
+           "TrainParams", "slots"]
 
 GROUP = 16
 """k's of a group; see docs/units/train.md."""
@@ -22,6 +25,8 @@ PIXEL_BITS = 24
 """Of the number of pixels of a vector pass."""
 NUMBER_FORMATS = {"binary16": 1, "bfloat16": 2}
 """`TrainParams.number_format` by key of `golden.float16.HALVES`."""
+OPTIMISERS = {"sgd": 1, "adam": 2}
+"""`TrainParams.optimiser` by key of `golden.train.update.RULES`."""
 
 
 def slots(n: int, m: int) -> int:
@@ -39,6 +44,7 @@ class TrainParams(EngineParams):
         rows, columns: of the STCE.
         axi_bits: data width of the AXI4 ports.
         number_format: 1: binary16 operands; 2: bfloat16.
+        optimiser: what the WUVE does. 1: stochastic gradient descent with momentum; 2: Adam.
         x_words: memory words that the X buffer holds. w_steps: steps whose weights the W buffer holds.
         queue_depth: instructions that wait in a queue.
         burst_beats: longest AXI4 burst. outstanding: bursts in flight on a port.
@@ -52,6 +58,7 @@ class TrainParams(EngineParams):
     columns: int = 4
     axi_bits: int = 256
     number_format: int = 1
+    optimiser: int = 1
     x_words: int = 4096
     w_steps: int = 16384
     queue_depth: int = 16
@@ -66,6 +73,7 @@ class TrainParams(EngineParams):
         check(self.axi_bits in (256, 512), "axi_bits", self.axi_bits, "must be 256 or 512")
         check(self.number_format in NUMBER_FORMATS.values(), "number_format", self.number_format,
               "must be 1 (binary16) or 2 (bfloat16)")
+        check(self.optimiser in OPTIMISERS.values(), "optimiser", self.optimiser, "must be 1 (sgd) or 2 (adam)")
         for name in ("rows", "columns", "x_words", "w_steps", "queue_depth", "burst_beats", "outstanding",
                      "update_lanes", "channel_words", "channel_rows"):
             check(power_of_two(getattr(self, name)), name, getattr(self, name), "must be a power of two")
@@ -106,6 +114,26 @@ class TrainParams(EngineParams):
     def half(self) -> Half:
         """The format of operands."""
         return HALVES[self.format_name]
+
+    @property
+    def optimiser_name(self) -> str:
+        """Key of `golden.train.update.RULES`."""
+        return next(name for name, value in OPTIMISERS.items() if value == self.optimiser)
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Names of a run's arguments, from argument 1 on."""
+        return ARGUMENTS[self.optimiser_name]
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Those of them that updates take."""
+        return RULES[self.optimiser_name].settings()
+
+    @property
+    def masters(self) -> tuple[str, ...]:
+        """What there is of each weight in binary32, in memory words in turns: itself and the optimiser's states."""
+        return "w", *RULES[self.optimiser_name].STATES
 
     @property
     def tile_columns(self) -> int:

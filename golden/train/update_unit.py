@@ -8,7 +8,7 @@ from golden.floats import BINARY32
 
 from .params import GROUP, TrainParams, slots
 from .prune import LEGAL_LOGS, pieces
-from .update import SETTINGS, updated
+from .update import RULES
 
 __all__ = ["INDEX_BYTES", "VALUES_BYTES", "UpdateUnit"]
 
@@ -18,7 +18,7 @@ INDEX_BYTES = GROUP // 2
 
 
 class UpdateUnit:
-    """Master weights, velocities and compact weights of a tile of output channels."""
+    """Master weights, the optimiser's states and compact weights of a tile of output channels."""
 
     def __init__(self, params: TrainParams) -> None:
         self.params = params
@@ -28,7 +28,7 @@ class UpdateUnit:
         """UPD: (byte in memory, uint8 data) of what is written.
 
         Args:
-            image: the port's memory, uint8. arguments: the run's, first SETTINGS.
+            image: the port's memory, uint8. arguments: the run's, as `TrainParams.arguments` has them.
 
         Raises:
             ValueError: what the unit refuses.
@@ -36,13 +36,14 @@ class UpdateUnit:
         ff, bp = self._check(v, arguments)
         p = self.params
         count, size = v["taps"] * v["groups"] * (p.tile_columns // GROUP), p.axi_bits // 8
-        both = self._blocks(image, v["masters"] * size, 2 * count).reshape(-1, 2, p.word // 2)
-        w, velocity = (both[:, number].reshape(count, GROUP, GROUP) for number in (0, 1))
+        words = self._blocks(image, v["masters"] * size, len(p.masters) * count)
+        turns = words.reshape(-1, len(p.masters), p.word // 2).swapaxes(0, 1)
+        masters = {name: turn.reshape(count, GROUP, GROUP) for name, turn in zip(p.masters, turns, strict=True)}
         gradient = self._gradient(v, image, count)
-        settings = {name: BINARY32.from_bits(bits) for name, bits in zip(SETTINGS, arguments, strict=False)}
+        settings = {name: BINARY32.from_bits(bits) for name, bits in zip(p.arguments, arguments, strict=False)}
         pruned = self._pruned(image, v, ff, count) if v["masked"] else None
-        made = updated(p.half, settings, w=w, v=velocity, gradient=gradient, pruned=pruned)
-        new = np.stack([part.reshape(-1, p.word // 2) for part in (made.w, made.v)], axis=1)
+        made = RULES[p.optimiser_name].updated(p.half, settings, gradient=gradient, pruned=pruned, **masters)
+        new = np.stack([part.reshape(-1, p.word // 2) for part in (made.w, *made.states.values())], axis=1)
         yield v["masters"] * size, new.view(np.uint8).ravel()
         if v["ff"]:
             at = self._forward(v, count, slots(*ff))
@@ -52,8 +53,9 @@ class UpdateUnit:
             yield from self._compact(made.half.transpose(0, 2, 1), bp, at, v["bp_values"], v["bp_index"])
 
     def _check(self, v: Mapping[str, int], arguments: tuple[int, ...]):
-        if len(arguments) < len(SETTINGS):
-            raise ValueError(f"{len(arguments)} arguments: the first must be {', '.join(SETTINGS)}")
+        given = self.params.arguments[: len(arguments)]
+        if not {*self.params.settings} <= {*given}:
+            raise ValueError(f"{len(arguments)} arguments: they must be {', '.join(self.params.arguments)}")
         if min(v["taps"], v["groups"], v["parts"]) < 1:
             raise ValueError("no taps, no inputs or no parts")
         found = []

@@ -34,12 +34,15 @@ class LlmEngine(EngineCore):
     """
 
     NAME = "llm"
-    ARGUMENTS = ARGUMENTS
     RESULTS = 1
     COUNTERS = ("cycles", "array_cycles", "vector_cycles", "load_stall", "array_stall", "vector_stall", "store_stall")
     UNITS = QUEUES[:-1]
     BLOCKS: ClassVar = {MPU_MODULE: Mpu}
     TWINS = (TWIN,)
+
+    @staticmethod
+    def argument_count(params: LlmParams) -> int:
+        return ARGUMENTS
 
     @staticmethod
     def memory_ports(params: LlmParams) -> tuple[tuple[str, ...], int]:

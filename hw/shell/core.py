@@ -26,8 +26,6 @@ class EngineCore(wiring.Component):
     """
 
     NAME: ClassVar[str]
-    ARGUMENTS: ClassVar[int]
-    """Words handed over at start."""
     RESULTS: ClassVar[int]
     COUNTERS: ClassVar[tuple[str, ...]]
     """Cleared by start. `cycles` is one of them."""
@@ -45,7 +43,7 @@ class EngineCore(wiring.Component):
             "words": In(32),
             "address": In(32),
             "bases": In(ADDRESS_BITS).array(len(ports)),
-            "arguments": In(32).array(self.ARGUMENTS),
+            "arguments": In(32).array(self.argument_count(params)),
             "done": Out(1),
             "status": Out(32),
             "pc": Out(32),
@@ -55,6 +53,11 @@ class EngineCore(wiring.Component):
             "read": Out(axi_read(axi_bits)).array(len(ports)),
             "write": Out(axi_write(axi_bits)).array(len(ports)),
         })
+
+    @staticmethod
+    def argument_count(params: Any) -> int:
+        """Words handed over at start."""
+        return 0
 
     @staticmethod
     def memory_ports(params: Any) -> tuple[tuple[str, ...], int]:
@@ -68,4 +71,4 @@ class EngineCore(wiring.Component):
 
     @classmethod
     def registers(cls, params: Any) -> tuple[Register, ...]:
-        return register_map(len(cls.memory_ports(params)[0]), cls.ARGUMENTS, cls.RESULTS, cls.COUNTERS)
+        return register_map(len(cls.memory_ports(params)[0]), cls.argument_count(params), cls.RESULTS, cls.COUNTERS)

@@ -39,7 +39,7 @@ class _FlatTop:
         m = Module()
         m.submodules.engine = engine = self.engine
         m.submodules.control = control = Control(
-            bases=len(engine.ports), arguments=engine.ARGUMENTS, results=engine.RESULTS, counters=engine.COUNTERS
+            bases=len(engine.ports), arguments=len(engine.arguments), results=engine.RESULTS, counters=engine.COUNTERS
         )
         for i, port in enumerate(engine.ports):
             self._flat(m, f"m_axi_{port}", engine.read[i], axi_read(engine.axi_bits), True)

@@ -26,7 +26,6 @@ class SpgemmEngine(EngineCore):
     """
 
     NAME = "spgemm"
-    ARGUMENTS = 0
     RESULTS = 0
     COUNTERS = ("cycles",)
     UNITS = ("dispatch", "rows", "flush")

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.isa.train import ARGUMENTS, ISA, Channel
+from golden.isa.train import ISA, Channel
 from golden.train.params import TrainParams
 from hw.fabric.block import instantiate
 from hw.fabric.isa_layout import instruction_layout
@@ -30,7 +30,7 @@ class Channels(wiring.Component):
         self.params = params
         row, numbers = range(params.channel_rows), 32 * params.word
         super().__init__({
-            "arguments": In(32).array(len(ARGUMENTS)), "instruction": In(ISA.bits),
+            "arguments": In(32).array(len(params.arguments)), "instruction": In(ISA.bits),
             "operate": In(1), "done": Out(1), "wrong": Out(1),
             "read_row": In(row), "read_data": Out(numbers),
             "write": In(params.word), "write_row": In(row), "write_data": In(numbers),
@@ -69,7 +69,7 @@ class Channels(wiring.Component):
         chn = self.chn
         rows = [chn.a + chn.rows, Mux(chn.constant, 0, chn.b + Mux(chn.same, 1, chn.rows)), chn.d + chn.rows]
         beyond = Cat(*(row > self.params.channel_rows for row in rows)).any() | (chn.rows == 0)
-        return self.operate & (beyond | (chn.op > Channel.EXP) | (chn.argument > len(ARGUMENTS)))
+        return self.operate & (beyond | (chn.op > Channel.EXP) | (chn.argument > len(self.params.arguments)))
 
     def _lanes(self, m, files):
         """(strobe: rows are read for the lanes; strobe: results are there; results)."""

@@ -5,9 +5,8 @@ from typing import ClassVar
 from amaranth.hdl import Cat, Module, Mux
 from amaranth.lib import wiring
 
-from golden.isa.train import ARGUMENTS, ISA, QUEUES
+from golden.isa.train import ISA, QUEUES
 from golden.train.params import TrainParams
-from golden.train.update import SETTINGS
 from hw.fabric.axi import AxiReader, AxiWriter
 from hw.fabric.isa_layout import instruction_layout
 from hw.fabric.read_join import ReadJoin
@@ -23,23 +22,22 @@ from .layouts import masked_layout
 from .load import LoadUnit, load_layout
 from .matrix import MatrixUnit
 from .sums import Sums
+from .update_lane import UPDATE_LANE_MODULE, update_lane
 from .update_unit import UpdateUnit
 from .uspe import USPE_MODULE, Uspe
 from .vector_lane import VECTOR_LANE_MODULE, VectorLane
 from .vector_sums import SUM_LANE_MODULE, SumLane
 from .vector_unit import VectorUnit
-from .wuve import UPDATE_LANE_MODULE, UpdateLane
 
 __all__ = ["TrainEngine"]
 
 
 class TrainEngine(EngineCore):
     """Runs a program from memory; see docs/train_isa.md. Ports: m for what is multiplied and comes out, p for the
-    program. Arguments: `golden.isa.train.ARGUMENTS`.
+    program. Arguments: `TrainParams.arguments`.
     """
 
     NAME = "train"
-    ARGUMENTS = len(ARGUMENTS)
     RESULTS = 0
     COUNTERS = ("cycles", "steps", "load_cycles", "matrix_cycles", "vector_cycles", "update_cycles",
                 "load_stall", "matrix_stall", "vector_stall", "update_stall", "update_alone", "vector_alone")
@@ -48,9 +46,13 @@ class TrainEngine(EngineCore):
     likewise, and no update runs either."""
     UNITS = QUEUES[:-1]
     BLOCKS: ClassVar = {
-        USPE_MODULE: lambda _: Uspe(), UPDATE_LANE_MODULE: UpdateLane, VECTOR_LANE_MODULE: VectorLane,
+        USPE_MODULE: lambda _: Uspe(), UPDATE_LANE_MODULE: update_lane, VECTOR_LANE_MODULE: VectorLane,
         SUM_LANE_MODULE: lambda _: SumLane(), CHANNEL_LANE_MODULE: lambda _: ChannelLane(),
     }  # fmt: skip
+
+    @staticmethod
+    def argument_count(params: TrainParams) -> int:
+        return len(params.arguments)
 
     @staticmethod
     def memory_ports(params: TrainParams) -> tuple[tuple[str, ...], int]:
@@ -81,7 +83,7 @@ class TrainEngine(EngineCore):
             writer.clear.eq(self.start),
             *(getattr(matrix, name).eq(getattr(load, name))
               for name in ("write_x", "write_values", "write_index", "write_row", "write_data")),
-            *(getattr(update, name).eq(argument) for name, argument in zip(SETTINGS, self.arguments, strict=False)),
+            *(getattr(update, name).eq(self.arguments[p.arguments.index(name)]) for name in p.settings),
             *(mine.eq(argument) for mine, argument in zip(vector.arguments, self.arguments, strict=True)),
         ]
         self._writes(m, matrix, vector, update, writer)

@@ -1,4 +1,4 @@
-"""What an UPD reads: gradients, master weights, velocities and which weights were dropped, side by side."""
+"""What an UPD reads: gradients, master weights, their optimiser's states and which were dropped, side by side."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
@@ -13,6 +13,7 @@ from .block_walk import BlockWalk
 from .dropped import PIECE_BITS, DroppedWeights
 from .layouts import pattern_layout
 from .part_sums import PartSums
+from .turns import in_turns
 from .wuve import step_layout
 
 __all__ = ["UpdateRead"]
@@ -24,7 +25,7 @@ GRADIENT, MASTERS, INDEX = (1 << number for number in range(len(KINDS)))
 
 
 class UpdateRead(wiring.Component):
-    """Asks for a block's gradient, part after part, then for its w and v in turns, each only where there is place: so
+    """Asks for a block's gradient, part after part, then for its masters in turns, each only where there is place: so
     beats never wait, and loads on the same port do not either. AHEAD of each are asked for and not yet given. With
     `masked` FF's indices of a line of blocks are asked for before its first block.
 
@@ -58,7 +59,7 @@ class UpdateRead(wiring.Component):
         return m
 
     def _ask(self, m, dropped, asked, added, given):
-        p = self.params
+        p, masters = self.params, len(self.params.masters) * self.params.block_words
         m.submodules.walk = walk = BlockWalk(p)
         asking, last, turn, moves = Signal(), Signal(), Signal(len(KINDS), init=GRADIENT), Signal()
         left, last_part, one = Signal.like(self.parts), Signal(), self.parts == 1
@@ -71,7 +72,7 @@ class UpdateRead(wiring.Component):
         m.d.comb += [
             walk.start.eq(self.start), walk.taps.eq(self.taps), walk.groups.eq(self.groups), walk.next.eq(asked[1]),
             self.commands.valid.eq(asking & room & ~none), self.commands.payload.address.eq(self.base + (at << low)),
-            self.commands.payload.beats.eq(Mux(turn[2], dropped.count, Mux(turn[1], 2 * p.block_words, p.block_words))),
+            self.commands.payload.beats.eq(Mux(turn[2], dropped.count, Mux(turn[1], masters, p.block_words))),
             moves.eq(asking & (none | (room & self.commands.ready))), dropped.asked.eq(moves & turn[2]),
             asked.eq(turn & (moves & ~none).replicate(len(KINDS))),
         ]
@@ -90,6 +91,7 @@ class UpdateRead(wiring.Component):
 
     def _following(self, m, dropped, asked, turn, moves, last_part, new_line):
         """(word at which this request begins, turn of the next one)."""
+        p = self.params
         at, following, to = Signal(32, reset_less=True), Signal(32), Signal(len(KINDS))
         gradient, masters = firsts = [Signal(32, name=f"{kind}_first", reset_less=True) for kind in BLOCKS]
         m.d.comb += [following.eq(gradient), to.eq(GRADIENT)]
@@ -101,12 +103,12 @@ class UpdateRead(wiring.Component):
             m.d.comb += [following.eq(dropped.at), to.eq(INDEX)]
         with m.If(moves):
             m.d.sync += at.eq(following)
-        place_bits = (self.params.axi_bits // PIECE_BITS).bit_length() - 1
+        place_bits = (p.axi_bits // PIECE_BITS).bit_length() - 1
         with m.If(self.start):
             m.d.sync += at.eq(Mux(self.masked, self.index >> place_bits, self.gradient))
-        for number, (kind, first) in enumerate(zip(BLOCKS, firsts, strict=True)):
+        for number, (kind, first, turns) in enumerate(zip(BLOCKS, firsts, (1, len(p.masters)), strict=True)):
             with m.If(asked[number] & last_part):
-                m.d.sync += first.eq(first + (self.params.block_words << number))
+                m.d.sync += first.eq(first + turns * p.block_words)
             with m.If(self.start):
                 m.d.sync += first.eq(getattr(self, kind))
         return at, to
@@ -120,11 +122,13 @@ class UpdateRead(wiring.Component):
         return room
 
     def _receive(self, m, dropped, asked):
-        """FIFOs of gradients, w and v. Beats come as they were asked for."""
-        most = max(len(dropped.count), (2 * self.params.block_words).bit_length())
+        """FIFOs of gradients and of each of the masters. Beats come as they were asked for."""
+        p = self.params
+        most = max(len(dropped.count), (len(p.masters) * p.block_words).bit_length())
         layout = data.StructLayout({"kind": len(KINDS), "beats": most})
         m.submodules.requests = requests = SureFIFO(width=layout.size, depth=self.REQUESTS)
-        request, number, fifos = data.View(layout, requests.r_data), Signal(most, init=1), []
+        request, fifos = data.View(layout, requests.r_data), []
+        number = Signal(most, init=1)
         ends = self.beats.valid & (number == request.beats)
         m.d.comb += [
             self.beats.ready.eq(1), requests.w_en.eq(asked.any()),
@@ -133,9 +137,11 @@ class UpdateRead(wiring.Component):
         ]
         with m.If(self.beats.valid):
             m.d.sync += number.eq(Mux(ends, 1, number + 1))
-        masters = request.kind[1]
-        for bit, kind in ((request.kind[0], "gradient"), (masters & number[0], "w"), (masters & ~number[0], "v")):
-            fifo = SureFIFO(width=self.params.axi_bits, depth=self.AHEAD * self.params.block_words)
+        count, given = len(p.masters), self.beats.valid & request.kind[1]
+        turns = (number[0], ~number[0]) if count == 2 else in_turns(m, count, given)
+        masters = [request.kind[1] & turn for turn in turns]
+        for bit, kind in zip((request.kind[0], *masters), ("gradient", *p.masters), strict=True):
+            fifo = SureFIFO(width=p.axi_bits, depth=self.AHEAD * p.block_words)
             m.submodules[kind] = fifo
             m.d.comb += [fifo.w_en.eq(self.beats.valid & bit), fifo.w_data.eq(self.beats.payload)]
             fifos.append(fifo)
@@ -145,9 +151,10 @@ class UpdateRead(wiring.Component):
         p = self.params
         m.submodules.sums = sums = PartSums(p)
         gradient, *others = fifos
-        o, adds, takes = Signal(step_layout(p), reset_less=True), Signal(), Signal()
+        o = Signal(step_layout(p), reset_less=True)
+        adds, takes = Signal(), Signal()
         (part,), _, part_ends = self._cut(m, [gradient], adds, "part")
-        (w, v), number, block_ends = self._cut(m, others, takes, "block")
+        masters, number, block_ends = self._cut(m, others, takes, "block")
         m.d.comb += [
             sums.start.eq(self.start), sums.parts.eq(self.parts), sums.i.valid.eq(gradient.r_rdy),
             sums.i.payload.eq(part), adds.eq(sums.i.valid & sums.i.ready), added.eq(part_ends), given.eq(block_ends),
@@ -160,7 +167,8 @@ class UpdateRead(wiring.Component):
             m.d.sync += self.o.valid.eq(0)
         with m.If(takes):
             m.d.sync += [self.o.valid.eq(1), o.pruned.eq(Mux(self.masked, dropped.pruned, 0)),
-                         o.gradient.eq(sums.o.payload), o.w.eq(w), o.v.eq(v)]  # fmt: skip
+                         o.gradient.eq(sums.o.payload),
+                         *(o[name].eq(numbers) for name, numbers in zip(p.masters, masters, strict=True))]
 
     def _cut(self, m, fifos, takes, name):
         """([the next `update_lanes` numbers of each], which ones of a block, strobe: its last ones are taken)."""

@@ -5,7 +5,6 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.train.params import TrainParams
-from golden.train.update import SETTINGS
 from hw.fabric.answers import AnswerWatch
 from hw.fabric.axi import ADDRESS_BITS, command_layout
 from hw.fabric.round_robin import RoundRobin
@@ -23,21 +22,21 @@ __all__ = ["UpdateUnit"]
 class UpdateUnit(wiring.Component):
     """`golden.train.update_unit`, an instruction at a time:
 
-        UpdateRead --update_lanes weights a cycle--> Wuve --> UpdatedWords --words of w and v-------------> words
+        UpdateRead --update_lanes weights a cycle--> Wuve --> UpdatedWords --words of masters-------------> words
                                                                    `--rows--> Pregenerate --> 2 PieceWalks --'
 
-    A block of 16 x 16 weights takes the longest of: (parts + 2) B words read, B = `block_words` = 8192 / axi_bits, with
-    `masked` B S / 128 more; parts * 256 / update_lanes cycles; 2 B words written and, for FF and for BP, 2 S pieces, 16
-    if dense. A piece is a word of its own, as most of a word belongs to other blocks. An instruction takes some 130
-    cycles more at most, with `masked` 10 and a line's pieces more, and the latencies of a read and of a write. Longer
-    read latencies than of about three blocks, or three parts, cost more.
+    A block of 16 x 16 weights takes the longest of: (parts + M) B words read, B = `block_words` = 8192 / axi_bits, of M
+    masters, 2 or 3, with `masked` B S / 128 more; parts * 256 / update_lanes cycles; M B words written and, for FF and
+    for BP, 2 S pieces, 16 if dense. A piece is a word of its own, as most of a word belongs to other blocks. An
+    instruction takes some 130 cycles more at most, of Adam 30 more, with `masked` 10 and a line's pieces more, and the
+    latencies of a read and of a write. Longer read latencies than of about three blocks, or three parts, cost more.
 
     No two of those who write wait for each other: each offers its words when it has them, and words leave in turns.
 
     Attributes:
         upd: instructions. finished: strobe: all that one writes is in memory. wrong: strobe: an instruction without
             taps, groups or parts, with a pattern that is none, or with masks of dense weights; it has no end.
-        rate .. pruned_decay: SETTINGS; constant while there is an instruction.
+        rate ..: `TrainParams.settings`; constant while there is an instruction.
         base: of the port that is read. commands, beats: of an AxiReader.
         words, answered: what goes to memory; a strobe: a word of it is there.
     """
@@ -46,7 +45,7 @@ class UpdateUnit(wiring.Component):
         self.params = params
         super().__init__({
             "upd": In(stream.Signature(update_layout())), "finished": Out(1), "wrong": Out(1),
-            **dict.fromkeys(SETTINGS, In(32)), "base": In(ADDRESS_BITS),
+            **dict.fromkeys(params.settings, In(32)), "base": In(ADDRESS_BITS),
             "commands": Out(stream.Signature(command_layout())), "beats": In(stream.Signature(params.axi_bits)),
             "words": Out(stream.Signature(masked_layout(params))), "answered": In(1),
         })
@@ -69,7 +68,7 @@ class UpdateUnit(wiring.Component):
             *(getattr(reading, name).eq(getattr(upd, name)) for name in ("gradient", "parts", "part", "masked")),
             reading.base.eq(self.base), reading.index.eq(upd.ff_index), reading.pattern.eq(ff.pattern),
             *(part.masters.eq(upd.masters) for part in (reading, updated)),
-            *(getattr(wuve, name).eq(getattr(self, name)) for name in SETTINGS),
+            *(getattr(wuve, name).eq(getattr(self, name)) for name in p.settings),
             pregenerate.i.valid.eq(updated.rows.valid), updated.rows.ready.eq(pregenerate.i.ready),
             row.numbers.eq(updated.rows.payload),
             bp.tap_step.eq(upd.bp_tap), bp.tile_step.eq(upd.bp_tile), ff.write.eq(upd.ff), bp.write.eq(upd.bp),

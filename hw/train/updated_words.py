@@ -9,13 +9,14 @@ from hw.fabric.sure_fifo import SureFIFO
 
 from .block_walk import BlockWalk
 from .layouts import masked_layout, row_layout
+from .turns import in_turns
 from .wuve import updated_layout
 
 __all__ = ["UpdatedWords"]
 
 
 class UpdatedWords(wiring.Component):
-    """Gathers what a Wuve makes. A master word and its velocities leave one after the other, a row when all of its
+    """Gathers what a Wuve makes. Words of all masters leave one after the other, a row when all of its
     numbers are there; neither waits for the other as long as the other's FIFO of DEPTH has place.
 
     Attributes:
@@ -37,7 +38,7 @@ class UpdatedWords(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         p = self.params
-        m.submodules.pairs = pairs = SureFIFO(width=2 * p.axi_bits, depth=self.DEPTH, margin=self.MARGIN)
+        m.submodules.pairs = pairs = SureFIFO(width=len(p.masters) * p.axi_bits, depth=self.DEPTH, margin=self.MARGIN)
         m.submodules.whole_rows = rows = SureFIFO(width=row_layout().size, depth=self.DEPTH, margin=self.MARGIN)
         self._gather(m, pairs, rows)
         m.d.comb += [
@@ -51,38 +52,42 @@ class UpdatedWords(wiring.Component):
         p, made = self.params, self.i.payload
         steps, words = p.word // 2 // p.update_lanes, 2 * GROUP // p.word
         step, word = Signal(range(max(2, steps))), Signal(range(max(2, words)))
-        w, v, row = (Signal(bits, name=name, reset_less=True)
-                     for name, bits in (("w_word", p.axi_bits), ("v_word", p.axi_bits), ("row", row_layout().size)))
+        names = (*((f"{name}_word", p.axi_bits) for name in p.masters), ("row", row_layout().size))
+        *masters, row = (Signal(bits, name=name, reset_less=True) for name, bits in names)
         takes = self.i.valid & self.i.ready
         word_ends = takes & (step == steps - 1)
         row_ends = word_ends & (word == words - 1)
         with m.If(takes):
             m.d.sync += [
                 step.eq(Mux(word_ends, 0, step + 1)),
-                *(held.eq(Cat(held, numbers)[-len(held):]) for held, numbers in
-                  ((w, made.w), (v, made.v), (row, made.half)))]  # fmt: skip
+                *(held.eq(Cat(held, made[name])[-len(held):]) for held, name in
+                  zip((*masters, row), (*p.masters, "half"), strict=True))]
         with m.If(word_ends):
             m.d.sync += word.eq(Mux(row_ends, 0, word + 1))
         m.d.sync += [pairs.w_en.eq(word_ends), rows.w_en.eq(row_ends)]
-        m.d.comb += [pairs.w_data.eq(Cat(w, v)), rows.w_data.eq(row)]
+        m.d.comb += [pairs.w_data.eq(Cat(masters)), rows.w_data.eq(row)]
 
     def _leave(self, m, pairs):
         p = self.params
         m.submodules.walk = walk = BlockWalk(p)
         at = Signal(32, reset_less=True)
-        second, word, ended = Signal(), Signal(range(p.block_words)), Signal(init=1)
+        word, ended = Signal(range(p.block_words)), Signal(init=1)
         taken = self.words.valid & self.words.ready
+        turns = in_turns(m, len(p.masters), taken)
+        data, last = pairs.r_data[:p.axi_bits], turns[-1]
+        for number, turn in enumerate(turns[1:], 1):
+            data = Mux(turn, pairs.r_data[number * p.axi_bits : (number + 1) * p.axi_bits], data)
         m.d.comb += [
             walk.start.eq(self.start), walk.taps.eq(self.taps), walk.groups.eq(self.groups),
-            pairs.r_en.eq(self.words.ready & second),
+            pairs.r_en.eq(self.words.ready & last),
             self.words.valid.eq(pairs.r_rdy), self.words.payload.strobe.eq(~0),
             self.words.payload.address.eq(at),
-            self.words.payload.data.eq(Mux(second, pairs.r_data[p.axi_bits:], pairs.r_data[:p.axi_bits])),
+            self.words.payload.data.eq(data),
             self.done.eq(ended),
         ]
-        m.d.sync += walk.next.eq(taken & second & word.all())
+        m.d.sync += walk.next.eq(taken & last & word.all())
         with m.If(taken):
-            m.d.sync += [second.eq(~second), at.eq(at + 1), word.eq(word + second)]
+            m.d.sync += [at.eq(at + 1), word.eq(word + last)]
         with m.If(walk.next):
             m.d.sync += ended.eq(walk.last)
         with m.If(self.start):

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.isa.train import ARGUMENTS, ISA
+from golden.isa.train import ISA
 from golden.train.params import TrainParams
 from hw.fabric.answers import AnswerWatch
 from hw.fabric.axi import ADDRESS_BITS, command_layout
@@ -35,7 +35,7 @@ class VectorUnit(wiring.Component):
         self.params = params
         super().__init__({
             "instructions": In(stream.Signature(ISA.bits)), "finished": Out(1),
-            "base": In(ADDRESS_BITS), "arguments": In(32).array(len(ARGUMENTS)),
+            "base": In(ADDRESS_BITS), "arguments": In(32).array(len(params.arguments)),
             "commands": Out(stream.Signature(command_layout())), "beats": In(stream.Signature(params.axi_bits)),
             "words": Out(stream.Signature(addressed_layout(params))), "answered": In(1), "wrong": Out(1),
         })

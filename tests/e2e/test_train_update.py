@@ -20,7 +20,7 @@ from sim.device import DeviceError, GoldenDevice, RtlDevice
 from tests.e2e.test_train import DENSE, SHAPES, conv3x3
 
 SGD = Sgd(rate=0.1, momentum=0.9, decay=5e-4, unscale=2.0**-4, regulariser=0.25)
-ARGUMENTS = tuple(SGD.registers().values())
+ARGUMENTS = SGD.arguments()
 CASES = {
     "3 x 3": (conv3x3(height=3, width=4, inputs=32, outputs=64), 2, (2, 8), (1, 4)),
     "1 x 1": (Convolution(height=2, width=2, inputs=96, outputs=32), 3, DENSE, (2, 16)),
@@ -48,7 +48,7 @@ class Step:
         x, dy = put(self.x), put(self.dy)
         self.before = {name: (0.1 * rng.standard_normal(self.shape)).astype(np.float32) for name in ("w", "v")}
         w, v = (to_blocks(numbers, params) for numbers in self.before.values())
-        self.at = {"masters": put(in_turns(w, v, params))}
+        self.at = {"masters": put(in_turns((w, v), params))}
         self.at["gradient"] = self.memory.room(self.parts * 2 * count // params.word)
         self.made = {name: Compact(*(self.memory.room(count // 16 * slots(*pattern) // each + 1)
                                      for each in (params.word, 4 * params.word)), *pattern)
@@ -98,11 +98,11 @@ def test_step(shape, case, memory):
     assert step.parts == PARTS[shape].get(case, 1)
     assert 0 < outcome.counters["update_cycles"] < outcome.cycles
     made = SGD.update(step.params.half, gradient=step.gradient(), **step.before)
-    assert np.any(made.v != SGD.momentum * step.before["v"])
+    assert np.any(made.states["v"] != SGD.momentum * step.before["v"])
     assert ("pruned" in step.before) == (case == "SR-STE")
     w, v = step.weights(image)
     assert np.array_equal(w, made.w)
-    assert np.array_equal(v, made.v)
+    assert np.array_equal(v, made.states["v"])
     for area, weights in ((step.made["ff"], made.half), (step.made["bp"], made.half.transpose(0, 2, 1))):
         values, index = compact(weights, area.n, area.m, step.params)
         for at, data in ((area.values, values), *([(area.index, index)] if area.n != area.m else [])):
@@ -117,11 +117,11 @@ def test_settings_of_every_run():
     found = []
     for device in (GoldenDevice(), RtlDevice()):
         run(device, step.program)
-        device.run(tuple(other.registers().values()))
+        device.run(other.arguments())
         found.append(device.read("m", 0, len(step.program.images["m"])))
     assert found[0] == found[1]
     first = SGD.update(step.params.half, gradient=step.gradient(), **step.before)
-    second = other.update(step.params.half, w=first.w, v=first.v, gradient=step.gradient(),
+    second = other.update(step.params.half, w=first.w, **first.states, gradient=step.gradient(),
                           pruned=~mask(first.half.swapaxes(1, 2), 2, 4).swapaxes(1, 2))
     assert np.array_equal(step.weights(found[1])[0], second.w)
 

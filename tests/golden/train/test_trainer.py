@@ -1,12 +1,14 @@
 """Steps of training: deterministic, learning, and stopping where numbers are none."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from golden.float16 import HALVES
 from golden.train.network import BatchNorm, Conv2d, GlobalAvgPool, Linear, MaxPool, Network, ReLU, Residual
 from golden.train.sparsity import METHODS, Sparsity
-from golden.train.trainer import DivergedError, Optimiser, Trainer
+from golden.train.trainer import OPTIMISERS, AdamOptimiser, DivergedError, Optimiser, Trainer
 
 NETWORK = Network(shape=(6, 6, 1), layers=(
     Conv2d(channels=16, kernel=3, padding=1, bias=False), BatchNorm(), ReLU(), MaxPool(kernel=2),
@@ -44,15 +46,48 @@ def test_learns_and_repeats(method, number_format):
         assert losses[-1] < 0.9 * losses[0]
 
 
-def test_channels_that_fill_groups_stay_zero():
-    found = trainer("dense")
+@pytest.mark.parametrize("optimiser", [Optimiser(steps=4), AdamOptimiser(steps=4, decay=0.01)], ids=OPTIMISERS)
+def test_channels_that_fill_groups_stay_zero(optimiser):
+    found = Trainer(NETWORK, "binary16", Sparsity(), replace(optimiser, batch=16))
     run(found, 4)
     for name, inputs, outputs in (("0.weight", 1, 16), ("6.weight", 16, 3)):
         parameter = found.model.parameters()[name]
-        for numbers in (parameter.w, parameter.v):
+        for numbers in (parameter.w, *parameter.states.values()):
             assert numbers.any()
             assert not numbers[:, :, inputs:].any()
             assert not numbers[..., outputs:].any()
+
+
+def adam(**values):
+    return Trainer(NETWORK, "binary16", Sparsity(method="bdwp"), AdamOptimiser(
+        **({"steps": 12, "batch": 16, "rate": 0.01, "schedule": "constant"} | values)))
+
+
+def test_adam_learns():
+    found = adam()
+    losses = run(found, 8)
+    assert losses[-1] < 0.9 * losses[0]
+    assert [name for name in found.model.state() if name.startswith("6.weight")] == [
+        "6.weight", "6.weight.first_moment", "6.weight.second_moment"]
+
+
+def test_a_step_left_out_is_no_step_of_the_bias_correction():
+    found = adam(loss_scale=2.0**24)
+    run(found, 1)
+    assert (found.skipped, found.step_number) == (1, 1)
+    assert found.settings.numbers()["rate"] == pytest.approx(0.01)
+    while found.skipped == found.step_number:
+        run(found, 1)
+    assert found.settings.numbers()["rate"] == pytest.approx(0.01 * np.sqrt(1.999) / 1.9)
+
+
+@pytest.mark.parametrize(("values", "message"), [
+    ({"beta1": 1.0}, "beta1 = 1.0: must be 0 or more and below 1"), ({"beta2": 1 - 1e-9}, "beta2"),
+    ({"epsilon": 0.0}, "epsilon = 0.0: must be 1e-18"), ({"rate": -1.0}, "rate"),
+])  # fmt: skip
+def test_settings_of_adam_that_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        adam(**values)
 
 
 def test_parts_of_a_batch():

@@ -16,13 +16,15 @@ from golden.float16 import BINARY16
 from golden.isa.train import ISA
 from golden.train.executor import Executor
 from golden.train.params import GROUP, PATTERNS, TrainParams, slots
-from golden.train.update import Sgd
+from golden.train.update import Adam, Sgd
 from golden.train.update_unit import UpdateUnit
 
 SGD = Sgd(rate=0.1, momentum=0.9, decay=5e-4, unscale=2.0**-10)
-ARGUMENTS = tuple(SGD.registers().values())
+RULES = {"sgd": SGD, "adam": Adam(rate=0.01, decay=5e-4, unscale=2.0**-10, step=3)}
+ARGUMENTS = SGD.arguments()
 SHAPES = {"16 columns": TrainParams(rows=16, columns=2), "32 columns": TrainParams(rows=16, columns=4),
-          "64 columns, 512 bits": TrainParams(rows=32, columns=8, axi_bits=512)}
+          "64 columns, 512 bits": TrainParams(rows=32, columns=8, axi_bits=512),
+          "32 columns, Adam": TrainParams(rows=16, columns=4, optimiser=2)}
 DENSE = (GROUP, GROUP)
 
 
@@ -35,11 +37,13 @@ class Made:
         shape = taps, conv.inputs, conv.outputs
         self.p, self.conv, self.ff, self.bp, self.size = p, conv, ff, bp, p.axi_bits // 8
         self.dense = {name: (scale * rng.standard_normal(shape)).astype(np.float32)
-                      for name, scale in (("gradient", 100), ("w", 0.1), ("v", 0.1))}
+                      for name, scale in (("gradient", 100), *((name, 0.1) for name in p.masters))}
+        if "m" in self.dense:
+            self.dense["v"] = abs(self.dense["v"])
         self.parts, self.at = [], {}
         blocks = {name: to_blocks(numbers, p) for name, numbers in self.dense.items()}
         self.at["gradient"] = self._put(blocks["gradient"].view(np.uint8))
-        self.at["masters"] = self._put(in_turns(blocks["w"], blocks["v"], p).view(np.uint8))
+        self.at["masters"] = self._put(in_turns([blocks[name] for name in p.masters], p).view(np.uint8))
         count = np.prod(shape) // GROUP**2
         self.areas = {}
         for name, pattern in (("ff", ff), ("bp", bp)):
@@ -63,9 +67,9 @@ class Made:
 
     def expected(self, new=None):
         """The image after the update, from the dense weights."""
-        image, new = self.image.copy(), new or SGD.update(self.p.half, **self.dense)
-        both = in_turns(to_blocks(new.w, self.p), to_blocks(new.v, self.p), self.p)
-        self._set(image, self.at["masters"], both.view(np.uint8))
+        image, new = self.image.copy(), new or RULES[self.p.optimiser_name].update(self.p.half, **self.dense)
+        masters = in_turns([to_blocks(numbers, self.p) for numbers in (new.w, *new.states.values())], self.p)
+        self._set(image, self.at["masters"], masters.view(np.uint8))
         for name, weights in (("ff", new.half), ("bp", new.half.transpose(0, 2, 1))):
             made = compact(weights, *getattr(self, name), self.p)
             for (at, size), data in zip(self.areas[name], made, strict=True):
@@ -78,7 +82,7 @@ class Made:
 
 def run(made, words):
     images = {"m": made.image.copy()}
-    Executor(made.p, words, images).run(ARGUMENTS)
+    Executor(made.p, words, images).run(RULES[made.p.optimiser_name].arguments())
     return images["m"]
 
 
@@ -138,14 +142,15 @@ def test_parts_of_a_gradient():
     assert total[0, 1] == 1 < total[0, 2]
     for parts, gradient in ((3, total), (1, blocks[0])):
         v = ISA.decode(ISA.encode("UPD", fields | {"parts": parts}))[1]
-        (_, both), = UpdateUnit(p).update(v, image, tuple(Sgd(rate=1, unscale=1).registers().values()))
+        (_, both), = UpdateUnit(p).update(v, image, Sgd(rate=1, unscale=1).arguments())
         assert np.array_equal(of_turns(both.view(np.float32), p)[0], -gradient.ravel())
 
 
 def test_settings_are_arguments():
     words = [ISA.encode("UPD", GOOD), ISA.encode("HALT", {})]
-    with pytest.raises(ExecutionError, match="pruned_decay"):
-        Executor(SHAPES["16 columns"], words, {"m": np.zeros(96 * 32, np.uint8)}).run(())
+    for shape, some in (("16 columns", ()), ("32 columns, Adam", ARGUMENTS)):
+        with pytest.raises(ExecutionError, match="pruned_decay"):
+            Executor(SHAPES[shape], words, {"m": np.zeros(96 * 32, np.uint8)}).run(some)
 
 
 def test_weights_that_the_forward_pass_dropped():
@@ -159,7 +164,7 @@ def test_weights_that_the_forward_pass_dropped():
     made.image[at : at + len(index)] = index
     rule = replace(SGD, regulariser=0.25)
     images = {"m": made.image.copy()}
-    Executor(p, made.program(masked=True), images).run(tuple(rule.registers().values()))
+    Executor(p, made.program(masked=True), images).run(rule.arguments())
     new = rule.update(p.half, **made.dense, pruned=dropped)
     assert np.array_equal(images["m"], made.expected(new))
     assert not np.array_equal(images["m"], made.expected())

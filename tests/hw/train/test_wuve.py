@@ -2,23 +2,26 @@
 import pytest
 
 from golden.train.params import TrainParams
-from hw.train.wuve import ROOM, UPDATE_LANE_MODULE, UpdateLane, Wuve
+from hw.train.update_lane import UPDATE_LANE_MODULE, update_lane
+from hw.train.wuve import Wuve
 from tests.hw.runner import run_cocotb, to_verilog
 
 SHAPES = {
     "2 lanes, binary16": {"update_lanes": 2, "number_format": 1},
     "4 lanes, bfloat16": {"update_lanes": 4, "number_format": 2},
+    "2 lanes, Adam": {"update_lanes": 2, "optimiser": 2},
 }
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_wuve(shape):
     params = TrainParams(**SHAPES[shape])
-    sources = [to_verilog(UpdateLane(params), UPDATE_LANE_MODULE), to_verilog(Wuve(params), "wuve")]
+    sources = [to_verilog(update_lane(params), UPDATE_LANE_MODULE), to_verilog(Wuve(params), "wuve")]
     run_cocotb("\n".join(sources), top="wuve", test_module="tests.hw.train.cocotb_wuve",
                parameters={"params": SHAPES[shape]}, blocks=[UPDATE_LANE_MODULE])  # fmt: skip
 
 
 def test_latency():
-    assert (UpdateLane.LATENCY, Wuve.LATENCY) == (41, 42)
-    assert ROOM >= Wuve.LATENCY
+    sgd, adam = TrainParams(), TrainParams(optimiser=2)
+    assert (Wuve.latency(sgd), Wuve.room(sgd)) == (42, 64)
+    assert (Wuve.latency(adam), Wuve.room(adam)) == (72, 128)
