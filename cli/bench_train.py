@@ -20,8 +20,8 @@ ENGINE = Path("train-16x4")
 CHANNELS, CLASSES = 3, 10
 ABOUT = (
     "One step, forward pass, loss, backward pass and update, as one program on the RTL: dense, and with sparse "
-    "weights. Same engine, same network, same batch of random numbers; both steps' losses, weights, velocities, masks "
-    "and statistics are compared with golden's."
+    "weights. Same engine, same network, same batch of random numbers; both steps' losses, weights, "
+    "optimiser's states, masks and statistics are compared with golden's."
 )
 
 

@@ -145,7 +145,7 @@ def rtl_summary(record: dict[str, Any]) -> list[str]:
     if record["cycles"] is None:
         return []
     parts = {name: count for name, count in record["cycles"].items() if name not in ("total", "vector")}
-    equal = "loss, weights, velocities, masks and statistics of each step equal, bit for bit"
+    equal = "loss, weights, optimiser's states, masks and statistics of each step equal, bit for bit"
     return [
         f"golden         {equal if record['matches_golden'] else 'DIFFERENT: ' + record['differs']}",
         f"cycles         {record['cycles']['total']:,}: " + ", ".join(f"{name} {n:,}" for name, n in parts.items()),

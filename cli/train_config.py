@@ -6,9 +6,10 @@ from typing import Any, TypeVar
 
 from cli.config import ConfigError, check_keys, read_document
 from golden.train.network import LAYERS, Layer, Network
+from golden.train.params import OPTIMISERS as NUMBERS
 from golden.train.params import TrainParams
 from golden.train.sparsity import Sparsity, sparse_layers
-from golden.train.trainer import Optimiser
+from golden.train.trainer import OPTIMISERS, AnyOptimiser
 
 __all__ = ["TrainConfig", "load_training", "pattern"]
 
@@ -30,7 +31,7 @@ class TrainConfig:
     network: Network
     data: str
     data_path: Path | None
-    optimiser: Optimiser
+    optimiser: AnyOptimiser
     sparsity: Sparsity
     engine: TrainParams
 
@@ -77,11 +78,28 @@ def load_training(path: Path) -> TrainConfig:
         sparse_layers(network, sparsity)
     except ValueError as error:
         raise ConfigError(f"{path}: network: {error}") from None
+    optimiser = _optimiser(path, document["optimiser"])
     return TrainConfig(
         network=network, data=data["name"], data_path=Path(data["path"]) if "path" in data else None,
-        optimiser=_made(path, Optimiser, document["optimiser"], "optimiser."), sparsity=sparsity,
-        engine=_made(path, TrainParams, document.get("engine", {}), "engine."),
+        optimiser=optimiser, sparsity=sparsity, engine=_engine(path, document.get("engine", {}), optimiser.RULE.KIND),
     )
+
+
+def _optimiser(path: Path, table: dict[str, Any]) -> AnyOptimiser:
+    """By `kind`, sgd where there is none."""
+    kind = table.get("kind", "sgd")
+    if kind not in OPTIMISERS:
+        raise ConfigError(f"{path}: optimiser.kind is {kind!r}; there are {', '.join(OPTIMISERS)}")
+    return _made(path, OPTIMISERS[kind], {key: value for key, value in table.items() if key != "kind"}, "optimiser.")
+
+
+def _engine(path: Path, table: dict[str, Any], kind: str) -> TrainParams:
+    """With that optimiser, which the table need not name."""
+    made = _made(path, TrainParams, {"optimiser": NUMBERS[kind]} | table, "engine.")
+    if made.optimiser_name != kind:
+        raise ConfigError(f"{path}: engine.optimiser = {made.optimiser}: must be {NUMBERS[kind]}, as optimiser.kind is "
+                          f"{kind}")
+    return made
 
 
 def _network(path: Path, table: dict[str, Any]) -> Network:

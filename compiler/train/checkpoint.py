@@ -1,5 +1,5 @@
-"""Checkpoints of training: a safetensors file with weights (PyTorch's names and shapes), velocities and running
-statistics in binary32; what else a step depends on is JSON in the file's metadata, under `lacuna`.
+"""Checkpoints of training: a safetensors file with weights (PyTorch's names and shapes), the optimiser's states
+and running statistics in binary32; what else a step depends on is JSON in the file's metadata, under `lacuna`.
 
 Training that goes on from a checkpoint makes the same bits as one that was never interrupted.
 """
@@ -22,15 +22,15 @@ VERSION = 1
 
 
 class BadCheckpointError(ValueError):
-    """A file that is no checkpoint, or one of another network; the message names the file and what differs."""
+    """A file that is no checkpoint, or one of another network or optimiser; the message names file and difference."""
 
 
 def save_checkpoint(path: Path, trainer: Trainer) -> None:
     """Writes a checkpoint; a file that was there is replaced when the new one is complete."""
     about = {
         "version": VERSION, "network": trainer.model.network.to_dict(), "number_format": trainer.number_format,
-        "step": trainer.step_number, "skipped": trainer.skipped, "loss_scale": trainer.loss_scale,
-        "settings": _settings(trainer),
+        "optimiser": trainer.model.rule.KIND, "step": trainer.step_number, "skipped": trainer.skipped,
+        "loss_scale": trainer.loss_scale, "settings": _settings(trainer),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
@@ -46,7 +46,7 @@ def load_checkpoint(path: Path, trainer: Trainer) -> dict[str, tuple[Any, Any]]:
         it goes on, but not as the other one would have.
 
     Raises:
-        BadCheckpointError: not a checkpoint, or one of another network or number format.
+        BadCheckpointError: not a checkpoint, or one of another network, number format or optimiser.
         OSError: the file cannot be read.
     """
     path.open("rb").close()
@@ -58,6 +58,9 @@ def load_checkpoint(path: Path, trainer: Trainer) -> dict[str, tuple[Any, Any]]:
         raise BadCheckpointError(f"{path}: not a safetensors file: {error}") from None
     if not isinstance(about, dict) or about.get("version") != VERSION:
         raise BadCheckpointError(f"{path}: not a checkpoint of lacuna train, version {VERSION}")
+    kind, expected = about.get("optimiser", "sgd"), trainer.model.rule.KIND  # older files do not name theirs
+    if kind != expected:
+        raise BadCheckpointError(f"{path}: a checkpoint of another optimiser: {kind} there, {expected} here")
     own = {"network": trainer.model.network.to_dict(), "number_format": trainer.number_format}
     for name, value in own.items():
         if about.get(name) != value:
