@@ -90,7 +90,9 @@ def _optimiser(path: Path, table: dict[str, Any]) -> AnyOptimiser:
     kind = table.get("kind", "sgd")
     if kind not in OPTIMISERS:
         raise ConfigError(f"{path}: optimiser.kind is {kind!r}; there are {', '.join(OPTIMISERS)}")
-    return _made(path, OPTIMISERS[kind], {key: value for key, value in table.items() if key != "kind"}, "optimiser.")
+    made = OPTIMISERS[kind]
+    check_keys(path, table, ("kind", *(field.name for field in fields(made))), "optimiser.")
+    return _made(path, made, {key: value for key, value in table.items() if key != "kind"}, "optimiser.")
 
 
 def _engine(path: Path, table: dict[str, Any], kind: str) -> TrainParams:

@@ -95,6 +95,14 @@ def test_seed_and_lines_for_people(config, capsys):
     ("steps = 8", "", "optimiser.steps is missing"), (", features = 4", "", "network.layers.6.features is missing"),
     ("batch = 32", 'batch = "32"', "optimiser.batch must be an int, got '32'"),
     ("batch = 32", "rate = true", "optimiser.rate must be a float, got True"),
+    ("batch = 32", 'kind = "adom"', "optimiser.kind is 'adom'; there are sgd, adam"),
+    ("batch = 32", 'kind = "adam"\nmomentum = 0.9', "unknown key optimiser.momentum; there are kind, steps"),
+    ("batch = 32", 'kind = "adam"\nbeta_1 = 0.9', "unknown key optimiser.beta_1; did you mean optimiser.beta1?"),
+    ("batch = 32", "beta1 = 0.9", "unknown key optimiser.beta1; there are kind, steps"),
+    ("batch = 32", 'kidn = "adam"', "unknown key optimiser.kidn; did you mean optimiser.kind?"),
+    ("batch = 32", 'kind = "adam"\nbeta2 = 1.0', "optimiser.beta2 = 1.0: must be 0 or more and below 1"),
+    ("batch = 32", 'kind = "adam"\n[engine]\noptimiser = 1', "engine.optimiser = 1: must be 2, as optimiser.kind"),
+    ("[data]", "[engine]\noptimiser = 3\n[data]", "engine.optimiser = 3: must be 1 (sgd) or 2 (adam)"),
     ("batch = 32", "batch = 0", "optimiser.batch = 0: must be a positive integer"),
     ("batch = 32", "batch = 513", "batch = 513: must be at most the number of images, 512"),
     ("kernel = 3, stride", "kernel = 30, stride", "network.layers.0.kernel = 30: must be at most 15"),
@@ -141,6 +149,24 @@ def test_on_the_rtl(config, capsys):
     assert record["bytes_read"] > record["bytes_written"] > 0
     assert main(["train", str(config), "--level", "rtl", "--steps", "1", "--memory", "ideal"]) == 0
     assert "equal, bit for bit" in capsys.readouterr().out
+
+
+def test_adam(config, capsys):
+    config.write_text(SMALL + 'kind = "adam"\nrate = 0.01\n')
+    whole, _ = run(capsys, config, "-o", "whole")
+    assert whole["optimiser"] == "adam"
+    assert whole["loss"][-1] < 0.8 * whole["loss"][0]
+    run(capsys, config, "--steps", 3, "-o", "part")
+    second, warnings = run(capsys, config, "--resume", "part")
+    assert (second["loss"], warnings) == (whole["loss"][3:], "")
+    run(capsys, config, "--emit", "step")
+    manifest = json.loads(Path("step/manifest.json").read_text())
+    assert manifest["params"]["optimiser"] == 2
+    assert manifest["step"]["arguments"][3] == "square_momentum"
+    assert "3.weight, first_moment, second_moment" in manifest["step"]["held"]
+    config.write_text(SMALL)
+    error, _ = run(capsys, config, "--resume", "part", code=2)
+    assert "another optimiser: adam there, sgd here" in error["error"]["message"]
 
 
 def test_a_steps_program(config, capsys):

@@ -1,4 +1,6 @@
-"""A network learns on the RTL: loss, weights, velocities, masks and statistics of each step are golden's."""
+"""A network learns on the RTL: loss, weights, optimiser's states, masks and statistics of each step are golden's."""
+
+from dataclasses import replace
 
 import pytest
 
@@ -7,13 +9,16 @@ from sim.device import RtlDevice
 from tests.compiler.train.walk import MIXED, steps
 from tests.e2e.test_train import SHAPES
 
+ADAM = {"16 x 2, Adam": replace(SHAPES["16 x 2"], optimiser=2)}
+
 
 @pytest.mark.parametrize(("shape", "sparsity", "memory"), [
     ("16 x 2", Sparsity(method="bdwp", n=2, m=8), "random"),
     ("16 x 2", Sparsity(method="sdgp", n=2, m=4), "ddr4"),
+    ("16 x 2, Adam", Sparsity(method="bdwp", n=2, m=8, regulariser=0.01), "random"),
     pytest.param("16 x 4", Sparsity(), "ddr4", marks=pytest.mark.slow),
     ("32 x 4, 512 bits, bfloat16", Sparsity(method="bdwp", n=2, m=4, regulariser=0.01), "ddr4"),
 ])  # fmt: skip
 def test_steps(shape, sparsity, memory):
-    counters = steps(MIXED, sparsity, SHAPES[shape], images=3, device=RtlDevice(memory, seed=2))
+    counters = steps(MIXED, sparsity, (SHAPES | ADAM)[shape], images=3, device=RtlDevice(memory, seed=2))
     assert min(counters[0][f"{unit}_cycles"] for unit in ("load", "matrix", "vector", "update")) > 0

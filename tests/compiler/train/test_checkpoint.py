@@ -9,7 +9,7 @@ from safetensors.numpy import load_file, save_file
 from compiler.train.checkpoint import BadCheckpointError, load_checkpoint, save_checkpoint
 from golden.train.network import BatchNorm, Conv2d, GlobalAvgPool, Linear, Network, ReLU, Residual
 from golden.train.sparsity import Sparsity
-from golden.train.trainer import Optimiser, Trainer
+from golden.train.trainer import OPTIMISERS, AdamOptimiser, Optimiser, Trainer
 
 NETWORK = Network(shape=(4, 4, 1), layers=(
     Conv2d(channels=16, kernel=3, padding=1, bias=False), BatchNorm(), ReLU(),
@@ -21,9 +21,12 @@ OPTIMISER = Optimiser(steps=8, batch=8, warmup=1, loss_scale=2.0**22)
 """A loss scale that is halved a few times, so that it is part of what goes on."""
 
 
-def trainer(network=NETWORK, number_format="binary16", part_images=None, **values):
+ADAM = AdamOptimiser(steps=8, batch=8, warmup=1, loss_scale=2.0**22)
+
+
+def trainer(network=NETWORK, number_format="binary16", part_images=None, optimiser=OPTIMISER, **values):
     sparsity = Sparsity(method="bdwp", n=1, m=4, regulariser=1e-4)
-    return Trainer(network, number_format, sparsity, replace(OPTIMISER, **values), part_images)
+    return Trainer(network, number_format, sparsity, replace(optimiser, **values), part_images)
 
 
 def run(found, steps):
@@ -34,9 +37,10 @@ def run(found, steps):
     return losses
 
 
+@pytest.mark.parametrize("optimiser", [OPTIMISER, ADAM], ids=OPTIMISERS)
 @pytest.mark.parametrize("steps", [0, 1, 5])
-def test_goes_on_with_the_same_bits(tmp_path, steps):
-    whole, part, rest = trainer(), trainer(), trainer()
+def test_goes_on_with_the_same_bits(tmp_path, steps, optimiser):
+    whole, part, rest = (trainer(optimiser=optimiser) for _ in range(3))
     losses = run(whole, 8)
     assert 0 < whole.skipped < 8
     found = run(part, steps)
@@ -85,6 +89,21 @@ def test_another_network(tmp_path):
     longer = replace(NETWORK, layers=(*NETWORK.layers[:-1], ReLU(), NETWORK.layers[-1]))
     assert refused(path, trainer(longer)).endswith("network.layers: 6 there, 7 here")
     assert refused(path, trainer(number_format="bfloat16")).endswith("number_format: 'binary16' there, 'bfloat16' here")
+
+
+def test_another_optimiser(tmp_path):
+    path = tmp_path / "c"
+    save_checkpoint(path, trainer(optimiser=ADAM))
+    assert refused(path) == f"{path}: a checkpoint of another optimiser: adam there, sgd here"
+    save_checkpoint(path, trainer())
+    assert refused(path, trainer(optimiser=ADAM)).endswith("sgd there, adam here")
+
+
+def test_files_from_before_there_was_another_optimiser(tmp_path):
+    path = tmp_path / "c"
+    save_checkpoint(path, trainer())
+    path.write_bytes(path.read_bytes().replace(rb'\"optimiser\"', rb'\"optimisen\"'))
+    assert load_checkpoint(path, trainer()) == {}
 
 
 def test_files_that_are_no_checkpoints(tmp_path):

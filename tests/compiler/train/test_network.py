@@ -1,5 +1,7 @@
 """A network's step as one program, run by the golden executor: the same bits as golden's network, step after step."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,6 +30,7 @@ SHAPES = {
     "16 x 2, few rows": TrainParams(rows=16, columns=2, x_words=2048, w_steps=8192, channel_rows=128),
     "32 x 4, 512 bits, bfloat16": TrainParams(rows=32, columns=4, axi_bits=512, number_format=2, w_steps=8192),
 }
+ADAM = replace(P, optimiser=2)
 
 @pytest.mark.parametrize("sparsity", [
     Sparsity(), Sparsity(method="bdwp", n=2, m=8), Sparsity(method="bdwp", n=2, m=16),
@@ -37,6 +40,17 @@ SHAPES = {
 @pytest.mark.parametrize("shape", SHAPES)
 def test_steps(shape, sparsity):
     steps(MIXED, sparsity, SHAPES[shape])
+
+
+@pytest.mark.parametrize("sparsity", [Sparsity(), Sparsity(method="bdwp", n=2, m=8, regulariser=0.01)])
+def test_steps_of_adam(sparsity):
+    steps(MIXED, sparsity, ADAM, count=3)
+
+
+def test_an_optimiser_that_is_not_the_engines():
+    trainer = Trainer(MIXED, "binary16", Sparsity(), Optimiser(steps=1, batch=4))
+    with pytest.raises(ValueError, match=r"optimiser = 'sgd': must be the engine's, adam"):
+        NetworkProgram(ADAM, trainer.model, 4)
 
 
 @pytest.mark.parametrize("name", LAYERS)

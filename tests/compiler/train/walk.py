@@ -6,7 +6,7 @@ from compiler.train.network import NetworkProgram, network_parts
 from golden.train.network import AvgPool, BatchNorm, Conv2d, GlobalAvgPool, Linear, MaxPool, Network, ReLU, Residual
 from golden.train.params import TrainParams
 from golden.train.sparsity import Sparsity
-from golden.train.trainer import Optimiser, Trainer
+from golden.train.trainer import OPTIMISERS, Trainer
 from sim.device import Device, GoldenDevice
 
 __all__ = ["MIXED", "steps"]
@@ -23,9 +23,10 @@ MIXED = Network(shape=(6, 6, 3), layers=(
 
 def steps(network: Network, sparsity: Sparsity, params: TrainParams, *, images: int = 5, count: int = 2,
           device: Device | None = None) -> list[dict[str, int]]:
-    """Asserts that steps of the program make golden's losses, weights, velocities, masks and statistics; counters of
-    each step."""
-    optimiser, device, counters = Optimiser(steps=10, batch=images, seed=3), device or GoldenDevice(), []
+    """Asserts that steps of the program make golden's losses, weights, optimiser's states, masks and statistics;
+    counters of each step."""
+    optimiser = OPTIMISERS[params.optimiser_name](steps=10, batch=images, seed=3)
+    device, counters = device or GoldenDevice(), []
     parts = network_parts(params, network, images)
     trainer = Trainer(network, params.format_name, sparsity, optimiser, parts)
     made, rng = NetworkProgram(params, trainer.model, images), np.random.default_rng(4)
