@@ -88,6 +88,7 @@ def load_training(path: Path) -> TrainConfig:
 def _optimiser(path: Path, table: dict[str, Any]) -> AnyOptimiser:
     """By `kind`, sgd where there is none."""
     kind = table.get("kind", "sgd")
+    _check_type(path, "optimiser.kind", kind, "str")
     if kind not in OPTIMISERS:
         raise ConfigError(f"{path}: optimiser.kind is {kind!r}; there are {', '.join(OPTIMISERS)}")
     made = OPTIMISERS[kind]

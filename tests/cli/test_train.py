@@ -95,6 +95,7 @@ def test_seed_and_lines_for_people(config, capsys):
     ("steps = 8", "", "optimiser.steps is missing"), (", features = 4", "", "network.layers.6.features is missing"),
     ("batch = 32", 'batch = "32"', "optimiser.batch must be an int, got '32'"),
     ("batch = 32", "rate = true", "optimiser.rate must be a float, got True"),
+    ("batch = 32", "kind = [2]", "optimiser.kind must be a str, got [2]"),
     ("batch = 32", 'kind = "adom"', "optimiser.kind is 'adom'; there are sgd, adam"),
     ("batch = 32", 'kind = "adam"\nmomentum = 0.9', "unknown key optimiser.momentum; there are kind, steps"),
     ("batch = 32", 'kind = "adam"\nbeta_1 = 0.9', "unknown key optimiser.beta_1; did you mean optimiser.beta1?"),

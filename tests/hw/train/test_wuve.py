@@ -9,7 +9,7 @@ from tests.hw.runner import run_cocotb, to_verilog
 SHAPES = {
     "2 lanes, binary16": {"update_lanes": 2, "number_format": 1},
     "4 lanes, bfloat16": {"update_lanes": 4, "number_format": 2},
-    "2 lanes, Adam": {"update_lanes": 2, "optimiser": 2},
+    "1 lane, Adam": {"update_lanes": 1, "optimiser": 2},
 }
 
 
