@@ -59,7 +59,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
         raise UsageError(f"--network, --width, --image, --sparsity: {error}") from error
 
     def measured(sparsity: Sparsity) -> StepReport:
-        name = sparsity.method if sparsity.method == "dense" else f"{sparsity.method} {sparsity.n}:{sparsity.m}"
+        name = sparsity.method if sparsity.method == "dense" else f"{sparsity.method} {sparsity.ratio}"
         then = {"rtl": ", then running on the RTL", "model": ", then through the cycle model"}.get(args.level, "")
         log.info("%s: compiling%s", name, then)
         report = measure_step(network, params, sparsity, args.batch, level=args.level, memory=args.memory,
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     for sparsity in chosen:
         report = measured(sparsity)
         results.append({
-            "method": sparsity.method, "sparsity": f"{sparsity.n}:{sparsity.m}",
+            "method": sparsity.method, "sparsity": sparsity.ratio,
             "macs_ratio": sum(dense.macs.values()) / sum(report.macs.values()),
             "steps_ratio": sum(dense.steps.values()) / sum(report.steps.values()),
             "speedup_vs_dense": dense.total / report.total if dense.total and report.total else None, **asdict(report),

@@ -80,7 +80,7 @@ def run_train(args: argparse.Namespace, out: Output) -> int:
     out.progress("")
     record = {
         "engine": "train", "level": args.level, "method": sparsity.method,
-        "sparsity": None if sparsity.method == "dense" else f"{sparsity.n}:{sparsity.m}", "data": config.data,
+        "sparsity": None if sparsity.method == "dense" else sparsity.ratio, "data": config.data,
         "optimiser": optimiser.RULE.KIND,
         "seed": optimiser.seed, "number_format": config.number_format, **asdict(report), "checkpoint": args.output,
         "wall_s": time.perf_counter() - started,

@@ -74,6 +74,11 @@ class Sparsity:
         return self.n, self.m
 
     @property
+    def ratio(self) -> str:
+        """N:M, as the command line takes it."""
+        return f"{self.n}:{self.m}"
+
+    @property
     def decay(self) -> float:
         """SR-STE's lambda."""
         return self.passes.regulariser if self.regulariser is None else self.regulariser

@@ -82,6 +82,7 @@ def test_a_wrong_engine_is_located_to_the_element(program, prompt, monkeypatch):
     assert difference["rtl"] == {"raw": f"0x{bits ^ 1 << 31:08x}", "real": -difference["golden"]["real"]}
 
 
+@pytest.mark.slow
 def test_a_wrong_arg_max_is_located_to_its_value(program, prompt, monkeypatch):
     """The lowest bit of it, of which neither the generated tokens nor the indices of the list know."""
     sources = engine_verilog("llm", PARAMS)

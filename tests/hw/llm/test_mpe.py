@@ -18,7 +18,9 @@ SHAPES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", [
+    pytest.param(shape, marks=pytest.mark.slow if shape.startswith("one column") else []) for shape in SHAPES
+])  # fmt: skip
 def test_mpe(shape):
     params = LlmParams(**SHAPES[shape])
     sources = [to_verilog(Mpu(params), MPU_MODULE), to_verilog(Mpe(params), TOP)]

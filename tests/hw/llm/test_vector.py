@@ -6,8 +6,11 @@ from tests.hw.llm.vector_bench import VectorBench
 from tests.hw.runner import run_cocotb
 
 
-@pytest.mark.parametrize("module", ["cocotb_vector", "cocotb_noted"])
-@pytest.mark.parametrize("lanes", [4, pytest.param(8, marks=pytest.mark.slow), 16])
+@pytest.mark.parametrize(("lanes", "module"), [
+    (4, "cocotb_vector"), (4, "cocotb_noted"), (16, "cocotb_vector"),
+    *(pytest.param(*case, marks=pytest.mark.slow) for case in (
+        (8, "cocotb_vector"), (8, "cocotb_noted"), (16, "cocotb_noted"))),
+])  # fmt: skip
 def test_vector_unit(lanes, module):
     params = {"sfu_lanes": lanes, "vmem_rows": 512, "axi_bits": 512, "channels": 16, "mpu_vpus": 8, "acc_depth": 8}
     run_cocotb(
