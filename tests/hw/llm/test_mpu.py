@@ -14,7 +14,8 @@ TWIN = Path(__file__).parents[3] / "hw/fabric/dsp48e2.v"
     pytest.param({"planes": 1, "ksplit": 1, "mpu_vpus": 2, "acc_depth": 32}, marks=pytest.mark.slow),
     pytest.param({"planes": 2, "axi_bits": 512, "ksplit": 1, "mpu_vpus": 4, "acc_depth": 16}, marks=pytest.mark.slow),
     {"planes": 4, "axi_bits": 512, "ksplit": 2},
-    {"planes": 4, "axi_bits": 512, "ksplit": 1, "channels": 2, "mpu_vpus": 4, "acc_depth": 16},
+    pytest.param({"planes": 4, "axi_bits": 512, "ksplit": 1, "channels": 2, "mpu_vpus": 4, "acc_depth": 16},
+                 marks=pytest.mark.slow),
 ])
 def test_mpu(params):
     run_cocotb(
