@@ -38,9 +38,8 @@ class Sum:
         self.body, self.skip = (Chain(build, chain.operations, wanted) for chain in (operation.body, operation.skip))
 
     def _sum(self, a: Tensor, b: Tensor) -> Tensor:
-        out, vectors = self.build.like(a), self.build.vectors
-        vectors.passed(a.at, b.at, out.at, pixels=a.pixels, words=a.words,
-                       constants={"c2": vectors.one, "c3": vectors.one})
+        out = self.build.like(a)
+        self.build.vectors.add(a.at, b.at, out.at, pixels=a.pixels, words=a.words)
         return out
 
     def forward(self, x: Tensor) -> Tensor:

@@ -64,8 +64,7 @@ class Pooling:
             to = part if number else totals[0]
             self._gradient(some, x, to, windows, apart * self.step, i * self.step * line + j * self.step * self.words)
             if number:
-                self.vectors.passed(totals[0], part, totals[1], pixels=self._pixels, words=self.words,
-                                    constants={"c2": self.vectors.one, "c3": self.vectors.one})
+                self.vectors.add(totals[0], part, totals[1], pixels=self._pixels, words=self.words)
                 totals.reverse()
 
     def _gradient(self, dy: int, x: int, dx: int, windows: tuple[int, int], step: int, corner: int = 0) -> None:

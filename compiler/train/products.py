@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from compiler.capacity import require
 from golden.train.params import GROUP, INTERLEAVE, TrainParams, slots
 from golden.train.prune import pattern_logs
+from golden.train.sparsity import DENSE
 
 from .convolution import ROW_MASK, Convolution, Part
 from .emit import Emitter, Region
@@ -72,7 +73,7 @@ class Products:
                        weights, y, conv.taps * conv.inputs // GROUP, conv.outputs)
 
     def input_gradient(self, conv: Convolution, images: int, dy: int, weights: Compact, dx: int,
-                       pattern: tuple[int, int] = (GROUP, GROUP)) -> None:
+                       pattern: tuple[int, int] = DENSE) -> None:
         """dX of dY, of which N:M of the channels of a pixel are taken; `weights` have the output channels as k's, the
         input channels as columns. Raises as `forward`."""
         of_image, of_out = _words(self.params, conv.out_height, conv.out_width, conv.outputs), _words(
@@ -112,7 +113,7 @@ class Products:
             self._multiply("wu", part, x_half, w_half, dw + tile * size, size)
 
     def _products(self, kind, parts_of, images, of_image, of_out, x, weights, y, groups, channels,
-                  pattern=(GROUP, GROUP)) -> None:
+                  pattern=DENSE) -> None:
         p = self.params
         steps = groups * weights.slots * INTERLEAVE
         require("x_words", of_image, p.x_words // 2, REMEDY)
@@ -134,7 +135,7 @@ class Products:
         self.turn[place] ^= 1
         return Region(place, start, start + size)
 
-    def _load_x(self, address: int, words: int, pattern: tuple[int, int] = (GROUP, GROUP)) -> Region:
+    def _load_x(self, address: int, words: int, pattern: tuple[int, int] = DENSE) -> Region:
         half, (n, m) = self._half("x"), pattern_logs(*pattern)
         self.emitter.add("LDX", {"address": address, "words": words, "runs": 1, "to": half.start, "n": n, "m": m},
                          reads=[Region("memory", address, address + words)], writes=[half])

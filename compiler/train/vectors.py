@@ -73,6 +73,10 @@ class Vectors:
             fields |= {"b": b, "same": int(same)}
         self.emitter.add("CHN", fields)
 
+    def add(self, a: int, b: int, out: int, *, pixels: int, words: int) -> None:
+        """The sum of two tensors, words in memory."""
+        self.passed(a, b, out, pixels=pixels, words=words, constants={"c2": self.one, "c3": self.one})
+
     def passed(self, a: int, b: int | None = None, out: int | None = None, *, pixels: int, words: int,
                segment: int | None = None, constants: dict[str, int] | None = None, sums: int | None = None,
                **modes: int) -> None:

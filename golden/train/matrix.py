@@ -6,7 +6,7 @@ import numpy as np
 
 from .params import GROUP, INTERLEAVE, TrainParams
 from .product import product
-from .prune import LEGAL_LOGS, expand, prune
+from .prune import expand, pattern_of, prune
 
 __all__ = ["MatrixUnit", "Pixels"]
 
@@ -72,9 +72,8 @@ class MatrixUnit:
             numbers = np.ascontiguousarray(data).view(np.uint16)
             rows = numbers.reshape(-1, p.word if what == "x" else p.columns)
         if what == "x":
-            if (v["n"], v["m"]) not in LEGAL_LOGS:
-                raise ValueError(f"n = {v['n']}, m = {v['m']}: no pattern")
-            rows = expand(*prune(rows, *LEGAL_LOGS[v["n"], v["m"]])) if v["m"] else rows
+            pattern = pattern_of(v)
+            rows = rows if pattern == (GROUP, GROUP) else expand(*prune(rows, *pattern))
         buffer = getattr(self, what)
         of_word = self.params.steps_of_word.get(what, 1)
         if v["to"] % of_word:

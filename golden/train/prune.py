@@ -4,12 +4,14 @@ Magnitudes are bit patterns without sign, as integers: NaN > infinity > finite n
 numbers the N largest stay, of equals the one with the lower index, in ascending order of the index.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from golden.params import check
 from golden.train.params import GROUP, PATTERNS, slots
 
-__all__ = ["LEGAL_LOGS", "compact_block", "expand", "mask", "pattern_logs", "pieces", "prune"]
+__all__ = ["LEGAL_LOGS", "compact_block", "expand", "mask", "pattern_logs", "pattern_of", "pieces", "prune"]
 
 MAGNITUDE = 0x7FFF
 
@@ -22,6 +24,14 @@ def pattern_logs(n: int, m: int) -> tuple[int, int]:
 
 LEGAL_LOGS = {pattern_logs(n, m): (n, m) for n, m in (*PATTERNS, (GROUP, GROUP))}
 """N:M by what instructions have of it."""
+
+
+def pattern_of(v: Mapping[str, int], n: str = "n", m: str = "m") -> tuple[int, int]:
+    """N:M of an instruction that has the logarithms in these fields; raises ValueError if there is no such pattern."""
+    logs = v[n], v[m]
+    if logs not in LEGAL_LOGS:
+        raise ValueError(f"{n} = {logs[0]}, {m} = {logs[1]}: no pattern has these logarithms")
+    return LEGAL_LOGS[logs]
 
 
 def prune(bits, n: int, m: int) -> tuple[np.ndarray, np.ndarray]:

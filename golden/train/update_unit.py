@@ -7,7 +7,7 @@ import numpy as np
 from golden.floats import BINARY32
 
 from .params import GROUP, TrainParams, slots
-from .prune import LEGAL_LOGS, pieces
+from .prune import pattern_of, pieces
 from .update import RULES
 
 __all__ = ["INDEX_BYTES", "VALUES_BYTES", "UpdateUnit"]
@@ -58,12 +58,7 @@ class UpdateUnit:
             raise ValueError(f"{len(arguments)} arguments: they must be {', '.join(self.params.arguments)}")
         if min(v["taps"], v["groups"], v["parts"]) < 1:
             raise ValueError("no taps, no inputs or no parts")
-        found = []
-        for what in ("ff", "bp"):
-            logs = v[f"{what}_n"], v[f"{what}_m"]
-            if logs not in LEGAL_LOGS:
-                raise ValueError(f"{what}: no pattern has logarithms {logs}")
-            found.append(LEGAL_LOGS[logs])
+        found = [pattern_of(v, f"{what}_n", f"{what}_m") for what in ("ff", "bp")]
         if v["masked"] and found[0] == (GROUP, GROUP):
             raise ValueError("masked: dense weights have no indices")
         return found

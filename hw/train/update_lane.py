@@ -1,9 +1,10 @@
 """A weight's update: lanes of the WUVE, bit exact with `golden.train.update`."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import ClassVar
 
-from amaranth.hdl import Cat, Module, Mux
+from amaranth.hdl import Cat, Module, Mux, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -38,13 +39,35 @@ class Lane(wiring.Component):
 
     GRADIENT = FloatMul.LATENCY + FloatAdd.LATENCY
     """Unscaled, with decay, it is made."""
+    MOVED: ClassVar[int]
+    """What is taken from w is made."""
+    BEHIND = FloatAdd.LATENCY + Narrow.LATENCY
     LATENCY: ClassVar[int]
 
     def __init__(self, params: TrainParams):
         self.params = params
         super().__init__(lane_ports(params))
 
-    def unit(self, m, name, component, **inputs):
+    def elaborate(self, platform):
+        m = Module()
+        unit, later = partial(self.unit, m), partial(self.later, m)
+        scaled = unit("unscaling", FloatMul(), a=self.gradient, b=self.unscale)
+        decayed = unit("decaying", FloatMul(), a=self.w, b=Mux(self.pruned, self.pruned_decay, self.decay))
+        moved, states = self.step(unit, later, unit("decay_sum", FloatAdd(), a=scaled, b=decayed))
+        old_w = later(self.w, 0, self.MOVED, "w")
+        w = unit("weight_sum", FloatAdd(), a=old_w, b=Cat(moved[:-1], ~moved[-1]))
+        m.d.comb += self.half.eq(unit("narrow", Narrow(self.params.half), i=w))
+        for name, (value, made) in {"w": (w, self.MOVED + FloatAdd.LATENCY), **states}.items():
+            m.d.comb += getattr(self, f"new_{name}").eq(later(value, made, self.LATENCY, f"new_{name}"))
+        return m
+
+    def step(self, unit: Callable[..., Value], later: Callable[..., Value], g: Value
+             ) -> tuple[Value, dict[str, tuple[Value, int]]]:
+        """(what is taken from w, in cycle MOVED; new states, and the cycle of each) of g, in cycle GRADIENT."""
+        raise NotImplementedError
+
+    @staticmethod
+    def unit(m, name, component, **inputs):
         """Output of an arithmetic unit that never stops."""
         m.submodules[name] = component
         m.d.comb += [component.ce.eq(1), *(getattr(component, port).eq(value) for port, value in inputs.items())]
@@ -54,12 +77,6 @@ class Lane(wiring.Component):
     def later(m, value, start, end, name):
         """What is there in cycle `start`, in cycle `end`."""
         return delay(m, value, end - start, f"{name}_{end}")
-
-    def gradient_sum(self, m):
-        """In cycle GRADIENT."""
-        scaled = self.unit(m, "unscaling", FloatMul(), a=self.gradient, b=self.unscale)
-        decayed = self.unit(m, "decaying", FloatMul(), a=self.w, b=Mux(self.pruned, self.pruned_decay, self.decay))
-        return self.unit(m, "decay_sum", FloatAdd(), a=scaled, b=decayed)
 
 
 class SgdLane(Lane):
@@ -71,28 +88,13 @@ class SgdLane(Lane):
 
     ADDED = Lane.GRADIENT + FloatAdd.LATENCY
     """v is made."""
-    MOVED = ADDED + FloatMul.LATENCY + FloatAdd.LATENCY
-    """w is made."""
-    LATENCY = MOVED + Narrow.LATENCY
+    MOVED = ADDED + FloatMul.LATENCY
+    LATENCY = MOVED + Lane.BEHIND
 
-    def elaborate(self, platform):
-        m = Module()
-        unit, later = partial(self.unit, m), partial(self.later, m)
-        g = self.gradient_sum(m)
-
+    def step(self, unit, later, g):
         kept = unit("keeping", FloatMul(), a=later(self.v, 0, FloatAdd.LATENCY, "v"), b=self.momentum)
         v = unit("velocity_sum", FloatAdd(), a=kept, b=g)
-
-        moved = unit("moving", FloatMul(), a=v, b=self.rate)
-        old_w = later(self.w, 0, self.ADDED + FloatMul.LATENCY, "w")
-        w = unit("weight_sum", FloatAdd(), a=old_w, b=Cat(moved[:-1], ~moved[-1]))
-
-        m.d.comb += [
-            self.half.eq(unit("narrow", Narrow(self.params.half), i=w)),
-            self.new_w.eq(later(w, self.MOVED, self.LATENCY, "new_w")),
-            self.new_v.eq(later(v, self.ADDED, self.LATENCY, "new_v")),
-        ]
-        return m
+        return unit("moving", FloatMul(), a=v, b=self.rate), {"v": (v, self.ADDED)}
 
 
 class AdamLane(Lane):
@@ -108,15 +110,10 @@ class AdamLane(Lane):
     SECOND = Lane.GRADIENT + FloatMul.LATENCY + FloatAdd.LATENCY
     """v is made."""
     ROOT = SECOND + FloatAdd.LATENCY + FunctionUnit.LATENCY
-    MOVED = ROOT + FloatMul.LATENCY + FloatAdd.LATENCY
-    """w is made."""
-    LATENCY = MOVED + Narrow.LATENCY
+    MOVED = ROOT + FloatMul.LATENCY
+    LATENCY = MOVED + Lane.BEHIND
 
-    def elaborate(self, platform):
-        m = Module()
-        unit, later = partial(self.unit, m), partial(self.later, m)
-        g = self.gradient_sum(m)
-
+    def step(self, unit, later, g):
         kept = unit("keeping", FloatMul(), a=later(self.m, 0, FloatAdd.LATENCY, "m"), b=self.momentum)
         first = unit("first_sum", FloatAdd(), a=kept, b=g)
         squared = unit("squaring", FloatMul(), a=g, b=g)
@@ -128,16 +125,7 @@ class AdamLane(Lane):
         scaled = unit("scaling", FloatMul(), a=first, b=self.rate)
         scaled = later(scaled, self.FIRST + FloatMul.LATENCY, self.ROOT, "scaled")
         moved = unit("moving", FloatMul(), a=scaled, b=root)
-        old_w = later(self.w, 0, self.ROOT + FloatMul.LATENCY, "w")
-        w = unit("weight_sum", FloatAdd(), a=old_w, b=Cat(moved[:-1], ~moved[-1]))
-
-        m.d.comb += [
-            self.half.eq(unit("narrow", Narrow(self.params.half), i=w)),
-            self.new_w.eq(later(w, self.MOVED, self.LATENCY, "new_w")),
-            self.new_m.eq(later(first, self.FIRST, self.LATENCY, "new_m")),
-            self.new_v.eq(later(second, self.SECOND, self.LATENCY, "new_v")),
-        ]
-        return m
+        return moved, {"m": (first, self.FIRST), "v": (second, self.SECOND)}
 
 
 LANES: dict[str, type[Lane]] = {"sgd": SgdLane, "adam": AdamLane}

@@ -137,9 +137,8 @@ class UpdateRead(wiring.Component):
         ]
         with m.If(self.beats.valid):
             m.d.sync += number.eq(Mux(ends, 1, number + 1))
-        count, given = len(p.masters), self.beats.valid & request.kind[1]
-        turns = (number[0], ~number[0]) if count == 2 else in_turns(m, count, given)
-        masters = [request.kind[1] & turn for turn in turns]
+        given = self.beats.valid & request.kind[1]
+        masters = [request.kind[1] & turn for turn in in_turns(m, len(p.masters), given)]
         for bit, kind in zip((request.kind[0], *masters), ("gradient", *p.masters), strict=True):
             fifo = SureFIFO(width=p.axi_bits, depth=self.AHEAD * p.block_words)
             m.submodules[kind] = fifo
