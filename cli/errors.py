@@ -41,6 +41,8 @@ _EXTERNAL = (
     ("compiler.train.data", "BadDataError", 2),
     ("golden.train.trainer", "DivergedError", 6),
     ("compiler.train.tensors", "UnsupportedNetworkError", 3),
+    ("boards.package", "UnsupportedFlowError", 3),
+    ("boards.builds", "UnmappableError", 4),
     ("sim.build", "ToolMissingError", 5),
     ("sim.build", "ToolFailedError", 6),
     ("sim.device", "DeviceError", 6),

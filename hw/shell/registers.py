@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["Register", "register_map"]
+__all__ = ["Register", "register_map", "to_c_header", "to_markdown"]
 
 
 @dataclass(frozen=True)
@@ -49,3 +49,17 @@ def register_map(bases: int, arguments: int, results: int, counters: tuple[str, 
     for i, name in enumerate(counters):
         registers.append(Register(f"count_{name}", at + 4 * i, False, f"counter: {name}"))
     return tuple(registers)
+
+
+def to_markdown(registers: tuple[Register, ...]) -> str:
+    """The table of a register map."""
+    rows = [f"| `0x{r.offset:03x}` | `{r.name}` | {'read, write' if r.writable else 'read'} | {r.doc} |"
+            for r in registers]
+    return "\n".join(["| offset | register | access | |", "|---|---|---|---|", *rows, ""])
+
+
+def to_c_header(prefix: str, registers: tuple[Register, ...]) -> str:
+    """Offsets of registers, `<PREFIX>_<NAME>`, in bytes."""
+    guard = f"{prefix.upper()}_REGISTERS_H"
+    lines = [f"#define {prefix.upper()}_{r.name.upper()} 0x{r.offset:03x}u /* {r.doc} */" for r in registers]
+    return "\n".join([f"#ifndef {guard}", f"#define {guard}", *lines, "#endif", ""])

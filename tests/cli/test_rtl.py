@@ -19,3 +19,37 @@ def test_rtl_writes_what_its_manifest_lists(lacuna_json, tmp_path):
     registers = {entry["name"]: entry["offset"] for entry in json.loads((folder / "registers.json").read_text())}
     assert registers["ap_ctrl"] == 0
     assert "count_cycles" in registers
+
+
+def test_rtl_for_a_card_has_a_kernel_with_slices(lacuna_json, tmp_path):
+    config = tmp_path / "small.toml"
+    config.write_text("[engine]\naxi_bits = 128\nbanks = 2\nslots = 16\ncontexts = 2\nnumber_format = 2\n"
+                      "probe_limit = 16\n")
+    record = lacuna_json("rtl", "--engine", "spgemm", "--board", "u280", "-o", tmp_path / "rtl", "--config", config)[1]
+    assert (record["board"], record["slices"]) == ("u280", 2)
+    header = (tmp_path / "rtl" / "lacuna_spgemm_kernel_registers.h").read_text()
+    assert "#define LACUNA_SPGEMM_KERNEL_AP_CTRL 0x000u" in header
+    ports = json.loads((tmp_path / "rtl" / "axi_ports.json").read_text())
+    assert [port["name"] for port in ports] == ["s_axi_control", "m_axi_c0", "m_axi_p"]
+
+
+def test_package_names_what_it_cannot_do(lacuna_json, tmp_path):
+    code, record = lacuna_json("package", "--engine", "train", "--board", "v80", "--flow", "vitis", "-o", tmp_path)
+    assert (code, record["error"]["kind"]) == (3, "UnsupportedFlowError")
+    code, record = lacuna_json("package", "--engine", "llm", "--board", "u280", "--kernels", "4", "--flow", "vitis",
+                               "-o", tmp_path)  # fmt: skip
+    assert (code, record["error"]["kind"]) == (4, "UnmappableError")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_package_says_what_comes_next(lacuna_json, tmp_path):
+    config = tmp_path / "small.toml"
+    config.write_text("[engine]\naxi_bits = 128\nbanks = 2\nslots = 16\ncontexts = 2\nnumber_format = 2\n"
+                      "probe_limit = 16\n")
+    folder = tmp_path / "package"
+    code, record = lacuna_json("package", "--engine", "spgemm", "--board", "u280", "--flow", "vitis", "-o", folder,
+                               "--config", config)  # fmt: skip
+    assert code == 0
+    assert record["memory"] == [{"kernel": 0, "port": "c0", "memory": "HBM[0:15]"},
+                                {"kernel": 0, "port": "p", "memory": "HBM[16:31]"}]
+    assert {path.name for path in folder.iterdir()} >= {"package.tcl", "kernel.xml", "connectivity.cfg", "link.sh"}

@@ -8,6 +8,7 @@ from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam
 
 from golden.params import EngineParams
 from hw.shell.core import EngineCore
+from hw.shell.kernel import CONTROL, generate_kernel, kernel_name
 from hw.shell.top import top_name
 from sim.verilog import engine_verilog
 from tests.hw.runner import run_cocotb
@@ -18,29 +19,45 @@ HALTED = 0x100
 START = 1
 
 
-def run_top(core: type[EngineCore], params: EngineParams, test_module, *, parameters, optimise="-O0"):
-    """`run_cocotb` of a whole engine, as `axi_top`; `parameters` get `params`."""
-    sources, top = engine_verilog(core.NAME, params), top_name(core)
-    wrapper = with_all_signals(top, sources[f"{top}.v"], core.memory_ports(params)[1] // 8)
+def run_top(core: type[EngineCore], params: EngineParams, test_module, *, parameters, slices=None, testcase=None,
+            optimise="-O0"):
+    """`run_cocotb` of a whole engine, as `axi_top`; `parameters` get `params`. slices: of the kernel around it."""
+    sources, top = dict(engine_verilog(core.NAME, params)), top_name(core)
+    name = top if slices is None else kernel_name(core)
+    if slices is not None:
+        sources[f"{name}.v"] = generate_kernel(core, params, slices)
+    wrapper = with_all_signals(name, sources[f"{name}.v"], core.memory_ports(params)[1] // 8)
     run_cocotb(
-        "\n".join([*sources.values(), wrapper]), top="axi_top", test_module=test_module, optimise=optimise,
+        "\n".join([*sources.values(), wrapper]), top="axi_top", test_module=test_module, testcase=testcase,
         parameters={"params": params.to_dict(), **parameters}, extra_sources=core.TWINS, blocks=list(core.BLOCKS),
+        optimise=optimise,
     )  # fmt: skip
 
 
+KERNEL = {"ap_clk": "clk", "ap_rst_n": "!rst"}
+"""What the wrapper connects to a kernel's ports."""
+
+
 def with_all_signals(top, text, beat_bytes):
-    """`axi_top`: the engine's top with the AXI signals that it leaves at AXI's defaults and cocotbext-axi asks for."""
+    """`axi_top`: the engine's top or kernel with the AXI signals that it leaves at AXI's defaults and cocotbext-axi
+    asks for, under the top's names."""
     body = re.search(rf"module {top}\(.*?\);(.*?)endmodule", text, re.DOTALL)
     ports = re.findall(r"^  (input|output) (\[\d+:0\] )?(\w+);$", body[1], re.MULTILINE)
     size = (beat_bytes - 1).bit_length()
     outputs = {"awid": (8, 0), "awsize": (3, size), "awburst": (2, 1), "arid": (8, 0), "arsize": (3, size),
                "arburst": (2, 1)}  # fmt: skip
-    head, more = [f"{way} {width}{name}" for way, width, name in ports], []
+    names = {name: KERNEL.get(name, name.replace(CONTROL, "s_axi_ctl")) for _, _, name in ports}
+    head = [f"{way} {width}{names[name]}" for way, width, name in ports if name not in KERNEL]
+    more = []
+    if KERNEL.keys() & names.keys():
+        head += ["input clk", "input rst", "output ap_done_o"]
+        more.append("assign ap_done_o = top.engine.ap_done_o;")
     for port in sorted({name.rpartition("_")[0] for _, _, name in ports if name.startswith("m_axi_")}):
-        head += [f"output [{width - 1}:0] {port}_{name}" for name, (width, _) in outputs.items()]
+        missing = {name: value for name, value in outputs.items() if f"{port}_{name}" not in names}
+        head += [f"output [{width - 1}:0] {port}_{name}" for name, (width, _) in missing.items()]
         head += [f"input [7:0] {port}_{name}" for name in ("bid", "rid")]
-        more += [f"assign {port}_{name} = {width}'d{value};" for name, (width, value) in outputs.items()]
-    connections = ", ".join(f".{name}({name})" for *_, name in ports)
+        more += [f"assign {port}_{name} = {width}'d{value};" for name, (width, value) in missing.items()]
+    connections = ", ".join(f".{name}({outside})" for name, outside in names.items())
     return "\n".join([f"module axi_top({', '.join(head)});", *more, f"{top} top({connections});", "endmodule", ""])
 
 
