@@ -4,14 +4,15 @@
 
 The same algorithm from the same description, weights and order of images: 16-bit weights, activations and gradients,
 binary32 sums and gradients of weights, the same masks, batch norm, loss scale and update; tests hold its loss to
-golden's. Not the same bits: the order of a sum is the library's. On a GPU products are cuDNN's of binary16; those of
-weight gradients are of TF32, which holds every binary16 number, since they leave as binary32. Elsewhere all products
-are float32's, of rounded numbers.
+golden's. Not the same bits: the order of a sum is the library's. On a GPU products are cuDNN's of binary16, those of
+weight gradients `bench.torch_gradients`', which leave as binary32, and what lies between is compiled. Elsewhere all
+products are float32's, of rounded numbers.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
+import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,8 +29,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Twin", "kept"]
 
+if torch.cuda.is_available():
+    import bench.torch_gradients  # noqa: F401  lacuna::weight_gradient
+
 products = torch.ops.aten.convolution_backward
 LARGEST_GROUP = 16
+JOINED = {"emulate_precision_casts": True, "pattern_matcher": False}
+"""How what lies between products is compiled: all that it rounds to binary16 stays rounded."""
 
 
 def kept(half: torch.Tensor, n: int, m: int, axis: int) -> torch.Tensor:
@@ -53,6 +59,11 @@ def operand(half: torch.Tensor) -> torch.Tensor:
     return half if half.is_cuda else half.float()
 
 
+def rounded(product: torch.Tensor) -> torch.Tensor:
+    """binary16. Never a call that does nothing: PyTorch 2.11 compiles one behind a convolution to gradients of zero."""
+    return product if product.is_cuda else product.half()
+
+
 class Convolution(torch.autograd.Function):
     """Y of `forward`; dX of `backward` and dY, pruned to `pattern` if there is one; binary32 dW for `master`."""
 
@@ -61,16 +72,20 @@ class Convolution(torch.autograd.Function):
         ctx.save_for_backward(x, backward)
         ctx.geometry = ([stride] * 2, [padding] * 2, [1, 1], False, [0, 0], 1)
         ctx.pattern = pattern
-        return functional.conv2d(operand(x), operand(forward), None, stride, padding).half()
+        return rounded(functional.conv2d(operand(x), operand(forward), None, stride, padding))
 
     @staticmethod
     def backward(ctx, dy):
         x, weight = ctx.saved_tensors
-        dw = products(dy.float(), x.float(), weight.float(), None, *ctx.geometry, [False, True, False])[1]
+        if x.is_cuda:
+            dw = torch.ops.lacuna.weight_gradient(dy, x, weight.shape[2:], ctx.geometry[0][0], ctx.geometry[1][0])
+        else:
+            dw = products(dy.float(), x.float(), weight.float(), None, *ctx.geometry, [False, True, False])[1]
         dx = None
         if ctx.needs_input_grad[0]:
             dy = pruned(dy, ctx.pattern, 1) if ctx.pattern else dy
-            dx = products(operand(dy), operand(x), operand(weight), None, *ctx.geometry, [True, False, False])[0].half()
+            dx = products(operand(dy), operand(x), operand(weight), None, *ctx.geometry, [True, False, False])[0]
+            dx = rounded(dx)
         return dx, dw, None, None, None, None, None
 
 
@@ -85,12 +100,14 @@ class Twin:
                  *, nested: bool = False) -> None:
         """nested: the backward pass starts from what the forward pass leaves of a weight; golden takes all of it."""
         self.network, self.sparsity, self.optimiser, self.nested = network, sparsity, optimiser, nested
-        self.sparse = sparse_layers(network, sparsity)
+        self.sparse, self.weighted = sparse_layers(network, sparsity), [placed.name for placed in weighted(network)]
+        self.gradient_patterns = {name: sparsity.pattern for name in self.sparse if sparsity.passes.gradient}
         model = Trainer(network, "binary16", sparsity, optimiser).model
         state, parameters = model.state(), model.parameters()
         self.buffers = {name: torch.ones(values.shape, device=device) for name, values in state.items()
                         if name.endswith(("running_mean", "running_var"))}
         self.shapes = {name: state[name].shape for name in sorted(parameters, key=lambda name: state[name].ndim == 1)}
+        self.sizes = [math.prod(shape) for shape in self.shapes.values()]
         decays = [np.full(state[name].size, optimiser.decay * parameters[name].decays) for name in self.shapes]
         self.decay = torch.tensor(np.concatenate(decays), dtype=torch.float32, device=device)
         self.w, self.v = torch.zeros_like(self.decay), torch.zeros_like(self.decay)
@@ -98,6 +115,8 @@ class Twin:
         self.masters = {name: values.requires_grad_() for name, values in self.named(self.w).items()}
         self.loss_scale = torch.tensor(optimiser.loss_scale, device=device)
         self.skipped = torch.zeros((), dtype=torch.int64, device=device)
+        join = partial(torch.compile, dynamic=False, options=JOINED, disable=torch.device(device).type != "cuda")
+        self.weights, self._loss, self._update = join(self.weights), join(self._loss), join(self._update)
 
     def load(self, state: Mapping[str, np.ndarray]) -> None:
         """Takes what `golden.train.model.Model.state` gives."""
@@ -109,28 +128,28 @@ class Twin:
 
     def named(self, flat: torch.Tensor) -> dict[str, torch.Tensor]:
         """Views in PyTorch's shapes; those of matrices lie as taps, then input channels."""
-        ends = np.cumsum([0, *(int(np.prod(shape)) for shape in self.shapes.values())]).tolist()
         found = {}
-        for (name, shape), (first, end) in zip(self.shapes.items(), pairwise(ends), strict=True):
-            values = flat.detach()[first:end]
+        for (name, shape), values in zip(self.shapes.items(), flat.detach().split(self.sizes), strict=True):
             if len(shape) > 1:
-                values = values.view(shape[0], *shape[2:], shape[1]).permute(0, 3, 1, 2)
+                values = values.view(shape[0], *shape[2:], shape[1]).permute(0, 3, 1, 2)  # noqa: PLW2901
             found[name] = values
         return found
 
     def weights(self) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-        """16-bit weights of the forward and of the backward pass, by the layer's name."""
+        """16-bit weights of the forward and of the backward pass, by the layer's name; never one tensor as both, which
+        PyTorch does not compile."""
         passes, pattern = self.sparsity.passes, self.sparsity.pattern
         halves, found = self.named(self.w.half()), {}
-        for placed in weighted(self.network):
-            forward = backward = halves[f"{placed.name}.weight"]
-            if placed.name in self.sparse:
+        for name in self.weighted:
+            forward = halves[f"{name}.weight"]
+            backward = forward.detach()
+            if name in self.sparse:
                 if passes.forward:
                     forward = pruned(forward, pattern, 1)
-                backward = forward if self.nested else backward
+                backward = forward.detach() if self.nested else backward
                 if passes.backward:
                     backward = pruned(backward, pattern, 0)
-            found[placed.name] = forward, backward
+            found[name] = forward, backward
         return found
 
     def _chain(self, chain: tuple[Placed, ...], x: torch.Tensor, weights, training: bool) -> torch.Tensor:
@@ -141,9 +160,8 @@ class Twin:
     def _layer(self, placed: Placed, x: torch.Tensor, weights, training: bool) -> torch.Tensor:
         layer, name = placed.layer, placed.name
         if isinstance(layer, Conv2d | Linear):
-            gradient = self.sparsity.pattern if self.sparsity.passes.gradient and name in self.sparse else None
             x = Convolution.apply(x, self.masters[f"{name}.weight"], *weights[name], getattr(layer, "stride", 1),
-                                  getattr(layer, "padding", 0), gradient)
+                                  getattr(layer, "padding", 0), self.gradient_patterns.get(name))
             return (x.float() + self.masters[f"{name}.bias"][:, None, None]).half() if layer.bias else x
         if isinstance(layer, BatchNorm):
             kept = (self.buffers[f"{name}.running_mean"], self.buffers[f"{name}.running_var"])
@@ -167,14 +185,18 @@ class Twin:
     def step(self, images: torch.Tensor, labels: torch.Tensor, rate: torch.Tensor) -> torch.Tensor:
         """A step on a batch; its loss. All of it stays on the device, so that a graph can be made of it."""
         weights = self.weights()
-        loss = functional.cross_entropy(self.logits(images, weights, True), labels)
+        loss = self._loss(images, labels, weights)
         gradients = torch.autograd.grad(loss * self.loss_scale, list(self.masters.values()))
-        with torch.no_grad():
-            self._update(torch.cat([_lines(gradient) for gradient in gradients]), weights, rate)
+        self._update(gradients, weights, rate)
         return loss.detach()
 
-    def _update(self, gradient: torch.Tensor, weights, rate: torch.Tensor) -> None:
+    def _loss(self, images: torch.Tensor, labels: torch.Tensor, weights) -> torch.Tensor:
+        return functional.cross_entropy(self.logits(images, weights, True), labels)
+
+    @torch.no_grad()
+    def _update(self, gradients: tuple[torch.Tensor, ...], weights, rate: torch.Tensor) -> None:
         """The WUVE's, or a step left out and the loss scale halved."""
+        gradient = torch.cat([_lines(values) for values in gradients])
         decay = self.decay
         if self.sparsity.decay:
             decay = decay.clone()

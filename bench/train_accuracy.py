@@ -2,9 +2,9 @@
 # torch is an optional extra, absent where the sources are checked
 """Accuracy of the methods on whole networks: `python -m bench.train_accuracy FILE.json`, on a GPU.
 
-Makes the runs that FILE does not have, in the order of `runs`, as many at once as there are GPUs, and writes it after
-each, so that several calls with a time limit make one file. Training is `bench.torch_training`'s; images are shifted
-by up to 4 pixels and mirrored, anew in each epoch and from the seed. CIFAR-10 is a copy in JPEG of quality 75, in
+Makes the runs that FILE does not have, in the order of `runs`, WORKERS at once on each GPU, and writes it after each,
+so that several calls with a time limit make one file. Training is `bench.torch_training`'s; images are shifted by up to
+4 pixels and mirrored, anew in each epoch and from the seed. CIFAR-10 is a copy in JPEG of quality 75, in
 LACUNA_DATA/cifar10; Fashion-MNIST as `compiler.train.data` finds it. Needs the extra `torch`, and Pillow for CIFAR-10.
 `bench.train_accuracy_table` makes the tables of docs/results/train.md.
 """
@@ -59,6 +59,10 @@ CIFAR_MEAN, CIFAR_DEVIATION = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 EPOCHS = {"cifar10": 30, "fashion-mnist": 10}
 LONG_EPOCHS = {"resnet9": 80, "resnet18": 40}
+WORKERS = 3
+"""On a GPU: some prepare their runs while another's fills it."""
+MOST_GRAPHS = 100
+"""That PyTorch may compile of a function: one for each network, data and method."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +120,12 @@ def runs() -> Iterator[Run]:
     yield from each([("bdwp", 8, "regulariser"), ("bdwp", 8, "nested")])
     yield from each([(method, 8, "") for method in others], network="resnet18", epochs=LONG_EPOCHS["resnet18"])
     yield from each([("sr-ste", 8, "nested"), ("sr-ste", 8, "no regulariser")], data="fashion-mnist")
+    yield from each(main[:2], network="resnet18", epochs=8)  # too few, which is why there are longer ones
+    yield from each(main, network="resnet18", data="fashion-mnist")
+    for data, patterns in (("cifar10", (16, 4)), ("fashion-mnist", (8, 16, 4))):
+        for m in patterns:
+            yield from each([(method, m, "") for method in others], data=data, network="resnet18",
+                            epochs=LONG_EPOCHS["resnet18"])
 
 
 def block(channels: int, *after, kernel: int = 3, stride: int = 1):
@@ -273,7 +283,7 @@ def take_device(numbers: Queue[int]) -> None:
     """Of a worker: which GPU it works on."""
     if torch.cuda.is_available():
         torch.cuda.set_device(numbers.get())
-    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.benchmark, torch._dynamo.config.recompile_limit = True, MOST_GRAPHS
 
 
 def result(run: Run) -> dict[str, Any]:
@@ -284,9 +294,9 @@ def result(run: Run) -> dict[str, Any]:
 
 
 def expected(run: Run, results: list[dict[str, Any]]) -> float:
-    """Seconds that a run takes, by the slowest of its kind; 0 if there is none."""
+    """Seconds that a run takes, by the last one of its kind; 0 if there is none."""
     alike = [other for other in results if (other["data"], other["network"]) == (run.data, run.network)]
-    return run.epochs * max((other["seconds"] / other["epochs"] for other in alike), default=0.0)
+    return run.epochs * alike[-1]["seconds"] / alike[-1]["epochs"] if alike else 0.0
 
 
 def main() -> None:
@@ -300,10 +310,11 @@ def main() -> None:
     results = json.loads(args.file.read_text(encoding="utf-8"))["results"] if args.file.exists() else []
     made_before = {Run(**{field.name: line[field.name] for field in fields(Run)}) for line in results}
     left = deque(run for run in runs() if run not in made_before)
-    spawn, count = get_context("spawn"), max(1, torch.cuda.device_count())
+    devices, spawn = max(1, torch.cuda.device_count()), get_context("spawn")
+    count = WORKERS * devices
     numbers = spawn.Queue()
     for number in range(count):
-        numbers.put(number)
+        numbers.put(number % devices)
     working: set[Future[dict[str, Any]]] = set()
     with ProcessPoolExecutor(count, spawn, take_device, (numbers,)) as pool:
         while working or left:

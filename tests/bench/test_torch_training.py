@@ -37,54 +37,63 @@ def digits():
         pytest.skip(str(error))
 
 
-def on_device(images):
-    return torch.tensor(images.transpose(0, 3, 1, 2).astype(np.float16))
+@pytest.fixture(params=["cpu", "cuda"])
+def device(request):
+    if request.param == "cuda" and not torch.cuda.is_available():
+        pytest.skip("there is no GPU")
+    return request.param
+
+
+def tensor(images, device="cpu"):
+    return torch.tensor(images.transpose(0, 3, 1, 2).astype(np.float16), device=device)
 
 
 def followed(trainer, twin, data, steps):
     """(golden's loss, the twin's, error of the update) of each step, from golden's state."""
-    images, labels = on_device(data.images), torch.tensor(data.labels)
+    device = twin.w.device
+    images, labels = tensor(data.images, device), torch.tensor(data.labels, device=device)
     for number in range(steps):
         before = trainer.model.state()
         twin.load(before)
         chosen = trainer.batch(len(data.images))
         exact = trainer.step(data.images[chosen], data.labels[chosen])
-        loss = twin.step(images[chosen], labels[chosen], torch.tensor(trainer.optimiser.rate_of(number))).item()
+        rate = torch.tensor(trainer.optimiser.rate_of(number), device=device)
+        loss = twin.step(images[chosen], labels[chosen], rate).item()
         found, moved, error = twin.named(twin.w), 0.0, 0.0
         for name, values in trainer.model.state().items():
             if name in found:
                 moved += float(np.square(values - before[name]).sum())
-                error += float(np.square(values - found[name].numpy()).sum())
+                error += float(np.square(values - found[name].cpu().numpy()).sum())
         yield exact, loss, np.sqrt(error / moved)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_steps_are_goldens(method, digits):
+def test_steps_are_goldens(method, digits, device):
     sparsity = Sparsity(method=method)
     trainer = Trainer(DIGITS.network, "binary16", sparsity, DIGITS.optimiser)
-    twin = torch_training.Twin(DIGITS.network, sparsity, DIGITS.optimiser)
+    twin = torch_training.Twin(DIGITS.network, sparsity, DIGITS.optimiser, device)
     for exact, loss, error in followed(trainer, twin, digits, STEPS):
         assert abs(exact - loss) <= LOSS
         assert error <= UPDATE
 
 
-def test_all_layers_and_predictions(digits):
+def test_all_layers_and_predictions(digits, device):
     """Biases, means, skips with weights, strides; running statistics after steps of its own."""
     network = replace(SMALL, shape=(8, 8, 1))
     data = digits._replace(labels=digits.labels % 3)
     trainer = Trainer(network, "binary16", Sparsity(), replace(DIGITS.optimiser, rate=0.02))
-    twin = torch_training.Twin(network, Sparsity(), trainer.optimiser)
+    twin = torch_training.Twin(network, Sparsity(), trainer.optimiser, device)
     for exact, loss, error in followed(trainer, twin, data, 3):
         assert abs(exact - loss) <= LOSS
         assert error <= UPDATE
-    same = twin.predict(on_device(data.test_images)).numpy() == trainer.model.predict(data.test_images)
+    same = twin.predict(tensor(data.test_images, device)).cpu().numpy() == trainer.model.predict(data.test_images)
     assert same.mean() > 0.98  # but those near a border
 
 
 def test_a_step_that_is_left_out():
     network, rng = replace(SMALL, shape=(6, 6, 2)), np.random.default_rng(2)
     twin = torch_training.Twin(network, Sparsity(), replace(DIGITS.optimiser, loss_scale=2.0**24))
-    images = on_device(rng.standard_normal((8, 6, 6, 2)))
+    images = tensor(rng.standard_normal((8, 6, 6, 2)))
     before = twin.w.clone()
     twin.step(images, torch.zeros(8, dtype=torch.int64), torch.tensor(0.1))
     assert (twin.skipped.item(), twin.loss_scale.item()) == (1, 2.0**23)
