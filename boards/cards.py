@@ -11,7 +11,7 @@ __all__ = ["CARDS", "FLOWS", "RESOURCES", "Card", "Memory"]
 FLOWS = ("vivado", "vitis")
 """Of `lacuna package`."""
 
-RESOURCES = ("lut", "ff", "bram36", "uram", "dsp")
+RESOURCES: tuple[str, ...] = ("lut", "ff", "bram36", "uram", "dsp")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,6 +42,8 @@ _EXTERNAL = (
     ("golden.train.trainer", "DivergedError", 6),
     ("compiler.train.tensors", "UnsupportedNetworkError", 3),
     ("boards.package", "UnsupportedFlowError", 3),
+    ("boards.synthesis", "SynthesisError", 6),
+    ("boards.synthesis", "YosysMissingError", 5),
     ("boards.builds", "UnmappableError", 4),
     ("sim.build", "ToolMissingError", 5),
     ("sim.build", "ToolFailedError", 6),

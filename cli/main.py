@@ -7,14 +7,14 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from cli import assembly, bench, build, config, demo, doctor, evaluate, package, rtl, simulate, spgemm, train
+from cli import assembly, bench, build, config, demo, doctor, estimate, evaluate, package, rtl, simulate, spgemm, train
 from cli.doctor import package_version
 from cli.errors import EXIT_CODES, INTERNAL, UsageError, exit_code, kind
 from cli.output import Output, log
 
 __all__ = ["main", "make_parser"]
 
-GROUPS = (doctor, demo, build, simulate, evaluate, spgemm, train, assembly, rtl, package, bench, config)
+GROUPS = (doctor, demo, build, simulate, evaluate, spgemm, train, assembly, rtl, package, estimate, bench, config)
 
 
 class Parser(argparse.ArgumentParser):

@@ -16,7 +16,7 @@ from .control import axi_lite
 from .core import EngineCore
 from .top import top_name
 
-__all__ = ["CONTROL", "generate_kernel", "kernel_name", "kernel_ports", "port_bus"]
+__all__ = ["CONTROL", "generate_kernel", "kernel_module", "kernel_name", "kernel_ports", "port_bus"]
 
 CONTROL = "s_axi_control"
 CACHE = 0b0011
@@ -123,6 +123,12 @@ class _Kernel:
         m.d.comb += [*(signal.eq(payload[field]) for field, signal in fields.items()),
                      out_valid.eq(valid), ready.eq(in_ready)]
 
+def kernel_module(engine: type[EngineCore], params: EngineParams, slices: int) -> tuple[str, Module, list[Signal]]:
+    """(name, what is made, its ports) of the kernel, as `hw.shell.top.components` has them."""
+    kernel = _Kernel(engine, params, slices)
+    return kernel_name(engine), kernel.build(), list(kernel.ports.values())
+
+
 def generate_kernel(engine: type[EngineCore], params: EngineParams, slices: int = 0) -> str:
     """Verilog of the kernel around `hw.shell.top.generate`'s.
 
@@ -132,7 +138,5 @@ def generate_kernel(engine: type[EngineCore], params: EngineParams, slices: int 
     if slices < 0:
         raise ValueError(f"slices = {slices!r}: must not be negative")
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
-    kernel = _Kernel(engine, params, slices)
-    module = kernel.build()
-    return verilog.convert(module, name=kernel_name(engine), ports=list(kernel.ports.values()), emit_src=False,
-                           strip_internal_attrs=True)
+    name, module, ports = kernel_module(engine, params, slices)
+    return verilog.convert(module, name=name, ports=ports, emit_src=False, strip_internal_attrs=True)

@@ -1,9 +1,10 @@
 """The Verilog of an engine: flat Vitis port names, identical modules once."""
 
 import os
+from collections.abc import Iterator
 
 from amaranth.back import verilog
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Elaboratable, Module, Signal
 from amaranth.lib import wiring
 
 from golden.params import EngineParams
@@ -13,7 +14,7 @@ from hw.fabric.ram import RAM
 from .control import Control, axi_lite
 from .core import EngineCore
 
-__all__ = ["generate", "top_name"]
+__all__ = ["components", "generate", "top_name"]
 
 
 def top_name(engine: type[EngineCore]) -> str:
@@ -63,15 +64,17 @@ class _FlatTop:
         return m
 
 
+def components(engine: type[EngineCore],
+               params: EngineParams) -> Iterator[tuple[str, Elaboratable, list[Signal] | None]]:
+    """(name, what is made, its ports if it is no component) of all that are emitted by themselves, the top last."""
+    yield from ((block, component(params), None) for block, component in engine.BLOCKS.items())
+    top = _FlatTop(engine(params))
+    yield top_name(engine), top.build(), top.ports
+
+
 def generate(engine: type[EngineCore], params: EngineParams) -> dict[str, str]:
     """File name -> Verilog of an engine with these parameters (without vendor primitives)."""
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
     options = {"emit_src": False, "strip_internal_attrs": True}
-    top = _FlatTop(engine(params))
-    module, name = top.build(), top_name(engine)
-    return {
-        RAM.name: RAM.read_text(),
-        **{f"{block}.v": verilog.convert(component(params), name=block, **options)
-           for block, component in engine.BLOCKS.items()},
-        f"{name}.v": verilog.convert(module, name=name, ports=top.ports, **options),
-    }
+    return {RAM.name: RAM.read_text()} | {f"{name}.v": verilog.convert(made, name=name, ports=ports, **options)
+                                          for name, made, ports in components(engine, params)}
