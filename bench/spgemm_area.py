@@ -7,16 +7,14 @@ bench/module_area.py.
 from functools import partial
 
 from bench.area_unit import BLOCKS, U280
-from bench.module_area import RESOURCES, module_area, print_head, print_module, print_share, print_sum
+from bench.module_area import module_area, print_head, print_module, print_share, print_sum
+from boards.cards import CARDS, RESOURCES
 from hw.spgemm.bank import Bank
 from hw.spgemm.bank_group import BankGroup
 from hw.spgemm.dispatcher import Dispatcher
 from hw.spgemm.row_engine import RowEngine
 
-__all__ = ["CARD", "main"]
-
-CARD = {"LUT": 1_303_680, "FF": 2_607_360, "DSP48E2": 9_024, "BRAM36": 2_016, "URAM": 960}
-"""XCU280."""
+__all__ = ["main"]
 
 
 def main() -> None:
@@ -32,7 +30,7 @@ def main() -> None:
     engine = {resource: total[resource] / p.engines for resource in RESOURCES}
     print_sum("a row engine", engine)
     print_sum(f"{p.engines} row engines", total)
-    print_share("U280", total, CARD)
+    print_share(CARDS["u280"], total)
 
 
 if __name__ == "__main__":

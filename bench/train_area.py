@@ -1,13 +1,13 @@
 """Area of the training engine on a VCU1525: `python -m bench.train_area`, some minutes.
 
 Yosys (see bench/area_unit.py) on units of `train-vcu1525`, times how often they are there; see bench/module_area.py.
-What joins them is not in the sum: wires, control registers, the program's reader, and VectorPass around its lanes, on
-which Yosys' ABC ends; its RAMs are counted by their sizes.
+What joins them is not in the sum: wires, control registers, the program's reader.
 """
 
 from functools import partial
 
-from bench.module_area import RESOURCES, memories, module_area, print_head, print_module, print_share, print_sum
+from bench.module_area import module_area, print_head, print_module, print_share, print_sum
+from boards.cards import CARDS, RESOURCES
 from golden.configs import TRAIN
 from golden.isa.train import ISA, QUEUES
 from hw.fabric.axi import AxiReader, AxiWriter
@@ -24,17 +24,15 @@ from hw.train.sums import Sums
 from hw.train.update_lane import UPDATE_LANE_MODULE, update_lane
 from hw.train.update_unit import UpdateUnit
 from hw.train.uspe import Uspe
-from hw.train.vector_lane import VectorLane
+from hw.train.vector_lane import VECTOR_LANE_MODULE, VectorLane
 from hw.train.vector_pass import VectorPass
 from hw.train.vector_sums import SUM_LANE_MODULE, SumLane, VectorSums
 from hw.train.vector_walk import VectorWalk
 from hw.train.weight_fetch import WeightFetch
 from hw.train.word_fetch import WordFetch
 
-__all__ = ["CARD", "main"]
+__all__ = ["main"]
 
-CARD = {"LUT": 1_182_240, "FF": 2_364_480, "DSP48E2": 6_840, "BRAM36": 2_160, "URAM": 960}
-"""VU9P."""
 PARAMS, CLOCK_MHZ = TRAIN["train-vcu1525"], 200
 
 
@@ -46,6 +44,7 @@ def units():
     for unit in (Schedule, WordFetch, WeightFetch, Sums, LoadUnit):
         yield unit.__name__, 1, partial(unit, p), {}
     yield "VectorLane", p.word, partial(VectorLane, p), {}
+    yield "VectorPass", 1, partial(VectorPass, p), {VECTOR_LANE_MODULE: VectorLane(p)}
     yield "SumLane", 2 * p.word, SumLane, {}
     yield "VectorSums", 1, partial(VectorSums, p), {SUM_LANE_MODULE: SumLane()}
     yield "VectorWalk", 1, partial(VectorWalk, p), {}
@@ -69,9 +68,8 @@ def main() -> None:
         counts, *path = module_area(made, inside)
         total = {resource: total[resource] + count * counts[resource] for resource in RESOURCES}
         print_module(name, count, counts, *path)
-    total["BRAM36"] += memories(VectorPass(PARAMS))[0]
-    print_sum("sum, with VectorPass' RAMs", total)
-    print_share("VCU1525", total, CARD)
+    print_sum("sum", total)
+    print_share(CARDS["vcu1525"], total)
     uspes = PARAMS.rows * PARAMS.columns
     print(f"\n{uspes:,} USPEs at {CLOCK_MHZ} MHz, an assumed clock: {2e-3 * uspes * CLOCK_MHZ:,.1f} GFLOP/s of dense "
           "products.")

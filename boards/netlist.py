@@ -77,8 +77,8 @@ class Design:
     SMALL, LARGE = 20_000, 400_000
     """Characters of Verilog with all modules in it; Yosys takes the latter in half a minute."""
 
-    def __init__(self, sources: Iterable[str], top: str, also: Iterable[str] = ()) -> None:
-        """also: names of modules that are units in any case."""
+    def __init__(self, sources: Iterable[str], top: str, also: Iterable[str] = (), *, split: bool = True) -> None:
+        """also: names of modules that are units in any case. split: large ones are, and repeated ones."""
         self.modules = {name: Module(name, ports, body) for text in sources for name, ports, body
                         in _MODULE.findall(text)}
         self.top, self.keys, self.sizes = top, {}, {}
@@ -87,8 +87,8 @@ class Design:
         self.counts: Counter[str] = Counter()
         self._count(top, 1)
         named = {self.keys[name] for name in (top, *also) if name in self.keys}
-        self.units = [key for key in self.by_key if key in named or self.sizes[key] > self.LARGE
-                      or (self.counts[key] > 1 and self.sizes[key] > self.SMALL)]
+        self.units = [key for key in self.by_key if key in named or (split and (
+            self.sizes[key] > self.LARGE or (self.counts[key] > 1 and self.sizes[key] > self.SMALL)))]
 
     def _name(self, name: str) -> str:
         if name not in self.keys:

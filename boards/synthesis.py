@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from .netlist import Design
 
-__all__ = ["Mapped", "SynthesisError", "YosysMissingError", "map_design", "synthesise"]
+__all__ = ["Mapped", "SynthesisError", "Timing", "YosysMissingError", "map_design", "synthesise"]
 
 BUILD = Path(os.environ.get("LACUNA_BUILD", Path(__file__).resolve().parents[1] / "build")) / "synth"
 OPTIONS = "-family xcup -flatten -noiopad -noclkbuf"
@@ -55,7 +55,8 @@ class Mapped:
 
     Attributes:
         cells: how many of each type, children by key. memories: `lacuna_ram`s by (width, depth).
-        levels: most LUTs between two registers or ports in it and below. path: names of the nets at its ends.
+        levels: most LUTs between two registers in it and below. path: names of the nets at its ends.
+        outside: the same, (LUTs, first, last), of paths that begin or end at its ports.
         starts: by port bit that leaves, LUTs behind the last register. through: by port bit that leaves, LUTs from each
             port bit that comes in. ends: by port bit that comes in, LUTs to a register. Port bits are `name[number]`.
     """
@@ -64,6 +65,7 @@ class Mapped:
     memories: dict[tuple[int, int], int]
     levels: int
     path: tuple[str, str]
+    outside: tuple[int, str, str]
     starts: dict[str, int]
     through: dict[str, dict[str, int]]
     ends: dict[str, int]
@@ -125,12 +127,16 @@ def map_design(design: Design, told: Callable[[str], Any] = lambda _: None) -> d
             left.remove(key)
     mapped: dict[str, Mapped] = {}
     for key in design.units:
-        mapped[key] = _Timing(json.loads(places[key].read_text()), mapped).result()
+        mapped[key] = Timing(json.loads(places[key].read_text()), mapped).result()
     return mapped
 
 
-class _Timing:
-    """Levels of one netlist, by longest paths over its bits."""
+class Timing:
+    """Levels of one netlist, by longest paths over its bits.
+
+    Args:
+        mapped: the modules in it that are known; others are like registers.
+    """
 
     def __init__(self, netlist: dict[str, Any], mapped: dict[str, Mapped]) -> None:
         self.netlist, self.mapped = netlist, mapped
@@ -154,41 +160,52 @@ class _Timing:
         return found
 
     def result(self) -> Mapped:
-        best = (0, "", "")
+        inside, outside = (0, "", ""), (0, "", "")
         ends: dict[str, int] = {}
         for cell in self.cells:
+            child = self.mapped.get(cell["type"])
+            if child:
+                inside = max(inside, (child.levels, *child.path), key=lambda found: found[0])
             if COMBINATIONAL.fullmatch(cell["type"]):
                 continue
-            child = self.mapped.get(cell["type"])
-            for port, bits in cell["connections"].items():
-                if cell["port_directions"].get(port) != "input":
-                    continue
-                for number, bit in enumerate(bits):
-                    more = child.ends.get(f"{port}[{number}]") if child else 0
-                    if more is None:
-                        continue
-                    for source, (levels, first) in self._arrival(bit).items():
-                        if source in ends or source:
-                            ends[source] = max(ends.get(source, 0), levels + more)
-                        best = max(best, (levels + more, first, self.names.get(bit, "")))
-            if child:
-                best = max(best, (child.levels, f"{cell['type']}", ""))
+            last = self._named(cell)
+            for bit, more in self._ending(cell, child):
+                for source, (levels, first) in self._arrival(bit).items():
+                    found = (levels + more, first, last)
+                    if source:
+                        ends[source] = max(ends.get(source, 0), levels + more)
+                        outside = max(outside, found)
+                    else:
+                        inside = max(inside, found)
         starts, through = {}, {}
         for name, port in self.netlist["ports"].items():
-            if port["direction"] != "output":
-                continue
-            for number, bit in enumerate(port["bits"]):
-                found = self._arrival(bit)
-                here = f"{name}[{number}]"
+            for number, bit in enumerate(port["bits"] if port["direction"] == "output" else ()):
+                here, found = f"{name}[{number}]", self._arrival(bit)
+                outside = max(outside, *((levels, first, here) for levels, first in found.values()), (0, "", ""))
                 if "" in found:
                     starts[here] = found[""][0]
                 if paths := {source: levels for source, (levels, _) in found.items() if source}:
                     through[here] = paths
-        ends.pop("", None)
         cells = Counter(cell["type"] for cell in self.cells)
         memories = Counter((int(cell["parameters"]["WIDTH"], 2), int(cell["parameters"]["DEPTH"], 2))
                            for cell in self.cells if cell["type"] == "lacuna_ram")
-        return Mapped(dict(cells), dict(memories), best[0], best[1:], starts, through, ends)
+        return Mapped(dict(cells), dict(memories), inside[0], inside[1:], outside, starts, through, ends)
+
+    def _named(self, cell: dict[str, Any]) -> str:
+        """A net that a cell drives."""
+        driven = (bits[0] for port, bits in cell["connections"].items()
+                  if cell["port_directions"].get(port) == "output" and bits)
+        return self.names.get(next(driven, -1), "")
+
+    @staticmethod
+    def _ending(cell: dict[str, Any], child: Mapped | None) -> Iterator[tuple[int | str, int]]:
+        """(bit at which a path ends, LUTs that follow inside of the cell)."""
+        for port, bits in cell["connections"].items():
+            if cell["port_directions"].get(port) == "input":
+                for number, bit in enumerate(bits):
+                    more = child.ends.get(f"{port}[{number}]") if child else 0
+                    if more is not None:
+                        yield bit, more
 
     def _arrival(self, bit: int | str) -> dict[str, tuple[int, str]]:
         """By where a path begins, "" for a register and a port bit otherwise: (most LUTs, name of its first net)."""
