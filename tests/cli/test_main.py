@@ -14,7 +14,8 @@ from cli.errors import EXIT_CODES, exit_code
 from cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
-VERBS = ("doctor", "demo", "compile", "sim", "verify", "eval", "disasm", "asm", "inspect", "rtl", "config")
+VERBS = ("doctor", "demo", "compile", "sim", "verify", "eval", "disasm", "asm", "inspect", "rtl", "package",
+         "estimate", "config")
 
 
 @pytest.mark.parametrize("argv", [(), *((verb,) for verb in VERBS), ("demo", "llm"), ("config", "show")])
@@ -129,6 +130,18 @@ def test_a_closed_pipe_is_no_traceback():
     done = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_doctor_knows_a_release_by_its_folder(monkeypatch, tmp_path):
+    program = tmp_path / "Vivado" / "2023.2" / "bin" / "vivado"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent))
+    assert doctor.release_of("vivado") == "2023.2"
+    assert doctor.release_of("v++") is None
+    assert doctor.module_there("json") == "unknown"
+    assert doctor.module_there("no_such_module") is None
 
 
 def test_doctor_lists_every_tool(lacuna, lacuna_json):
