@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from .builds import Build
 
-__all__ = ["Estimate", "Path", "analytic", "design_of", "resources", "synthesised"]
+__all__ = ["Estimate", "LogicPath", "analytic", "design_of", "resources", "synthesised"]
 
 RAM_LUTS = {"RAM32M16": 8, "RAM64M8": 8, "RAM64X1S": 1, "RAM128X1S": 2, "RAM128X1D": 4}
 SLICES = "register slices"
@@ -32,7 +32,7 @@ Share = dict[str, float]
 
 
 @dataclass(frozen=True)
-class Path:
+class LogicPath:
     """The deepest path that begins and ends in one module.
 
     Attributes:
@@ -60,7 +60,7 @@ class Estimate:
     percent: dict[str, float | None]
     fits: bool | None
     over: list[str]
-    paths: list[Path]
+    paths: list[LogicPath]
 
 
 def analytic(build: Build) -> Estimate:
@@ -89,7 +89,7 @@ def synthesised(build: Build, told: Callable[[str], Any] = lambda _: None) -> Es
     own = {names[key]: resources(one.cells, one.memories) for key, one in mapped.items()}
     children = {names[key]: Counter({names[child]: times for child, times in design.children(key).items()})
                 for key in design.units}
-    paths = [Path(names[key], one.levels, *one.path) for key, one in mapped.items()]
+    paths = [LogicPath(names[key], one.levels, *one.path) for key, one in mapped.items()]
     return _estimate("synthesis", build, own, children, sorted(paths, key=lambda path: -path.levels))
 
 
@@ -122,7 +122,7 @@ def resources(cells: Mapping[str, int], memories: Mapping[tuple[int, int], int])
 
 
 def _estimate(method: str, build: Build, own: Mapping[str, Share], children: Mapping[str, Counter[str]],
-              paths: list[Path]) -> Estimate:
+              paths: list[LogicPath]) -> Estimate:
     @cache
     def below(name: str) -> Counter[str]:
         found = Counter(own[name])
