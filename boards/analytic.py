@@ -27,14 +27,14 @@ BLOCK_SHAPES = ((72, 512), (36, 1024), (18, 2048), (9, 4096))
 ULTRA_ROWS = 2048
 """Rows from which a `lacuna_ram` is ultra RAM (hw/fabric/ram.v)."""
 DSP_BITS = (26, 17)
-"""Unsigned factors that one DSP multiplies; less than MULTIPLY_BITS product bits are LUTs."""
+"""Factors that one DSP multiplies, without their signs; less than MULTIPLY_BITS product bits are LUTs."""
 MULTIPLY_BITS = 9
 SHIFT_MINIMUM, SHIFT_LENGTH = 3, 16
 """Registers in a row, without reset and seen by nobody else, that become a shift register, and how many one holds."""
 
 WEIGHTS: dict[str, float] = {
-    "carry": 0.0, "compare": 0.589, "equal": 0.196, "reduce": 0.124, "logic": 0.167, "mux": 0.689, "choice": 0.529,
-    "shift": 0.825, "multiply": 0.0}  # fmt: skip
+    "carry": 0.27, "compare": 0.463, "equal": 0.426, "reduce": 0.17, "logic": 0.736, "mux": 0.568, "choice": 0.345,
+    "shift": 0.587, "multiply": 0.0}  # fmt: skip
 """LUTs a bit of an operator, from `python -m bench.estimate_fit`."""
 FEATURES = tuple(WEIGHTS)
 KINDS = {
@@ -107,7 +107,7 @@ def count_module(netlist: dict[str, Any]) -> Counted:
         elif kind == "lacuna_ram":
             more, large = memory_share(sizes["WIDTH"], sizes["DEPTH"])
             blocks, ultra = blocks + more, ultra + large
-        elif kind == "$mem_v2" and sizes["RD_CLK_ENABLE"] and not sizes["WR_PORTS"]:
+        elif kind == "$mem_v2" and cell["attributes"].get("ram_style") == "block":
             blocks += memory_share(sizes["WIDTH"], sizes["SIZE"])[0]
         elif kind == "$mem_v2":
             fixed += _small_memory(sizes)
@@ -145,7 +145,8 @@ def _bits(cell: dict[str, Any], sizes: dict[str, int]) -> float:
 
 def _dsps(sizes: dict[str, int]) -> int:
     """That a product takes; parts of it above its width are not made."""
-    a, b = sorted((sizes["A_WIDTH"], sizes["B_WIDTH"]), reverse=True)
+    signs = sizes["A_SIGNED"]
+    a, b = sorted((sizes["A_WIDTH"] - signs, sizes["B_WIDTH"] - signs), reverse=True)
     if a + b < MULTIPLY_BITS or b < 2:
         return 0
     return sum(i + j < sizes["Y_WIDTH"] for i in range(0, a, DSP_BITS[0]) for j in range(0, b, DSP_BITS[1]))
