@@ -35,6 +35,8 @@ from sim.build import WAIVERS, Runtime, verilator_environment
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "cocotb"
 PARAMETERS_VARIABLE = "LACUNA_TEST_PARAMETERS"
+REWRITTEN = "cocotb_*.py *_player.py"
+"""Whose assertions show values when they fail; all modules, cocotb's default, cost a second a run."""
 
 BUILD_ARGS = ("-Wall", "--assert", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--timescale", "1ns/1ps")
 
@@ -71,7 +73,8 @@ def run_cocotb(component_or_verilog, *, top, test_module, testcase=None, paramet
     (BUILD / "runs").mkdir(exist_ok=True)
     run_dir = Path(tempfile.mkdtemp(prefix=f"{top}-", dir=BUILD / "runs"))
     log, results = run_dir / "log.txt", run_dir / "results.xml"
-    environment = {PARAMETERS_VARIABLE: json.dumps(parameters), "COCOTB_ANSI_OUTPUT": "0", "PYTHONUNBUFFERED": "1"}
+    environment = {PARAMETERS_VARIABLE: json.dumps(parameters), "COCOTB_ANSI_OUTPUT": "0", "PYTHONUNBUFFERED": "1",
+                   "COCOTB_REWRITE_ASSERTION_FILES": REWRITTEN}
     runner = PortsOnlyVerilator()
     try:
         runner.test(test_module=test_module, hdl_toplevel=top, hdl_toplevel_lang="verilog", testcase=testcase,
