@@ -24,10 +24,10 @@ $(MODEL): requirements-demo.txt $(STAMP)
 	touch $@
 
 test: $(STAMP)
-	LACUNA_OPTIMISE=-O1 $(BIN)/python -m pytest -n 2 -m "not slow" tests
+	LACUNA_OPTIMISE=-O1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" tests
 
 test-nightly: $(STAMP)
-	$(BIN)/python -m pytest -n 2 tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -19,11 +19,11 @@ def package_files(build: Build, flow: str) -> dict[str, str]:
     Raises:
         UnsupportedFlowError, UnmappableError: see there.
     """
+    if flow == "vitis" and build.on.platform is None:
+        raise UnsupportedFlowError(f"{build.on.title}: no Vitis platform links RTL kernels for it here; "
+                                   "take --flow vivado, which makes a block design")
     files = rtl_files(build)
     if flow == "vitis":
-        if build.on.platform is None:
-            raise UnsupportedFlowError(f"{build.on.title}: no Vitis platform links RTL kernels for it here; "
-                                       "take --flow vivado, which makes a block design")
         return files | {"package.tcl": package_tcl(build, synthesised(files)), "kernel.xml": kernel_xml(build),
                         "connectivity.cfg": connectivity(build), "link.sh": link_script(build)}
     if build.on.versal:

@@ -104,7 +104,9 @@ class Runtime:
         folder: where they are kept. options: whatever the objects depend on, besides the tools' versions.
     """
 
-    NAMES = ("verilated.o", "verilated_dpi.o", "verilated_vpi.o", "verilated_threads.o")
+    HEADERS = "headers.h.gch"
+    """Verilator's headers, precompiled by who has them included by all that is compiled."""
+    NAMES = ("verilated.o", "verilated_dpi.o", "verilated_vpi.o", "verilated_threads.o", HEADERS)
 
     def __init__(self, folder, options):
         self.folder = Path(folder) / f"runtime-{_digest([*options, *tool_versions()])}"

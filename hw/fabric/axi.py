@@ -1,5 +1,7 @@
 """AXI4 masters: a burst reader and a single-beat writer. Both obey the 4 KiB rule and report error responses."""
 
+import functools
+
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -28,11 +30,13 @@ def axi_write(data_bits: int) -> wiring.Signature:
     })
 
 
+@functools.cache
 def command_layout() -> data.StructLayout:
     """Read `beats` beats from byte address `address`, a multiple of the beat."""
     return data.StructLayout({"address": unsigned(ADDRESS_BITS), "beats": unsigned(32)})
 
 
+@functools.cache
 def beat_layout(data_bits: int) -> data.StructLayout:
     return data.StructLayout({
         "address": unsigned(ADDRESS_BITS), "data": unsigned(data_bits), "strobe": unsigned(data_bits // 8),

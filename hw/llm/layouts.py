@@ -1,5 +1,7 @@
 """Records that cross the units of the LLM engine."""
 
+import functools
+
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data
 
@@ -19,6 +21,7 @@ PARTIAL_BITS = 27
 """A group's integer sum after the block shifts: the DSP48E2's A port. The compiler checks that it fits."""
 
 
+@functools.cache
 def tile_layout() -> data.StructLayout:
     """What the MV or MM instruction says of a tile; constant while it runs. `shared`: MM. `spread`: no slot takes
     another's input, so that inputs come WAYS at once."""
@@ -35,16 +38,19 @@ def tile_layout() -> data.StructLayout:
     })
 
 
+@functools.cache
 def lane_layout(params: LlmParams) -> data.StructLayout:
     """A lane's part of a memory word, on its way to the lane's FIFO; who sends it has seen that there is room."""
     return data.StructLayout({"valid": unsigned(1), "data": unsigned(params.lane_bits)})
 
 
+@functools.cache
 def block_layout() -> data.StructLayout:
     """A quantised block: 16 INT8 values and their shift."""
     return data.StructLayout({"q": data.ArrayLayout(signed(8), BLOCK), "shift": unsigned(3)})
 
 
+@functools.cache
 def fill_layout() -> data.StructLayout:
     """Inputs of the block in half `half`, of both vectors of a VPU.
 
@@ -61,6 +67,7 @@ def fill_layout() -> data.StructLayout:
     })
 
 
+@functools.cache
 def inputs_layout() -> data.StructLayout:
     """Strobe behind the last input of a block, of both vectors: its shift, and its group's sum of q << shift so far,
     << min_shift."""
@@ -72,6 +79,7 @@ def inputs_layout() -> data.StructLayout:
     })
 
 
+@functools.cache
 def tags_layout() -> data.StructLayout:
     """What rides along a pass through the chain.
 
@@ -91,6 +99,7 @@ def tags_layout() -> data.StructLayout:
     })
 
 
+@functools.cache
 def pass_layout() -> data.StructLayout:
     """One cycle of a chain: 16 weights (0 where a slot belongs to no row) and where their inputs lie."""
     return data.StructLayout({
@@ -100,6 +109,7 @@ def pass_layout() -> data.StructLayout:
     })
 
 
+@functools.cache
 def product_layout() -> data.StructLayout:
     """A chain's exact results for both vectors: of all 16 products (`tags.whole`) or of the first eight; of the last
     eight."""
@@ -110,6 +120,7 @@ def product_layout() -> data.StructLayout:
     })
 
 
+@functools.cache
 def side_layout(params: LlmParams) -> data.StructLayout:
     """A beat of scales or minima from a lane: `planes` rows, word `word`."""
     return data.StructLayout({
@@ -121,6 +132,7 @@ def side_layout(params: LlmParams) -> data.StructLayout:
     })
 
 
+@functools.cache
 def numbered_side_layout(params: LlmParams) -> data.StructLayout:
     """The same on its way to an accumulator, with the lane it comes from (MV: 0)."""
     return data.StructLayout({**side_layout(params).members, "lane": unsigned(3)})

@@ -1,5 +1,7 @@
 """LD unit: weights to the lanes, vectors to the global buffer."""
 
+import functools
+
 from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -12,6 +14,7 @@ from .vector_load import VectorLoad, vector_load_layout, vector_load_ports
 __all__ = ["LoadUnit", "load_layout"]
 
 
+@functools.cache
 def load_layout(params: LlmParams) -> data.StructLayout:
     """An LD instruction, operands resolved. `lanes`: LDW, of `n` lane words from `a` on."""
     return data.StructLayout({"lanes": unsigned(1), **vector_load_layout().members})

@@ -1,5 +1,7 @@
 """A resolved instruction of the MISC queue."""
 
+import functools
+
 from amaranth.hdl import unsigned
 from amaranth.lib import data
 
@@ -15,6 +17,7 @@ class Operation:
     VEC, QNT, AMX, PUT = range(4)
 
 
+@functools.cache
 def vector_layout(params: LlmParams) -> data.StructLayout:
     """A MISC instruction, operands resolved; the fields of docs/llm_isa.md."""
     return data.StructLayout(

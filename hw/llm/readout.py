@@ -1,5 +1,7 @@
 """Read-out of a tile: columns added, sums rounded once to binary32, rows to the global buffer."""
 
+import functools
+
 from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -14,6 +16,7 @@ from .mpu import Mpu
 
 __all__ = ["ReadOut", "readout_layout"]
 
+@functools.cache
 def readout_layout(params: LlmParams) -> data.StructLayout:
     """Results of a tile: `rows` of every lane, for the vectors before `tokens`; `exponent` is the tile's; `early`: see
     ReadOut."""

@@ -1,5 +1,7 @@
 """ST unit: vectors to memory, and the KV cache's in-place append."""
 
+import functools
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -13,6 +15,7 @@ from .layouts import block_layout
 __all__ = ["StoreUnit", "store_layout"]
 
 
+@functools.cache
 def store_layout(params: LlmParams) -> data.StructLayout:
     """An ST instruction, operands resolved; STK: `n` is the first token, `count` the numbers of each."""
     return data.StructLayout({

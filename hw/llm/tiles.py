@@ -1,5 +1,7 @@
 """Which tile is prepared, fed, summed and read out: the control of the matrix engine."""
 
+import functools
+
 from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
@@ -15,6 +17,7 @@ from .readout import readout_layout
 __all__ = ["TileControl", "tile_command_layout"]
 
 
+@functools.cache
 def tile_command_layout(params: LlmParams) -> data.StructLayout:
     """An MV or MM instruction, operands resolved; `empty`: nothing to do."""
     return data.StructLayout({

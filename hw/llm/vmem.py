@@ -1,5 +1,7 @@
 """Global buffer: rows of binary32 that never leave the chip in a decode step."""
 
+import functools
+
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -10,6 +12,7 @@ from hw.fabric.ram import Ram
 __all__ = ["GlobalBuffer", "write_layout"]
 
 
+@functools.cache
 def write_layout(params: LlmParams) -> data.StructLayout:
     """A write of the elements whose bit is set in `elements`; none: no write."""
     return data.StructLayout({

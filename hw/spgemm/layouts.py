@@ -1,5 +1,7 @@
 """What the units of a row engine hand to each other."""
 
+import functools
+
 from amaranth.hdl import unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -27,6 +29,7 @@ def _bits(count: int) -> int:
     return max(1, (count - 1).bit_length())
 
 
+@functools.cache
 def entry_layout(p: SpgemmParams) -> data.FlexibleLayout:
     """An entry of A as it lies in memory: see `golden.spgemm.memory.entry_type`."""
     return data.FlexibleLayout(8 * p.element_bytes, {
@@ -36,11 +39,13 @@ def entry_layout(p: SpgemmParams) -> data.FlexibleLayout:
     })  # fmt: skip
 
 
+@functools.cache
 def chunk_layout() -> data.StructLayout:
     """A chunk for a row engine: `entries` entries from memory word `word` of the channel."""
     return data.StructLayout({"id": unsigned(CHUNK_ID_BITS), "word": unsigned(32), "entries": unsigned(32)})
 
 
+@functools.cache
 def row_layout(p: SpgemmParams) -> data.StructLayout:
     """A row at work: it has 2**regions contexts from `context` on, which is a multiple of that, and one half of the
     banks' values. Two rows at work differ in `context` or `half`.
@@ -51,11 +56,13 @@ def row_layout(p: SpgemmParams) -> data.StructLayout:
     })
 
 
+@functools.cache
 def order_layout(p: SpgemmParams) -> data.StructLayout:
     """Rows and chunks in the order in which they leave: row `row`, or (`chunk`) the beginning of chunk `id`."""
     return data.StructLayout({"chunk": unsigned(1), "id": unsigned(CHUNK_ID_BITS), "row": row_layout(p)})
 
 
+@functools.cache
 def use_layout(p: SpgemmParams) -> data.StructLayout:
     """What a line of B is for: its elements `mask` times `value`, for the row that has the contexts `context` and on.
 
@@ -67,6 +74,7 @@ def use_layout(p: SpgemmParams) -> data.StructLayout:
     })
 
 
+@functools.cache
 def request_layout(p: SpgemmParams) -> data.StructLayout:
     """Line `line` of B, or none if `dry`; the mask is empty then. `hint`: it is not asked for again soon."""
     return data.StructLayout({
@@ -75,11 +83,13 @@ def request_layout(p: SpgemmParams) -> data.StructLayout:
     })
 
 
+@functools.cache
 def arrival_layout(p: SpgemmParams) -> data.StructLayout:
     """A requested line; the contexts of its row may still be another's if it is the first."""
     return data.StructLayout({"use": use_layout(p), "data": data.ArrayLayout(stored_layout(p), p.lanes)})
 
 
+@functools.cache
 def stored_layout(p: SpgemmParams) -> data.FlexibleLayout:
     """An element of B or C as it lies in memory: see `golden.spgemm.memory.element_type`."""
     size = 8 * p.element_bytes
@@ -88,6 +98,7 @@ def stored_layout(p: SpgemmParams) -> data.FlexibleLayout:
     })  # fmt: skip
 
 
+@functools.cache
 def line_layout(p: SpgemmParams) -> data.StructLayout:
     """A line of B for `row`, which ends with it if `last`: its elements `mask` times `value`."""
     return data.StructLayout({
@@ -96,11 +107,13 @@ def line_layout(p: SpgemmParams) -> data.StructLayout:
     })
 
 
+@functools.cache
 def held_layout(p: SpgemmParams) -> data.StructLayout:
     """An element of C in a bank."""
     return data.StructLayout({"column": unsigned(p.column_bits), "value": unsigned(p.value_bits)})
 
 
+@functools.cache
 def _product_layout(p: SpgemmParams) -> data.StructLayout:
     """`slot`: where in the row's region of slots probing begins."""
     return data.StructLayout({
@@ -108,6 +121,7 @@ def _product_layout(p: SpgemmParams) -> data.StructLayout:
     })
 
 
+@functools.cache
 def products_layout(p: SpgemmParams) -> data.StructLayout:
     """Products of a line, and the bank of each."""
     return data.StructLayout({
@@ -117,6 +131,7 @@ def products_layout(p: SpgemmParams) -> data.StructLayout:
     })
 
 
+@functools.cache
 def bank_line_layout(p: SpgemmParams) -> data.StructLayout:
     """A line for banks that share a queue; each one's products are its mask. All may be empty if `last`."""
     return data.StructLayout({
@@ -125,6 +140,7 @@ def bank_line_layout(p: SpgemmParams) -> data.StructLayout:
     })
 
 
+@functools.cache
 def element_layout(p: SpgemmParams) -> data.StructLayout:
     """A product for a bank's tag table (`some`), or none; `end`: the row's last for this bank."""
     return data.StructLayout({
@@ -132,6 +148,7 @@ def element_layout(p: SpgemmParams) -> data.StructLayout:
     })
 
 
+@functools.cache
 def update_layout(p: SpgemmParams) -> data.StructLayout:
     """A product for a bank's values (`some`), or none: the element at `address`, whose first one it is if `first`.
 

@@ -14,7 +14,7 @@ def test_one_image_for_all_lengths_is_below_a_megabyte(lacuna_json):
 
 def test_train(tmp_path, capsys):
     """A step of a small network, dense and sparse, on the RTL; without it what the array takes."""
-    (tmp_path / "engine.toml").write_text("[engine]\nrows = 16\ncolumns = 2\nx_words = 2048\nw_steps = 8192\n")
+    (tmp_path / "engine.toml").write_text("[engine]\nrows = 16\ncolumns = 2\nx_words = 512\nw_steps = 8192\n")
     arguments = ["bench", "train", "--network", "vgg", "--width", "8", "--image", "8", "--batch", "1", "--config",
                  str(tmp_path / "engine.toml"), "--json"]  # fmt: skip
     assert main([*arguments, "--level", "golden"]) == 0

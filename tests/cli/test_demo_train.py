@@ -12,7 +12,7 @@ method = "bdwp"
 [engine]
 rows = 16
 columns = 2
-x_words = 2048
+x_words = 512
 w_steps = 8192
 """
 

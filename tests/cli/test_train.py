@@ -138,7 +138,7 @@ def test_what_cannot_be_meant(config, capsys, arguments, code, message):
 
 def test_on_the_rtl(config, capsys):
     """Two steps; golden's own command has the same losses."""
-    engine = "[engine]\nrows = 16\ncolumns = 2\nx_words = 2048\nw_steps = 8192\n"
+    engine = "[engine]\nrows = 16\ncolumns = 2\nx_words = 512\nw_steps = 8192\n"
     config.write_text(SMALL.replace("batch = 32", "batch = 8") + engine)
     record, _ = run(capsys, config, "--method", "bdwp", "--level", "rtl", "--steps", 2, "--memory", "ideal")
     golden, _ = run(capsys, config, "--method", "bdwp", "--steps", 2)

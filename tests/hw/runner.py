@@ -7,8 +7,8 @@
   net of a large design public and costs minutes of compile time, so it is replaced by a control file.
 * Builds are cached in `build/cocotb/<hash>`, the hash being taken over the Verilog, the control file, the
   options and the tool versions; safe under pytest-xdist (file lock, build elsewhere, rename).
-* C++ without optimisation: units are small and run briefly, so that compiling is what costs. Objects of Verilator's own
-  sources are compiled once for all of them.
+* C++ without optimisation: units are small and run briefly, so that compiling is what costs. Verilator's own
+  sources and headers are compiled once for all of them.
 * `-Wall` with every warning fatal but those that `sim/verilator.vlt` waives.
 * Parameters travel as JSON in one environment variable; the test reads them with `harness.parameters()`.
 """
@@ -35,26 +35,45 @@ from sim.build import WAIVERS, Runtime, verilator_environment
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "cocotb"
 PARAMETERS_VARIABLE = "LACUNA_TEST_PARAMETERS"
+REWRITTEN = "cocotb_*.py *_player.py"
+"""Whose assertions show values when they fail; all modules, cocotb's default, cost a second a run."""
 
 BUILD_ARGS = ("-Wall", "--assert", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--timescale", "1ns/1ps")
 
 
-class PortsOnlyVerilator(cocotb_tools.runner.Verilator):
-    """cocotb's Verilator runner without `--public-flat-rw`, and silent; `runtime` is not compiled if it is there."""
+HEADERS = "#include <libgen.h>\n#include <memory>\n#include <string>\n" + "".join(
+    f'#include "verilated{part}.h"\n' for part in ("", "_dpi", "_vpi"))
+"""Of all verilated C++ and of cocotb's main program; most of a small design's time to compile."""
 
-    def __init__(self, runtime=None):
+
+class PortsOnlyVerilator(cocotb_tools.runner.Verilator):
+    """cocotb's Verilator runner without `--public-flat-rw`, and silent; `runtime` is not compiled if it is there.
+    All that is compiled is one file, cocotb's main program in it, unless there are `blocks`."""
+
+    def __init__(self, runtime=None, blocks=()):
         super().__init__()
-        self.runtime = runtime
+        self.runtime, self.blocks = runtime, blocks
         self.log.setLevel("ERROR")
 
     def _build_command(self):
-        commands = super()._build_command()
-        if "--public-flat-rw" not in commands[0]:
+        verilate, make = super()._build_command()
+        if "--public-flat-rw" not in verilate:
             raise RuntimeError("cocotb no longer passes --public-flat-rw: drop this class")
-        verilate = [argument for argument in commands[0] if argument != "--public-flat-rw"]
-        lent = [str(path) for path in self.runtime.objects()] if self.runtime else []
-        lend = [["cp", *lent, str(self.build_dir)]] if lent else []  # newer than Vtop.mk, on which objects depend
-        return [verilate, *lend, *commands[1:]]
+        verilate.remove("--public-flat-rw")
+        headers = self.build_dir / Runtime.HEADERS
+        if not self.blocks:
+            main = verilate.index(str(cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"))
+            headers.with_suffix("").write_text(HEADERS)
+            verilate[main:main] = ["-CFLAGS", f"-include {headers.stem}", "--output-split", "0", "--compiler-include"]
+        lent = self.runtime.objects() if self.runtime else []
+        objects = [str(path) for path in lent if path.suffix == ".o"]
+        prepare = [["cp", *objects, str(self.build_dir)]] if objects else []  # newer than Vtop.mk, on which they depend
+        if not self.blocks and len(objects) < len(lent):
+            prepare.append(["ln", "-s", *(str(path) for path in lent if path.name == headers.name), str(headers)])
+        elif not self.blocks:
+            made = headers.with_suffix(".fast.gch")
+            prepare += [[*make, made.name], ["mv", str(made), str(headers)]]
+        return [verilate, *prepare, make]
 
 
 def run_cocotb(component_or_verilog, *, top, test_module, testcase=None, parameters, extra_sources=(), blocks=(),
@@ -71,7 +90,8 @@ def run_cocotb(component_or_verilog, *, top, test_module, testcase=None, paramet
     (BUILD / "runs").mkdir(exist_ok=True)
     run_dir = Path(tempfile.mkdtemp(prefix=f"{top}-", dir=BUILD / "runs"))
     log, results = run_dir / "log.txt", run_dir / "results.xml"
-    environment = {PARAMETERS_VARIABLE: json.dumps(parameters), "COCOTB_ANSI_OUTPUT": "0", "PYTHONUNBUFFERED": "1"}
+    environment = {PARAMETERS_VARIABLE: json.dumps(parameters), "COCOTB_ANSI_OUTPUT": "0", "PYTHONUNBUFFERED": "1",
+                   "COCOTB_REWRITE_ASSERTION_FILES": REWRITTEN}
     runner = PortsOnlyVerilator()
     try:
         runner.test(test_module=test_module, hdl_toplevel=top, hdl_toplevel_lang="verilog", testcase=testcase,
@@ -101,7 +121,8 @@ def build(sources, top, blocks=(), optimise="-O0"):
     control = control_file(top, top_ports("\n".join(sources), top), blocks)
     build_args = [*BUILD_ARGS, "--hierarchical"] if blocks else [*BUILD_ARGS]
     versions = [sys.version, *(metadata.version(name) for name in ("cocotb", "verilator"))]
-    parts = [top, control, *versions, *build_args, optimise, *sources]
+    options = [*versions, *build_args, optimise, HEADERS]
+    parts = [top, control, *options, *sources]
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
     build_dir = BUILD / digest
     BUILD.mkdir(parents=True, exist_ok=True)
@@ -115,8 +136,8 @@ def build(sources, top, blocks=(), optimise="-O0"):
             paths = [work / f"source{number}.v" for number in range(len(sources))]
             for path, text in zip(paths, sources, strict=True):
                 path.write_text(text)
-            runtime, log = Runtime(BUILD, [*versions, *build_args, optimise]), work / "build.txt"
-            runner = PortsOnlyVerilator(runtime)
+            runtime, log = Runtime(BUILD, options), work / "build.txt"
+            runner = PortsOnlyVerilator(runtime, blocks)
             try:
                 with _verilator_environment(optimise):
                     runner.build(sources=[work / "control.vlt", *paths], hdl_toplevel=top, build_dir=work,
@@ -127,7 +148,7 @@ def build(sources, top, blocks=(), optimise="-O0"):
             for path in work.iterdir():  # megabytes of objects that nobody needs again
                 if path.is_dir():
                     shutil.rmtree(path)
-                elif path.suffix in (".o", ".a", ".gch", ".fast", ".slow") or path.name.startswith("Vtop_"):
+                elif path.suffix in (".o", ".a", ".d", ".gch") or path.name.startswith("Vtop_"):
                     path.unlink()
             work.rename(build_dir)
     return build_dir

@@ -5,6 +5,7 @@ import pytest
 
 from compiler.train.checkpoint import load_checkpoint
 from compiler.train.data import data_set
+from compiler.train.network import network_parts
 from golden.train.network import AvgPool, BatchNorm, Conv2d, Linear, Network, ReLU
 from golden.train.params import TrainParams
 from golden.train.sparsity import Sparsity, macs
@@ -15,11 +16,13 @@ from sim.train_rtl import RtlTrainer
 NETWORK = Network(shape=(8, 8, 1), layers=(
     Conv2d(channels=16, kernel=3, stride=2, bias=False), BatchNorm(), ReLU(), AvgPool(kernel=3), Linear(features=4),
 ))  # fmt: skip
-SMALL = TrainParams(rows=16, columns=2, x_words=2048, w_steps=8192)
+SMALL = TrainParams(rows=16, columns=2, x_words=512, w_steps=8192)
+"""The engine of the other tests' "16 x 2", which is built once."""
+PARTS = network_parts(SMALL, NETWORK, 8)
 
 
 def trainer():
-    return Trainer(NETWORK, "binary16", Sparsity(method="bdwp"), Optimiser(steps=7, batch=8))
+    return Trainer(NETWORK, "binary16", Sparsity(method="bdwp"), Optimiser(steps=7, batch=8), PARTS)
 
 
 def test_killed(tmp_path):
@@ -73,6 +76,6 @@ def test_a_difference_is_named():
 
 
 def test_a_step_that_cannot_be_left_out():
-    diverging = Trainer(NETWORK, "binary16", Sparsity(), Optimiser(steps=7, batch=8, loss_scale=2.0**40))
+    diverging = Trainer(NETWORK, "binary16", Sparsity(), Optimiser(steps=7, batch=8, loss_scale=2.0**40), PARTS)
     with pytest.raises(DivergedError, match="step 0: a gradient is not finite"):
         train(diverging, data_set("gratings"), 1, level="rtl", params=SMALL, memory="ideal")

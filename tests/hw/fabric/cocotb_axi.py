@@ -10,6 +10,7 @@ from cocotb.utils import get_sim_time
 from hw.fabric.axi import AxiWriter, beat_layout, command_layout
 from tests.hw.fabric.fabric_bench import BURST_BEATS, DATA_BITS, OUTSTANDING
 from tests.hw.harness import PERIOD_NS, StreamSink, StreamSource, start, watchdog
+from tests.hw.packing import packed
 
 BEAT = DATA_BITS // 8
 PAGE = 4096
@@ -113,7 +114,7 @@ class Memory:
 
 
 def command(address, beats):
-    return command_layout().const({"address": address, "beats": beats}).as_value().value
+    return packed(command_layout(), {"address": address, "beats": beats})
 
 
 def some_reads(rng, count):
@@ -214,7 +215,7 @@ def some_beats(count):
 
 async def send_beats(dut, beats, stall):
     layout = beat_layout(DATA_BITS)
-    values = [layout.const({"address": a, "data": d, "strobe": s}).as_value().value for a, d, s in beats]
+    values = [packed(layout, {"address": a, "data": d, "strobe": s}) for a, d, s in beats]
     await StreamSource(dut, "writer__i", seed=5, stall=stall).send(values)
 
 

@@ -12,6 +12,7 @@ from hw.llm.layouts import pass_layout, tile_layout
 from tests.hw.harness import parameters, start, watchdog
 from tests.hw.llm.lanes import random_lane
 from tests.hw.llm.mpu_player import raw_beats
+from tests.hw.packing import packed
 
 ROWS = 32
 SHORT, LONG = 4, 12
@@ -26,10 +27,10 @@ async def cycles_of(dut, params, fmt, blocks, raw=False, group=None):
                        minimum=False)
     beats = raw_beats(lane, params) if raw else encode_lane(lane, params.planes)
     words = [sum(int(h) << 16 * i for i, h in enumerate(beat)) for beat in beats]
-    dut.tile.value = tile_layout().const({
+    dut.tile.value = packed(tile_layout(), {
         "rows": ROWS, "blocks": blocks, "group_log2": (group or BLOCK).bit_length() - 1, "raw": int(raw),
         "scaled": int(group is not None), "minimum": 0, "beats": len(words), "shared": 0,
-    }).as_value().value  # fmt: skip
+    })  # fmt: skip
     for name, values in (("start", [1]), ("filled", [1, 1])):
         for value in [*values, 0]:
             getattr(dut, name).value = value
@@ -130,7 +131,7 @@ async def next_tile_is_read_while_passes_of_the_last_wait(dut):
         words = [sum(int(h) << 16 * i for i, h in enumerate(beat)) for beat in encode_lane(lane, params.planes)]
         words[0] = words[0] & ~0x3FF | number
         assert dut.idle.value == 1
-        dut.tile.value = tile_layout().const({"rows": BLOCK, "blocks": 1, "beats": len(words)}).as_value().value
+        dut.tile.value = packed(tile_layout(), {"rows": BLOCK, "blocks": 1, "beats": len(words)})
         await strobe("start")
         taken = 0
         for _ in range(30):

@@ -11,6 +11,7 @@ from golden.params import BLOCK, LlmParams
 from hw.llm.feeder import ColumnFeeder
 from hw.llm.layouts import PAIR, PARTIAL_BITS, WAYS, block_layout, fill_layout, inputs_layout, tile_layout
 from tests.hw.harness import parameters, start, watchdog
+from tests.hw.packing import packed
 
 PORTS = ("write_valid", "write_token", "write_block", "write_data", "peek_block", "tile", "min_shift", "start", "base",
          "room")  # fmt: skip
@@ -31,7 +32,7 @@ class Feeder:
 
     async def write(self, token, block, q, shift):
         self.q[token, block], self.shift[token, block] = q, shift
-        value = block_layout().const({"q": [int(x) for x in q], "shift": int(shift)}).as_value().value
+        value = packed(block_layout(), {"q": [int(x) for x in q], "shift": int(shift)})
         self.port("write_valid").value = 1
         self.port("write_token").value, self.port("write_block").value = token, block
         self.port("write_data").value = value
@@ -81,7 +82,7 @@ class Feeder:
                 filling, publishing, slot, started = [*expected], [*publishing, *expected], 0, True
                 fields = {"blocks": blocks, "group_log2": group_log2, "shared": int(shared), "rows": 1,
                           "spread": int(spread)}
-                self.port("tile").value = tile_layout().const(fields).as_value().value
+                self.port("tile").value = packed(tile_layout(), fields)
                 self.port("min_shift").value, self.port("base").value = min_shift, base
                 self.port("start").value = 1
             room = rng.random() >= stall

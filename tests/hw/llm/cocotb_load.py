@@ -12,6 +12,7 @@ from golden.params import LlmParams
 from hw.fabric.axi import command_layout
 from hw.llm.load import load_layout
 from tests.hw.harness import StreamSink, StreamSource, parameters, start, watchdog
+from tests.hw.packing import packed
 
 MEMORY = 1 << 16
 
@@ -66,7 +67,7 @@ class Bench:
 
     async def run(self, **fields):
         """Until the unit is idle; cycles busy."""
-        value = load_layout(self.p).const(fields).as_value().value
+        value = packed(load_layout(self.p), fields)
         await StreamSource(self.dut, "load__command").send([value])
         cycles = 0
         while True:
@@ -172,11 +173,11 @@ async def weights_behind_a_vector(dut):
     bench = Bench(dut, params, 7, 0.0)
     await bench.begin()
     dut.load__write_ready.value = 1
-    loads = [load_layout(params).const({"lanes": 1, "a": params.beat_bytes * i, "n": 1}) for i in range(1, 6)]
-    vector = load_layout(params).const({"a": 0, "b": 3, "n": params.sfu_lanes})
+    loads = [packed(load_layout(params), {"lanes": 1, "a": params.beat_bytes * i, "n": 1}) for i in range(1, 6)]
+    vector = packed(load_layout(params), {"a": 0, "b": 3, "n": params.sfu_lanes})
     sinks = [cocotb.start_soon(StreamSink(dut, f"load__channels__{c}").receive(len(loads)))
              for c in range(params.channels)]  # fmt: skip
-    words = [command.as_value().value for command in (vector, *loads)]
+    words = [vector, *loads]
     await watchdog(StreamSource(dut, "load__command").send(words), 100)
     await watchdog(gather(*sinks), 100)
     for _ in range(5):

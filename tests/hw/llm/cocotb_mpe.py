@@ -18,6 +18,7 @@ from hw.llm.mpe import Mpe
 from hw.llm.tiles import tile_command_layout
 from tests.hw.harness import parameters, reset, start, watchdog
 from tests.hw.llm.lanes import random_lane
+from tests.hw.packing import packed
 
 CASES = [
     {"rows": 8, "blocks": 4, "group": 2},
@@ -58,7 +59,7 @@ class Bench:
         for token, column, block in np.ndindex(g.shift.shape):
             value = {"q": g.q[token, column, block].tolist(), "shift": int(g.shift[token, column, block])}
             self.dut.x_valid.value, self.dut.x_token.value, self.dut.x_block.value = 1 << column, token, block
-            self.dut.x_data.value = layout.const(value).as_value().value
+            self.dut.x_data.value = packed(layout, value)
             await RisingEdge(self.dut.clk)
         self.dut.x_valid.value = 0
         senders = [cocotb.start_soon(self.send(channel)) for channel in range(p.channels)]
@@ -79,8 +80,8 @@ class Bench:
             now = words and room == (1 << per_channel) - 1 and self.random.random() >= self.stall
             word = words.pop(0) if now else [0] * per_channel
             for i, beat in enumerate(word):
-                lane = layout.const({"valid": int(bool(now)), "data": beat})
-                getattr(self.dut, f"lanes__{first + i}").value = lane.as_value().value
+                lane = packed(layout, {"valid": int(bool(now)), "data": beat})
+                getattr(self.dut, f"lanes__{first + i}").value = lane
 
     async def watch(self):
         while True:
@@ -144,7 +145,7 @@ class Bench:
         }  # fmt: skip
         while self.accepted - len(self.finished) == Mpe.OVERLAP:
             await RisingEdge(dut.clk)
-        dut.command__payload.value = tile_command_layout(self.p).const(payload).as_value().value
+        dut.command__payload.value = packed(tile_command_layout(self.p), payload)
         dut.ahead.value = 1
         for _ in range(self.random.randint(0, self.late) if late is None else late):
             await RisingEdge(dut.clk)
@@ -238,7 +239,7 @@ async def no_and_too_many_tokens_are_illegal(dut):
     for tokens in (0, params.tokens + 1):
         await reset(dut, inputs=inputs)
         command = {"tile": {"rows": 1, "blocks": 1, "shared": 1}, "tokens": tokens}
-        dut.command__payload.value = tile_command_layout(params).const(command).as_value().value
+        dut.command__payload.value = packed(tile_command_layout(params), command)
         dut.ahead.value = dut.command__valid.value = 1
         for _ in range(2):
             await FallingEdge(dut.clk)

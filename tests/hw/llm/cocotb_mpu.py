@@ -11,7 +11,8 @@ from golden.llm.stream import BlockFormat
 from golden.params import LlmParams
 from hw.llm.layouts import inputs_layout, tile_layout
 from tests.hw.harness import parameters, reset, start, watchdog
-from tests.hw.llm.mpu_player import Tile, Tiles, packed, send
+from tests.hw.llm.mpu_player import Tile, Tiles, send, side_by_side
+from tests.hw.packing import packed
 
 DENSE = {"formats": BlockFormat(16, 8), "scaled": False, "minimum": False}
 CASES = [
@@ -125,13 +126,13 @@ async def illegal_descriptor_is_reported(dut, descriptor):
     params = LlmParams(**parameters()["params"])
     await start(dut, inputs=INPUTS)
     tile = {"rows": 4, "blocks": 1, "group_log2": 0, "scaled": 0, "minimum": 0, "raw": 0, "spread": 1}
-    dut.tile.value = tile_layout().const(tile).as_value().value
+    dut.tile.value = packed(tile_layout(), tile)
     dut.start.value = 1
     await RisingEdge(dut.clk)
     dut.start.value = 0
     for _ in range(3):
         await RisingEdge(dut.clk)
-    dut.inputs.value = packed(inputs_layout(), [{"valid": 1}] * params.mpu_vpus)
+    dut.inputs.value = side_by_side(inputs_layout(), [{"valid": 1}] * params.mpu_vpus)
     await RisingEdge(dut.clk)
     dut.inputs.value = 0
     header = 0

@@ -13,6 +13,7 @@ from golden.params import LlmParams
 from hw.llm.mpu import Mpu
 from hw.llm.readout import ReadOut, readout_layout
 from tests.hw.harness import parameters, start, watchdog
+from tests.hw.packing import packed
 
 SUM = 48
 EXPONENTS = (-512, 511, -149, -150, -126, 80, 81, 127, 0)
@@ -44,7 +45,7 @@ class Array:
     async def run(self, job, exponents):
         """([(row, data)] of the job's writes, cycles busy, how many rows were written when it was told)."""
         dut, clk = self.dut, self.dut.clk
-        dut.readout__job.value = readout_layout(self.p).const(job).as_value().value
+        dut.readout__job.value = packed(readout_layout(self.p), job)
         dut.readout__exponents.value = sum((e & 0x3FF) << 10 * i for i, e in enumerate(exponents))
         dut.readout__start.value = 1
         await RisingEdge(clk)

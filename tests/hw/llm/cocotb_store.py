@@ -15,6 +15,7 @@ from hw.fabric.axi import beat_layout
 from hw.llm.layouts import block_layout
 from hw.llm.store import store_layout
 from tests.hw.harness import StreamSink, StreamSource, parameters, start, watchdog
+from tests.hw.packing import packed
 
 MEMORY = 1 << 20
 
@@ -33,7 +34,7 @@ class Bench:
         self.golden.vmem[:] = rng.standard_normal(self.golden.vmem.shape)
         self.golden.q[:] = rng.integers(-128, 128, self.golden.q.shape)
         layout = block_layout()
-        self.blocks = [[layout.const({"q": q, "shift": 3}).as_value().value for q in column]
+        self.blocks = [[packed(layout, {"q": q, "shift": 3}) for q in column]
                        for column in self.golden.q[0].tolist()]  # fmt: skip
         rows = f32.to_bits(self.golden.vmem).tolist()
         self.rows = [sum(word << 32 * k for k, word in enumerate(row)) for row in rows]
@@ -95,7 +96,7 @@ class Bench:
     async def run(self, **fields):
         """Until the unit is idle; cycles busy, beats written."""
         before = self.beats
-        value = store_layout(self.p).const(fields).as_value().value
+        value = packed(store_layout(self.p), fields)
         await StreamSource(self.dut, "store__command").send([value])
         cycles = 0
         while True:

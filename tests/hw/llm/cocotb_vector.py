@@ -15,6 +15,7 @@ from golden.params import LlmParams
 from hw.llm.vector import vector_layout
 from tests.hw.harness import parameters, reset, start, watchdog
 from tests.hw.llm.vector_player import INPUTS, NAMES, Bench, numbers
+from tests.hw.packing import packed
 
 
 async def instructions(bench, rng):
@@ -237,8 +238,8 @@ async def no_elements_are_illegal(dut):
     await start(dut, inputs=INPUTS)
     for name, fields in operations:
         await reset(dut, inputs=INPUTS)
-        command = vector_layout(params).const({"operation": NAMES[name], **fields, "n": 0})
-        dut.command__payload.value, dut.command__valid.value = command.as_value().value, 1
+        command = packed(vector_layout(params), {"operation": NAMES[name], **fields, "n": 0})
+        dut.command__payload.value, dut.command__valid.value = command, 1
         await RisingEdge(dut.clk)
         dut.command__valid.value = 0
         await FallingEdge(dut.clk)

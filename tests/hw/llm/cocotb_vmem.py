@@ -8,6 +8,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from golden.params import LlmParams
 from hw.llm.vmem import write_layout
 from tests.hw.harness import parameters, start, watchdog
+from tests.hw.packing import packed
 
 PARAMS = LlmParams(vmem_rows=32)
 LANES = PARAMS.sfu_lanes
@@ -29,8 +30,8 @@ class Bench:
         """`writes`: (elements, row) a writer; `reads`: a row a port, or None. Returns who was ready."""
         dut, data = self.dut, [self.random.getrandbits(32 * LANES) for _ in writes]
         for i, (elements, row) in enumerate(writes):
-            value = write_layout(PARAMS).const({"elements": elements, "row": row, "data": data[i]})
-            getattr(dut, f"write__{i}").value = value.as_value().value
+            value = packed(write_layout(PARAMS), {"elements": elements, "row": row, "data": data[i]})
+            getattr(dut, f"write__{i}").value = value
         for port, row in reads.items():
             getattr(dut, f"{port}_read").value = int(row is not None)
             if row is not None:

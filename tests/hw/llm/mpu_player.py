@@ -12,15 +12,16 @@ from hw.llm.feeder import ColumnFeeder
 from hw.llm.layouts import WAYS, fill_layout, inputs_layout, lane_layout, tile_layout
 from hw.llm.mpu import Mpu
 from tests.hw.llm.lanes import random_lane
+from tests.hw.packing import packed
 
-__all__ = ["Tile", "Tiles", "packed", "raw_beats", "send"]
+__all__ = ["Tile", "Tiles", "raw_beats", "send", "side_by_side"]
 
 MIN_SHIFT = 3
 
 
-def packed(layout, values):
+def side_by_side(layout, values):
     """Several records side by side."""
-    return sum(layout.const(value).as_value().value << layout.size * i for i, value in enumerate(values))
+    return sum(packed(layout, value) << layout.size * i for i, value in enumerate(values))
 
 
 async def send(dut, params, words, rng, stall):
@@ -30,7 +31,7 @@ async def send(dut, params, words, rng, stall):
         while int(dut.lane_room.value) != (1 << params.mpu_vpus) - 1 or rng.random() < stall:
             dut.lanes.value = 0
             await RisingEdge(dut.clk)
-        dut.lanes.value = packed(lane, [{"valid": 1, "data": beat} for beat in beats])
+        dut.lanes.value = side_by_side(lane, [{"valid": 1, "data": beat} for beat in beats])
         await RisingEdge(dut.clk)
     dut.lanes.value = 0
 
@@ -52,12 +53,12 @@ async def feed(dut, params, vectors, spread, first_half=0):
             await RisingEdge(dut.clk)
             sources = range(slot, slot + WAYS) if spread else [slot] * WAYS
             inputs = [[[int(vectors[2 * c + i][0][block][s]) for i in (0, 1)] for s in sources] for c in pairs]
-            dut.fill.value = packed(fill_layout(), [
+            dut.fill.value = side_by_side(fill_layout(), [
                 {"valid": 1, "last": int(slot + step == BLOCK), "half": half, "spread": int(spread), "slot": slot,
                  "value": value}
                 for value in inputs
             ])
-        cocotb.start_soon(publish(dut, packed(inputs_layout(), [
+        cocotb.start_soon(publish(dut, side_by_side(inputs_layout(), [
             {"valid": 1, "half": half, "shift": [int(vectors[2 * c + i][1][block]) for i in (0, 1)],
              "sum": [int(vectors[2 * c + i][2][block]) for i in (0, 1)]}
             for c in pairs
@@ -138,12 +139,12 @@ class Tile:
     async def begin(self, dut):
         """Hand it to the lanes."""
         case, lane = self.case, self.lanes[0]
-        dut.tile.value = tile_layout().const({
+        dut.tile.value = packed(tile_layout(), {
             "rows": case["rows"], "blocks": case["blocks"], "group_log2": case["group"].bit_length() - 1,
             "scaled": int(lane.scale is not None), "minimum": int(lane.minimum is not None),
             "raw": int(self.raw), "spread": int(self.spread),
             "beats": self.beats, "shared": int(self.shared),
-        }).as_value().value
+        })
         dut.start.value = 1
         await RisingEdge(dut.clk)
         dut.start.value = 0

@@ -13,6 +13,7 @@ from golden.llm.noted import blocks_of
 from golden.params import BLOCK
 from hw.llm.vector import Operation, vector_layout
 from tests.hw.harness import StreamSource
+from tests.hw.packing import packed
 
 __all__ = ["INPUTS", "NAMES", "Bench", "numbers"]
 
@@ -70,7 +71,7 @@ class Bench:
         ]
         await RisingEdge(self.dut.clk)
         competitor = cocotb.start_soon(self.compete()) if self.stall else None
-        payloads = [layout.const(v).as_value().value for _, v in commands]
+        payloads = [packed(layout, v) for _, v in commands]
         sender = cocotb.start_soon(StreamSource(self.dut, "command").send(payloads))
         await RisingEdge(self.dut.clk)
         busy = finished = 0

@@ -7,6 +7,7 @@ from golden.spgemm.product import ARITHMETIC
 from hw.fabric.ram import RAM
 from hw.spgemm.layouts import SERIAL_BITS, row_layout
 from tests.hw.harness import parameters
+from tests.hw.packing import packed, unpacked
 from tests.hw.runner import run_cocotb
 
 __all__ = [
@@ -51,16 +52,6 @@ def shape_params():
     """(parameters, probability of a stall) of this run."""
     given = parameters()
     return SpgemmParams(**given["params"]), given["stall"]
-
-
-def packed(layout, values):
-    """Bits of a layout from (nested) dictionaries."""
-    return layout.const(values).as_value().value
-
-
-def unpacked(layout, bits):
-    """Dictionary of a layout's fields, nested ones as bits."""
-    return {name: bits >> field.offset & (1 << field.width) - 1 for name, field in layout}
 
 
 def random_row(p, rng, regions=0, half=None):

@@ -12,6 +12,7 @@ from hw.spgemm.line_cache import LineCache
 from hw.spgemm.miss_queue import MissQueue
 from tests.hw.fabric.read_memory import ReadMemory
 from tests.hw.harness import StreamSink, StreamSource, parameters, start, watchdog
+from tests.hw.packing import packed
 
 INPUTS = dict.fromkeys(("requests__valid", "lines__ready", "uncached", "invalidate", "clear"), 0)
 BASE = 0x5_1234_0000
@@ -97,7 +98,7 @@ class Bench:
 
     async def refer(self, requests, *, stall=0.0, hold=0):
         """[(request, cycle of its line)], checked against the model and memory; nothing is taken for `hold` cycles."""
-        values = [request_layout(self.p).const(r).as_value().value for r in requests]
+        values = [packed(request_layout(self.p), r) for r in requests]
         before, asked, times = dict(self.counts), len(self.memory.asked), []
         wanted = [r["dry"] or self.model.hit(r["line"], r["hint"]) for r in requests]
         source = cocotb.start_soon(StreamSource(self.dut, "requests", seed=1, stall=stall).send(values))

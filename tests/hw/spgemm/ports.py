@@ -1,5 +1,6 @@
 """Sources for the ports without back-pressure but `room`, which they overrun as far as they may."""
 
+import functools
 import random
 
 from cocotb.triggers import FallingEdge, RisingEdge
@@ -11,6 +12,7 @@ from hw.spgemm.number_words import NumberWords
 __all__ = ["ElementSource", "NumberSource", "element_bits", "packed_words"]
 
 
+@functools.cache
 def element_bits(p):
     return held_layout(p).size
 

@@ -9,6 +9,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from golden.spgemm.piece import encode_piece
 from hw.spgemm.layouts import chunk_layout, entry_layout, request_layout, use_layout
 from tests.hw.harness import StreamSink, StreamSource, watchdog
+from tests.hw.packing import packed
 
 __all__ = ["INPUTS", "RowPlayer", "entry", "regions", "rows_of"]
 
@@ -23,7 +24,7 @@ def stored(e, p):
     """An entry's bits in memory."""
     first, count = encode_piece(np.array(e["first"]), np.array(e["count"]), p.lanes)
     directive = {} if e["count"] or e["last"] else {"says": e["value"]}
-    return entry_layout(p).const({**e, "first": int(first), "count": int(count), **directive}).as_value().value
+    return packed(entry_layout(p), {**e, "first": int(first), "count": int(count), **directive})
 
 
 def regions(size):
@@ -76,7 +77,7 @@ class RowPlayer:
             padded += [self.rng.getrandbits(bits) for _ in range(-len(padded) % lanes)]
             words += [sum(w << bits * i for i, w in enumerate(padded[at : at + lanes]))
                       for at in range(0, len(padded), lanes)]  # fmt: skip
-        heads = [chunk_layout().const({"id": n, "word": self.rng.getrandbits(32), "entries": len(e)}).as_value().value
+        heads = [packed(chunk_layout(), {"id": n, "word": self.rng.getrandbits(32), "entries": len(e)})
                  for n, e in self.chunks]  # fmt: skip
         tasks = [
             cocotb.start_soon(StreamSource(self.dut, "chunks", seed=1, stall=self.stall).send(heads)),

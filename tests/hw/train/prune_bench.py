@@ -1,5 +1,6 @@
 """Units that make compact weights, in one design; blocks and patterns for them; words of their streams."""
 
+import functools
 import random
 
 from golden.float16 import BFLOAT16, BINARY16
@@ -8,12 +9,13 @@ from golden.train.prune import pattern_logs
 from hw.train.pregenerate import Pregenerate
 from hw.train.sore import Sore
 from hw.train.transpose import Transposer
-from tests.hw.runner import run_cocotb
+from tests.hw.runner import run_cocotb, to_verilog
 from tests.hw.side_by_side import SideBySide
 
 DENSE = (GROUP, GROUP)
 ALL = [*PATTERNS, DENSE]
 TAG_BITS = 5
+TOP = "prune_units"
 FEW = (0x0000, 0x8000, 0x3C00, 0xBC00, 0x3C01)
 CORNERS = (*FEW, 0x0001, 0x8001, 0x7BFF, 0xFBFF, 0xFFFF, 0x7FFF,
            *(bits | sign for half in (BINARY16, BFLOAT16) for bits in (half.infinity_bits, half.nan_bits)
@@ -21,8 +23,13 @@ CORNERS = (*FEW, 0x0001, 0x8001, 0x7BFF, 0xFBFF, 0xFFFF, 0x7FFF,
 
 
 def run(test_module, stall=0.0):
-    units = SideBySide(sore=Sore(), transposer=Transposer(TAG_BITS), pregenerate=Pregenerate())
-    run_cocotb(units, top="prune_units", test_module=test_module, parameters={"stall": stall})
+    run_cocotb(units(), top=TOP, test_module=test_module, parameters={"stall": stall})
+
+
+@functools.cache
+def units():
+    """Verilog."""
+    return to_verilog(SideBySide(sore=Sore(), transposer=Transposer(TAG_BITS), pregenerate=Pregenerate()), TOP)
 
 
 def packed(values, width):

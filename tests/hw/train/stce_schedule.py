@@ -7,6 +7,7 @@ from golden.train.params import GROUP, INTERLEAVE, TrainParams
 from golden.train.product import dense_columns, product
 from hw.train.row_feed import control_layout
 from hw.train.stce import Stce, weight_layout
+from tests.hw.packing import packed
 
 __all__ = ["StceSchedule"]
 
@@ -139,9 +140,9 @@ class StceSchedule:
         p, cycles = self.params, self.now + Stce.RING
         control, weights = control_layout(p), weight_layout(p)
         ports = {
-            "control": [control.const(self.control.get(t, {})).as_value().value for t in range(cycles)],
+            "control": [packed(control, self.control.get(t, {})) for t in range(cycles)],
             "word": [self.word.get(t, 0) for t in range(cycles)],
-            "weights": [weights.const(self.weights[t]).as_value().value if t in self.weights else 0
+            "weights": [packed(weights, self.weights[t]) if t in self.weights else 0
                         for t in range(cycles)],
         }
         modes = dict.fromkeys(("stationary", "slots_log2", "groups"), 0)

@@ -1,6 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """The matrix unit against golden: convolutions, their weight gradients, stationary weights, one after the other."""
 
+import functools
 import json
 
 import numpy as np
@@ -86,13 +87,12 @@ def test_instructions(shape, stall, tmp_path):
             expected += [(at + i, int.from_bytes(part.tobytes(), "little")) for i, part in enumerate(parts)]
         ends.append(len(expected))
 
-    files = {name: tmp_path / f"{name}.json" for name in ("inputs", "results", "uspe")}
+    files = {name: tmp_path / f"{name}.json" for name in ("inputs", "results")}
     rows = {"write_x": as_numbers(unit.x, 16), "write_values": as_numbers(unit.values.reshape(-1, p.word), 16),
             "write_index": as_numbers(unit.index.reshape(-1, 4 * p.word), 4)}
     files["inputs"].write_text(json.dumps({"rows": rows, "instructions": instructions, "words": len(expected)}))
-    files["uspe"].write_text(to_verilog(Uspe(), USPE_MODULE))
-    run_cocotb(MatrixUnit(p), top="matrix", test_module="tests.hw.train.cocotb_matrix", blocks=[USPE_MODULE],
-               extra_sources=[files["uspe"], RAM],
+    run_cocotb(matrix(p), top="matrix", test_module="tests.hw.train.cocotb_matrix", blocks=[USPE_MODULE],
+               extra_sources=[RAM],
                parameters={"stall": stall, **{name: str(path) for name, path in files.items()}})
     found = json.loads(files["results"].read_text())
     layout = addressed_layout(p)
@@ -102,6 +102,12 @@ def test_instructions(shape, stall, tmp_path):
                       f"{expected[wrong[0]]}; instructions end at {ends}"
     assert all(answered >= end for answered, end in zip(found["ends"], ends, strict=True)), (found["ends"], ends)
     assert found["ends"][-1] == ends[-1]
+
+
+@functools.cache
+def matrix(p):
+    """Verilog, with its USPE."""
+    return "\n".join([to_verilog(MatrixUnit(p), "matrix"), to_verilog(Uspe(), USPE_MODULE)])
 
 
 def as_numbers(rows, bits):

@@ -1,6 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """The vector unit against golden: batch norm forward and back, pooling, windows, every operation on channels."""
 
+import functools
 import json
 
 import numpy as np
@@ -85,6 +86,14 @@ def test_cycles_of_moves(tmp_path):
     assert (finished[:, 3] - finished[:, 1]).tolist() == [10 * cycles for _, _, cycles in forms]
 
 
+@functools.cache
+def unit(p):
+    """Verilog, with its lanes."""
+    parts = {"vector_unit": VectorUnit(p), CHANNEL_LANE_MODULE: ChannelLane(), VECTOR_LANE_MODULE: VectorLane(p),
+             SUM_LANE_MODULE: SumLane()}  # fmt: skip
+    return "\n".join(to_verilog(part, name) for name, part in parts.items())
+
+
 def checked(p, image, words, stall, tmp_path):
     """When each instruction was finished, cycles; memory afterwards is golden's."""
     size = p.axi_bits // 8
@@ -94,13 +103,8 @@ def checked(p, image, words, stall, tmp_path):
     files = {name: tmp_path / f"{name}.json" for name in ("inputs", "results")}
     memory = [int.from_bytes(row.tobytes(), "little") for row in image.reshape(-1, size)]
     files["inputs"].write_text(json.dumps({"memory": memory, "instructions": words}))
-    lanes = {CHANNEL_LANE_MODULE: ChannelLane(), VECTOR_LANE_MODULE: VectorLane(p), SUM_LANE_MODULE: SumLane()}
-    sources = []
-    for name, lane in lanes.items():
-        sources.append(tmp_path / f"{name}.v")
-        sources[-1].write_text(to_verilog(lane, name))
-    run_cocotb(VectorUnit(p), top="vector_unit", test_module="tests.hw.train.cocotb_vector_unit", blocks=BLOCKS,
-               extra_sources=[*sources, RAM],
+    run_cocotb(unit(p), top="vector_unit", test_module="tests.hw.train.cocotb_vector_unit", blocks=BLOCKS,
+               extra_sources=[RAM],
                parameters={"params": PARAMS, "stall": stall, "arguments": ARGUMENTS,
                            **{name: str(path) for name, path in files.items()}})
     results = json.loads(files["results"].read_text())
