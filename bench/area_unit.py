@@ -16,7 +16,7 @@ from functools import partial
 
 from amaranth.back import verilog
 
-from boards.netlist import Design
+from boards.netlist import Design, modules_of
 from boards.synthesis import Timing
 from boards.synthesis import synthesise as netlists
 from golden.configs import LLM, SPGEMM
@@ -145,6 +145,7 @@ def synthesise(component, blocks=None):
     """
     texts = {name: verilog.convert(made, name=name, emit_src=False, strip_internal_attrs=True)
              for name, made in {"unit": component, **(blocks or {})}.items()}
+    texts |= {name: modules_of(texts[name])[name].shell(name) for name in blocks or ()}
     design = Design(texts.values(), "unit", blocks or (), split=False)
     key, names = design.keys["unit"], {key: module.name for key, module in design.by_key.items()}
     unit = Timing(netlists({key: design.verilog(key)})[key], {}).result()

@@ -26,8 +26,7 @@ from hw.train.update_unit import UpdateUnit
 from hw.train.uspe import Uspe
 from hw.train.vector_lane import VECTOR_LANE_MODULE, VectorLane
 from hw.train.vector_pass import VectorPass
-from hw.train.vector_sums import SUM_LANE_MODULE, SumLane, VectorSums
-from hw.train.vector_walk import VectorWalk
+from hw.train.vector_sums import SUM_LANE_MODULE, SumLane
 from hw.train.weight_fetch import WeightFetch
 from hw.train.word_fetch import WordFetch
 
@@ -44,10 +43,8 @@ def units():
     for unit in (Schedule, WordFetch, WeightFetch, Sums, LoadUnit):
         yield unit.__name__, 1, partial(unit, p), {}
     yield "VectorLane", p.word, partial(VectorLane, p), {}
-    yield "VectorPass", 1, partial(VectorPass, p), {VECTOR_LANE_MODULE: VectorLane(p)}
+    yield "VectorPass", 1, partial(VectorPass, p), {VECTOR_LANE_MODULE: VectorLane(p), SUM_LANE_MODULE: SumLane()}
     yield "SumLane", 2 * p.word, SumLane, {}
-    yield "VectorSums", 1, partial(VectorSums, p), {SUM_LANE_MODULE: SumLane()}
-    yield "VectorWalk", 1, partial(VectorWalk, p), {}
     yield "ChannelLane", p.word, ChannelLane, {}
     yield "Channels", 1, partial(Channels, p), {CHANNEL_LANE_MODULE: ChannelLane()}
     yield "ChannelMoves", 1, partial(ChannelMoves, p), {}

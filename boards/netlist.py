@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-__all__ = ["PRIMITIVES", "Design", "Instance", "Module"]
+__all__ = ["PRIMITIVES", "Design", "Instance", "Module", "modules_of"]
 
 PRIMITIVES = ("lacuna_ram", "DSP48E2")
 """Instantiated, and no module of ours: a memory by its parameters, a DSP."""
@@ -47,8 +47,12 @@ class Module:
 
     def black_box(self, name: str) -> str:
         """The module, under another name, without what is in it."""
+        return f"(* blackbox *)\n{self.shell(name)}"
+
+    def shell(self, name: str) -> str:
+        """A module with these ports, under another name, and nothing in it."""
         declared = "\n".join(_PORT.findall(self.body))
-        return f"(* blackbox *)\nmodule {name} ({self.ports});\n{declared}\nendmodule\n"
+        return f"module {name} ({self.ports});\n{declared}\nendmodule\n"
 
     def text(self, names: dict[str, str]) -> str:
         """Verilog, with other names for itself and for modules in it."""
@@ -59,6 +63,11 @@ class Module:
 
 
 _KEYWORDS = {"module", "always", "initial", "assign", "wire", "reg", "if", "else", "case", "begin"}
+
+
+def modules_of(text: str) -> dict[str, Module]:
+    """By name."""
+    return {name: Module(name, ports, body) for name, ports, body in _MODULE.findall(text)}
 
 
 class Design:
@@ -79,8 +88,7 @@ class Design:
 
     def __init__(self, sources: Iterable[str], top: str, also: Iterable[str] = (), *, split: bool = True) -> None:
         """also: names of modules that are units in any case. split: large ones are, and repeated ones."""
-        self.modules = {name: Module(name, ports, body) for text in sources for name, ports, body
-                        in _MODULE.findall(text)}
+        self.modules = {name: module for text in sources for name, module in modules_of(text).items()}
         self.top, self.keys, self.sizes = top, {}, {}
         self._name(top)
         self.by_key = {key: self.modules[name] for name, key in self.keys.items()}
