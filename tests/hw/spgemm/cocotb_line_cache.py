@@ -12,7 +12,7 @@ from hw.spgemm.line_cache import LineCache
 from hw.spgemm.miss_queue import MissQueue
 from tests.hw.fabric.read_memory import ReadMemory
 from tests.hw.harness import StreamSink, StreamSource, parameters, start, watchdog
-from tests.hw.packing import packed
+from tests.hw.packing import packed, unpacked
 
 INPUTS = dict.fromkeys(("requests__valid", "lines__ready", "uncached", "invalidate", "clear"), 0)
 BASE = 0x5_1234_0000
@@ -109,12 +109,10 @@ class Bench:
             for _ in range(hold):
                 await RisingEdge(self.dut.clk)
             for request in requests:
-                view = arrival_layout(self.p).from_bits((await sink.receive(1))[0])
+                arrival = unpacked(arrival_layout(self.p), (await sink.receive(1))[0])
                 times.append(self.now)
-                assert {name: int(view.use[name]) for name in request["use"]} == request["use"]
-                if not request["dry"]:
-                    word = sum(int(view.data[i].as_bits()) << 8 * self.p.element_bytes * i for i in range(self.p.lanes))
-                    assert word == self.word_at(self.address(request["line"])), request
+                assert unpacked(use_layout(self.p), arrival["use"]) == request["use"]
+                assert request["dry"] or arrival["data"] == self.word_at(self.address(request["line"])), request
 
         await watchdog(take(), 100_000)
         await source

@@ -369,6 +369,6 @@ async def outputs_stand_still(dut):
     p, banks, _ = await begin(dut)
     for seed in range(3):
         random.seed(seed)
-        items = [item for row in some_rows(p, 120) for item in (row, 5, 6)]
+        items = [item for row in some_rows(p, 40) for item in (row, 5, 6)]
         await play(dut, banks, items, stall=0.97 if seed else 0.9)
     await play(dut, banks, [random.getrandbits(16) for _ in range(300)], stall=0.98)

@@ -9,7 +9,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from golden.spgemm.piece import encode_piece
 from hw.spgemm.layouts import chunk_layout, entry_layout, request_layout, use_layout
 from tests.hw.harness import StreamSink, StreamSource, watchdog
-from tests.hw.packing import packed
+from tests.hw.packing import packed, unpacked
 
 __all__ = ["INPUTS", "RowPlayer", "entry", "regions", "rows_of"]
 
@@ -130,8 +130,8 @@ class RowPlayer:
             await RisingEdge(self.dut.clk)
         rows, walking, base = iter(self.expected), self.walking, 0
         for _ in range(sum(len(list(requests_of(self.p.lanes, entries))) for _, _, entries in self.expected)):
-            view = layout.from_bits((await sink.receive(1))[0])
-            use = {name: int(view.use[name]) for name, _ in use_layout(self.p)}
+            request = unpacked(layout, (await sink.receive(1))[0])
+            use = unpacked(use_layout(self.p), request["use"])
             self.times.append(self.now)
             if use["first"]:
                 row = next(rows)
@@ -146,8 +146,8 @@ class RowPlayer:
             assert use["regions"] == size
             assert not use["first"] or use["opens"] == opens
             line, mask, value, hint, last, dry = left.pop(0)
-            assert (use["mask"], use["last"], int(view.dry)) == (0 if dry else mask, last, dry)
-            assert dry or (int(view.line), use["value"], int(view.hint)) == (line, value, hint)
+            assert (use["mask"], use["last"], request["dry"]) == (0 if dry else mask, last, dry)
+            assert dry or (request["line"], use["value"], request["hint"]) == (line, value, hint)
             if last:
                 del walking[use["context"]]
         assert not walking
