@@ -14,6 +14,7 @@
 """
 
 import fcntl
+import gc
 import hashlib
 import itertools
 import json
@@ -38,7 +39,8 @@ PARAMETERS_VARIABLE = "LACUNA_TEST_PARAMETERS"
 REWRITTEN = "cocotb_*.py *_player.py"
 """Whose assertions show values when they fail; all modules, cocotb's default, cost a second a run."""
 
-BUILD_ARGS = ("-Wall", "--assert", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--timescale", "1ns/1ps")
+BUILD_ARGS = ("-Wall", "--assert", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--timescale", "1ns/1ps",
+              "--output-split", "0")
 
 
 HEADERS = "#include <libgen.h>\n#include <memory>\n#include <string>\n" + "".join(
@@ -48,7 +50,7 @@ HEADERS = "#include <libgen.h>\n#include <memory>\n#include <string>\n" + "".joi
 
 class PortsOnlyVerilator(cocotb_tools.runner.Verilator):
     """cocotb's Verilator runner without `--public-flat-rw`, and silent; `runtime` is not compiled if it is there.
-    All that is compiled is one file, cocotb's main program in it, unless there are `blocks`."""
+    What is compiled is one file, with cocotb's main program, or one for each of `blocks` too."""
 
     def __init__(self, runtime=None, blocks=()):
         super().__init__()
@@ -61,16 +63,16 @@ class PortsOnlyVerilator(cocotb_tools.runner.Verilator):
             raise RuntimeError("cocotb no longer passes --public-flat-rw: drop this class")
         verilate.remove("--public-flat-rw")
         headers = self.build_dir / Runtime.HEADERS
-        if not self.blocks:
-            main = verilate.index(str(cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"))
-            headers.with_suffix("").write_text(HEADERS)
-            verilate[main:main] = ["-CFLAGS", f"-include {headers.stem}", "--output-split", "0", "--compiler-include"]
-        lent = self.runtime.objects() if self.runtime else []
-        objects = [str(path) for path in lent if path.suffix == ".o"]
+        headers.with_suffix("").write_text(HEADERS)
+        main = verilate.index(str(cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"))
+        verilate[main:main] = [] if self.blocks else ["--compiler-include"]
+        verilate[main:main] = ["-CFLAGS", f"-fPIC -include {headers.with_suffix('')}"]
+        lent = [str(path) for path in self.runtime.objects()] if self.runtime else []
+        objects = [path for path in lent if path.endswith(".o")]
         prepare = [["cp", *objects, str(self.build_dir)]] if objects else []  # newer than Vtop.mk, on which they depend
-        if not self.blocks and len(objects) < len(lent):
-            prepare.append(["ln", "-s", *(str(path) for path in lent if path.name == headers.name), str(headers)])
-        elif not self.blocks:
+        if len(objects) < len(lent):
+            prepare.append(["ln", "-s", *(path for path in lent if path.endswith(headers.name)), str(headers)])
+        else:
             made = headers.with_suffix(".fast.gch")
             prepare += [[*make, made.name], ["mv", str(made), str(headers)]]
         return [verilate, *prepare, make]
@@ -113,7 +115,11 @@ def to_verilog(component_or_verilog, top):
     if isinstance(component_or_verilog, Path):
         return component_or_verilog.read_text()
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"  # a Yosys on the PATH would change the output
-    return verilog.convert(component_or_verilog, name=top, emit_src=False, strip_internal_attrs=True)
+    gc.disable()  # the netlist is one large live structure; looking through it takes a quarter of the time
+    try:
+        return verilog.convert(component_or_verilog, name=top, emit_src=False, strip_internal_attrs=True)
+    finally:
+        gc.enable()
 
 
 def build(sources, top, blocks=(), optimise="-O0"):
