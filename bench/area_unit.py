@@ -14,8 +14,6 @@ import re
 from dataclasses import replace
 from functools import partial
 
-from amaranth.back import verilog
-
 from boards.netlist import Design, modules_of
 from boards.synthesis import Timing
 from boards.synthesis import synthesise as netlists
@@ -42,6 +40,7 @@ from hw.llm.vector_lane import VectorLane
 from hw.llm.vpu import Vpu
 from hw.llm.walk import RowWalk
 from hw.llm.window import PlaneWindow
+from hw.shell.convert import to_verilog
 from hw.spgemm.admit import Admit
 from hw.spgemm.bank import BANK_MODULE, Bank
 from hw.spgemm.bank_group import BANK_GROUP_MODULE, BankGroup
@@ -143,17 +142,17 @@ def synthesise(component, blocks=None):
     Args:
         blocks: name -> component of modules that stay as they are.
     """
-    texts = {name: verilog.convert(made, name=name, emit_src=False, strip_internal_attrs=True)
-             for name, made in {"unit": component, **(blocks or {})}.items()}
-    texts |= {name: modules_of(texts[name])[name].shell(name) for name in blocks or ()}
-    design = Design(texts.values(), "unit", blocks or (), split=False)
-    key, names = design.keys["unit"], {key: module.name for key, module in design.by_key.items()}
+    blocks = blocks or {}
+    shells = [modules_of(to_verilog(made, name))[name].shell(name) for name, made in blocks.items()]
+    design = Design([to_verilog(component, "unit"), *shells], "unit", blocks, split=False)
+    key, names = design.keys["unit"], {design.keys[name]: name for name in blocks}
     unit = Timing(netlists({key: design.verilog(key)})[key], {}).result()
-    return replace(unit, cells={names.get(kind, kind): count for kind, count in unit.cells.items()})
+    return replace(unit, children={names[child]: count for child, count in unit.children.items()})
 
 
-def resources(cells):
+def resources(unit):
     """Count of each resource; a cell type that is none of them is an error."""
+    cells = unit.cells | unit.children
     counts = {name: sum(count for kind, count in cells.items() if re.fullmatch(pattern, kind))
               for name, pattern in RESOURCES.items()}
     unknown = {kind for kind in cells if not any(re.fullmatch(p, kind) for p in RESOURCES.values())}
@@ -173,7 +172,7 @@ def main():
     for name in parser.parse_args().units or UNITS:
         unit = synthesise(UNITS[name](), BLOCKS.get(name, dict)())
         levels, first, last = deepest_path(unit)
-        print(f"{name}: {resources(unit.cells)}, {levels} levels from {first} to {last}", flush=True)
+        print(f"{name}: {resources(unit)}, {levels} levels from {first} to {last}", flush=True)
 
 
 if __name__ == "__main__":

@@ -8,14 +8,12 @@ as some operators come in the same modules always. Then the totals of both metho
 import numpy as np
 from scipy.optimize import nnls
 
-from boards.analytic import FEATURES, WEIGHTS, coarse_netlists, count_module
+from boards.analytic import FEATURES, WEIGHTS
 from boards.builds import build_for
 from boards.cards import RESOURCES
-from boards.estimate import analytic, design_of, resources, synthesised
+from boards.estimate import analytic, design_of, operators, resources, synthesised
 from boards.synthesis import map_design
 from golden.engines import ENGINES
-from hw.shell.kernel import kernel_module
-from hw.shell.top import components
 
 __all__ = ["main"]
 
@@ -30,15 +28,14 @@ def equations(engine: str):
     """(bits by feature, LUTs that are weighted, all LUTs) of each unit of an engine."""
     build = build_for(engine, None)
     design = design_of(build)
-    made = [*components(build.core, build.params), kernel_module(build.core, build.params, build.slices)]
-    counted = {name: count_module(netlist) for name, netlist in coarse_netlists(made).items()}
+    counted = operators(build)
     for key, unit in map_design(design, print).items():
         bits, fixed = np.zeros(len(FEATURES)), 0.0
         for member, times in design.members(key).items():
             one = counted[design.by_key[member].name.removeprefix("\\")]
             bits += times * np.array([one.features[name] for name in FEATURES])
             fixed += times * one.fixed
-        luts = resources(unit.cells, unit.memories)["lut"]
+        luts = resources(unit)["lut"]
         yield bits, luts - fixed, luts
 
 

@@ -17,7 +17,7 @@ def module_area(made, blocks=None):
         made: makes the component. blocks: see `synthesise`; they are not in the counts.
     """
     unit = synthesise(made(), blocks)
-    return resources(unit.cells, unit.memories), *deepest_path(unit)
+    return resources(unit), *deepest_path(unit)
 
 
 def print_head() -> None:

@@ -7,15 +7,15 @@ LUTs are sums of the operators' bits, weighted.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections import Counter
 from dataclasses import dataclass
 from math import ceil, log2
 from typing import TYPE_CHECKING, Any
 
-from amaranth._toolchain.yosys import find_yosys
 from amaranth.back import rtlil
+
+from hw.shell.convert import own_yosys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -43,7 +43,7 @@ KINDS = {
     **dict.fromkeys(("$reduce_and", "$reduce_or", "$reduce_xor", "$reduce_xnor", "$reduce_bool", "$logic_not",
                      "$logic_and", "$logic_or"), "reduce"),
     **dict.fromkeys(("$mux", "$bwmux"), "mux"), "$pmux": "choice",
-    **dict.fromkeys(("$shl", "$shr", "$sshl", "$sshr", "$shift", "$shiftx"), "shift"), "$mul": "multiply",
+    **dict.fromkeys(("$shl", "$shr", "$sshl", "$sshr", "$shift", "$shiftx"), "shift"),
 }  # fmt: skip
 FREE = {"$not", "$pos", "$buf", "$scopeinfo"}
 
@@ -73,8 +73,7 @@ class Counted:
 
 def coarse_netlists(components: Iterable[tuple[str, Any, Any]]) -> dict[str, dict[str, Any]]:
     """Yosys' JSON, by name, of all modules below components, as `hw.shell.top.components` gives them."""
-    os.environ["AMARANTH_USE_YOSYS"] = "builtin"
-    yosys, found = find_yosys(lambda _: True), {}
+    yosys, found = own_yosys(), {}
     for name, component, ports in components:
         text = rtlil.convert(component, name=name, ports=ports, emit_src=False)
         commands = PASSES.replace("; ", "\n")

@@ -4,7 +4,7 @@ Figures are the usual ones for the devices, not copied from a data sheet that we
 (U200), UG1268 (VCU1525) and its tables of Versal HBM devices decide. None: known to us from nowhere that we would cite.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 __all__ = ["CARDS", "FLOWS", "RESOURCES", "Card", "Memory"]
 
@@ -54,8 +54,7 @@ class Card:
     @property
     def available(self) -> dict[str, int | None]:
         """Of each of RESOURCES."""
-        described = asdict(self)
-        return {name: described[name] for name in RESOURCES}
+        return {name: getattr(self, name) for name in RESOURCES}
 
 
 MIB, GIB = 1 << 20, 1 << 30

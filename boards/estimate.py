@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-import gc
 import re
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from hw.shell.kernel import generate_kernel, kernel_module, kernel_name
+from hw.shell.convert import uncollected
+from hw.shell.kernel import generate_kernel, kernel_module
 from hw.shell.top import components, generate, top_name
 
-from .analytic import coarse_netlists, count_module, memory_share
+from .analytic import Counted, coarse_netlists, count_module, memory_share
 from .cards import RESOURCES
-from .netlist import Design
-from .synthesis import map_design
+from .netlist import Design, modules_of
+from .synthesis import Mapped, map_design
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from .builds import Build
 
-__all__ = ["Estimate", "LogicPath", "analytic", "design_of", "resources", "synthesised"]
+__all__ = ["Estimate", "LogicPath", "analytic", "design_of", "operators", "resources", "synthesised"]
 
-RAM_LUTS = {"RAM32M16": 8, "RAM64M8": 8, "RAM64X1S": 1, "RAM128X1S": 2, "RAM128X1D": 4}
+CELLS = {r"LUT\d|INV|SRL\w+|RAM64X1S": ("lut", 1.0), "RAM128X1S": ("lut", 2.0), "RAM128X1D": ("lut", 4.0),
+         "RAM32M16|RAM64M8": ("lut", 8.0), r"FD\w+": ("ff", 1.0), "DSP48E2": ("dsp", 1.0),
+         "RAMB36E2": ("bram36", 1.0), "RAMB18E2": ("bram36", 0.5), "URAM288": ("uram", 1.0),
+         r"CARRY4|MUXF\d|lacuna_ram": ("lut", 0.0)}
+"""How much of which resource a cell is, by pattern; memories are counted by their sizes."""
 SLICES = "register slices"
 ENGINE = "between blocks"
 
@@ -65,20 +69,16 @@ class Estimate:
 
 def analytic(build: Build) -> Estimate:
     """From operators: half a minute for the largest engines."""
-    core, params = build.core, build.params
-    collects = gc.isenabled()
-    gc.disable()  # netlists are one large live structure
-    try:
-        made = [*components(core, params), kernel_module(core, params, build.slices)]
-        counted = {name: count_module(netlist) for name, netlist in coarse_netlists(made).items()}
-    finally:
-        if collects:
-            gc.enable()
-    own = {name: {"lut": one.lut, "ff": one.ff, "bram36": one.bram36, "uram": one.uram, "dsp": one.dsp}
-           for name, one in counted.items()}
-    known = {name: Counter({child: times for child, times in one.children.items() if child in counted})
-             for name, one in counted.items()}
-    return _estimate("analytic", build, own, known, [])
+    counted = operators(build)
+    own: dict[str, Share] = {name: {key: getattr(one, key) for key in RESOURCES} for name, one in counted.items()}
+    return _estimate("analytic", build, own, {name: one.children for name, one in counted.items()}, [])
+
+
+def operators(build: Build) -> dict[str, Counted]:
+    """Of each of the kernel's modules, by name."""
+    with uncollected():
+        made = [*components(build.core, build.params), kernel_module(build.core, build.params, build.slices)]
+        return {name: count_module(netlist) for name, netlist in coarse_netlists(made).items()}
 
 
 def synthesised(build: Build, told: Callable[[str], Any] = lambda _: None) -> Estimate:
@@ -86,35 +86,36 @@ def synthesised(build: Build, told: Callable[[str], Any] = lambda _: None) -> Es
     design = design_of(build)
     mapped = map_design(design, told)
     names = {key: design.by_key[key].name.removeprefix("\\") for key in design.units}
-    own = {names[key]: resources(one.cells, one.memories) for key, one in mapped.items()}
-    children = {names[key]: Counter({names[child]: times for child, times in design.children(key).items()})
-                for key in design.units}
+    own = {names[key]: resources(one) for key, one in mapped.items()}
+    children = {names[key]: Counter({names[child]: times for child, times in one.children.items()})
+                for key, one in mapped.items()}
     paths = [LogicPath(names[key], one.levels, *one.path) for key, one in mapped.items()]
     return _estimate("synthesis", build, own, children, sorted(paths, key=lambda path: -path.levels))
 
 
 def design_of(build: Build) -> Design:
     """The kernel's modules; what stands right under the engine is a unit."""
-    core = build.core
-    top, engine = kernel_name(core), f"\\{top_name(core)}.engine"
-    sources = [*generate(core, build.params).values(), generate_kernel(core, build.params, build.slices)]
-    return Design(sources, top, {engine, top_name(core), *Design(sources, top).modules[engine].inside})
+    top = top_name(build.core)
+    files = generate(build.core, build.params)
+    engine = f"\\{top}.engine"
+    inside = modules_of(files[f"{top}.v"])[engine].inside
+    sources = [*files.values(), generate_kernel(build.core, build.params, build.slices)]
+    return Design(sources, build.kernel, {top, engine, *inside})
 
 
-def resources(cells: Mapping[str, int], memories: Mapping[tuple[int, int], int]) -> Share:
-    """Of mapped cells, and `lacuna_ram`s by (width, depth)."""
+def resources(unit: Mapped) -> Share:
+    """Of a unit, without the units in it.
+
+    Raises:
+        ValueError: a cell that is none of them.
+    """
     found = dict.fromkeys(RESOURCES, 0.0)
-    for kind, times in cells.items():
-        if re.fullmatch(r"LUT\d|INV|SRL\w+", kind):
-            found["lut"] += times
-        elif kind.startswith("FD"):
-            found["ff"] += times
-        elif kind == "DSP48E2":
-            found["dsp"] += times
-        found["lut"] += RAM_LUTS.get(kind, 0) * times
-        found["bram36"] += {"RAMB36E2": 1.0, "RAMB18E2": 0.5}.get(kind, 0.0) * times
-        found["uram"] += times if kind == "URAM288" else 0
-    for (width, depth), times in memories.items():
+    for kind, times in unit.cells.items():
+        name, amount = next((what for pattern, what in CELLS.items() if re.fullmatch(pattern, kind)), (None, 0.0))
+        if name is None:
+            raise ValueError(f"cell {kind} is of no known resource")
+        found[name] += times * amount
+    for (width, depth), times in unit.memories.items():
         blocks, ultra = memory_share(width, depth)
         found["bram36"] += times * blocks
         found["uram"] += times * ultra
@@ -131,13 +132,12 @@ def _estimate(method: str, build: Build, own: Mapping[str, Share], children: Map
                 found[resource] += times * amount
         return found
 
-    top, kernel = top_name(build.core), kernel_name(build.core)
-    engine = f"{top}.engine"
-    blocks = {SLICES: _less(below(kernel), below(top)), "control": _less(below(top), below(engine)),
+    top, engine = top_name(build.core), f"{top_name(build.core)}.engine"
+    blocks = {SLICES: _less(below(build.kernel), below(top)), "control": _less(below(top), below(engine)),
               ENGINE: dict(own[engine])}
     for child, times in children[engine].items():
         blocks[child.removeprefix(f"{engine}.")] = {name: times * below(child)[name] for name in RESOURCES}
-    total: Share = {name: build.kernels * below(kernel)[name] for name in RESOURCES}
+    total: Share = {name: build.kernels * below(build.kernel)[name] for name in RESOURCES}
     available = build.on.available if build.card else dict.fromkeys(RESOURCES)
     percent = {name: 100 * total[name] / count if (count := available[name]) else None for name in RESOURCES}
     over = [name for name in RESOURCES if (percent[name] or 0) > 100]

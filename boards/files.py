@@ -11,10 +11,10 @@ from hw.shell.top import generate
 
 from .builds import Build
 
-__all__ = ["axi_ports", "dumps", "rtl_files", "synthesised"]
+__all__ = ["axi_ports", "rtl_files", "synthesised"]
 
 
-def dumps(value: Any) -> str:
+def _dumps(value: Any) -> str:
     return json.dumps(value, indent=2) + "\n"
 
 
@@ -34,10 +34,10 @@ def rtl_files(build: Build) -> dict[str, str]:
         **generate(core, build.params),
         f"{build.kernel}.v": generate_kernel(core, build.params, build.slices),
         **{f"simulation_only/{twin.name}": twin.read_text(encoding="utf-8") for twin in core.TWINS},
-        "registers.json": dumps([asdict(register) for register in registers]),
+        "registers.json": _dumps([asdict(register) for register in registers]),
         "registers.md": to_markdown(registers),
         f"{build.kernel}_registers.h": to_c_header(build.kernel, registers),
-        "axi_ports.json": dumps(axi_ports(build)),
+        "axi_ports.json": _dumps(axi_ports(build)),
         f"{build.engine}_isa.h": ENGINES[build.engine].isa.to_c_header(),
     }
 

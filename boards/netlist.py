@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-__all__ = ["PRIMITIVES", "Design", "Instance", "Module", "modules_of"]
+__all__ = ["KEY", "PRIMITIVES", "Design", "Instance", "Module", "modules_of"]
 
 PRIMITIVES = ("lacuna_ram", "DSP48E2")
 """Instantiated, and no module of ours: a memory by its parameters, a DSP."""
+KEY = "m_"
+"""How the name of a module's contents begins."""
 _NAME = r"\\\S+(?= )|\w+"
 _MODULE = re.compile(rf"^module ({_NAME})\s*\((.*?)\);\n(.*?)^endmodule", re.MULTILINE | re.DOTALL)
 _INSTANCE = re.compile(rf"^  ({_NAME})\s+(?:#\(\n(.*?)\n  \)\s+)?({_NAME})\s*\(\n", re.MULTILINE | re.DOTALL)
@@ -40,14 +42,10 @@ class Module:
         return tuple(Instance(of, name, tuple((key, int(value)) for key, value in _PARAMETER.findall(parameters)))
                      for of, parameters, name in _INSTANCE.findall(self.body) if of not in _KEYWORDS)
 
-    @property
-    def inside(self) -> set[str]:
-        """Names of the modules in it."""
-        return {each.of for each in self.instances if each.of not in PRIMITIVES}
-
-    def black_box(self, name: str) -> str:
-        """The module, under another name, without what is in it."""
-        return f"(* blackbox *)\n{self.shell(name)}"
+    @cached_property
+    def inside(self) -> Counter[str]:
+        """Instances right in it by module, no primitives."""
+        return Counter(each.of for each in self.instances if each.of not in PRIMITIVES)
 
     def shell(self, name: str) -> str:
         """A module with these ports, under another name, and nothing in it."""
@@ -105,31 +103,30 @@ class Design:
             module = self.modules[name]
             inside = {each: self._name(each) for each in module.inside}
             text = module.text({**inside, name: "m"})
-            key = self.keys[name] = "m_" + hashlib.sha256(text.encode()).hexdigest()[:16]
+            key = self.keys[name] = KEY + hashlib.sha256(text.encode()).hexdigest()[:16]
             self.sizes[key] = len(text) + sum(self.sizes[self.keys[each]] for each in module.inside)
         return self.keys[name]
 
     def _count(self, name: str, times: int) -> None:
         self.counts[self.keys[name]] += times
-        for of, number in Counter(each.of for each in self.modules[name].instances).items():
-            if of not in PRIMITIVES:
-                self._count(of, times * number)
+        for of, number in self.modules[name].inside.items():
+            self._count(of, times * number)
 
     def members(self, key: str) -> Counter[str]:
         """Instances by key of the modules of a unit: itself, and those in it that are no units."""
         found = Counter({key: 1})
-        for each in self.by_key[key].instances:
-            if each.of not in PRIMITIVES and self.keys[each.of] not in self.units:
-                found += self.members(self.keys[each.of])
+        for of, number in self.by_key[key].inside.items():
+            if self.keys[of] not in self.units:
+                found.update({member: number * times for member, times in self.members(self.keys[of]).items()})
         return found
 
     def children(self, key: str) -> Counter[str]:
         """Instances by key of the units right inside a unit."""
         found: Counter[str] = Counter()
         for member, times in self.members(key).items():
-            for each in self.by_key[member].instances:
-                if each.of not in PRIMITIVES and self.keys[each.of] in self.units:
-                    found[self.keys[each.of]] += times
+            for of, number in self.by_key[member].inside.items():
+                if self.keys[of] in self.units:
+                    found[self.keys[of]] += times * number
         return found
 
     def verilog(self, key: str) -> str:
@@ -138,4 +135,5 @@ class Design:
         for member in self.members(key):
             module = self.by_key[member]
             texts.append(module.text({**{each: self.keys[each] for each in module.inside}, module.name: member}))
-        return "\n".join([*texts, *(self.by_key[child].black_box(child) for child in self.children(key))])
+        boxes = [f"(* blackbox *)\n{self.by_key[child].shell(child)}" for child in self.children(key)]
+        return "\n".join([*texts, *boxes])

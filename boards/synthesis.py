@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from hw.fabric.ram import RAM
 
+from .netlist import KEY
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -54,7 +56,7 @@ class Mapped:
     """A module's netlist, its children as cells.
 
     Attributes:
-        cells: how many of each type, children by key. memories: `lacuna_ram`s by (width, depth).
+        cells: how many of each type. children: of modules in it, by key. memories: `lacuna_ram`s by (width, depth).
         levels: most LUTs between two registers in it and below. path: names of the nets at its ends.
         outside: the same, (LUTs, first, last), of paths that begin or end at its ports.
         starts: by port bit that leaves, LUTs behind the last register. through: by port bit that leaves, LUTs from each
@@ -62,6 +64,7 @@ class Mapped:
     """
 
     cells: dict[str, int]
+    children: dict[str, int]
     memories: dict[tuple[int, int], int]
     levels: int
     path: tuple[str, str]
@@ -186,10 +189,12 @@ class Timing:
                     starts[here] = found[""][0]
                 if paths := {source: levels for source, (levels, _) in found.items() if source}:
                     through[here] = paths
-        cells = Counter(cell["type"] for cell in self.cells)
+        kinds = Counter(cell["type"] for cell in self.cells)
+        children = {kind: count for kind, count in kinds.items() if kind.startswith(KEY)}
         memories = Counter((int(cell["parameters"]["WIDTH"], 2), int(cell["parameters"]["DEPTH"], 2))
                            for cell in self.cells if cell["type"] == "lacuna_ram")
-        return Mapped(dict(cells), dict(memories), inside[0], inside[1:], outside, starts, through, ends)
+        return Mapped(dict(kinds - Counter(children)), children, dict(memories), inside[0], inside[1:], outside, starts,
+                      through, ends)
 
     def _named(self, cell: dict[str, Any]) -> str:
         """A net that a cell drives."""

@@ -15,16 +15,11 @@ XO = "{}.xo"
 
 def kernel_arguments(build: Build) -> list[tuple[str, int, str | None]]:
     """(name, offset, memory port or None for a number) of what a host sets, in the order of XRT's argument numbers."""
-    ports = build.core.memory_ports(build.params)[0]
-    found = []
-    for register in build.core.registers(build.params):
-        name = register.name
-        if name.startswith("base_") and name.endswith("_low"):
-            number = int(name.removeprefix("base_").removesuffix("_low"))
-            found.append((f"base_{number}", register.offset, ports[number]))
-        elif name.startswith(("program_", "argument_")):
-            found.append((name, register.offset, None))
-    return found
+    offsets = {register.name: register.offset for register in build.core.registers(build.params)}
+    numbers = [(name, offset, None) for name, offset in offsets.items() if name.startswith(("program_", "argument_"))]
+    pointers = [(f"base_{number}", offsets[f"base_{number}_low"], port)
+                for number, port in enumerate(build.core.memory_ports(build.params)[0])]
+    return sorted([*numbers, *pointers], key=lambda argument: argument[1])
 
 
 def kernel_xml(build: Build) -> str:

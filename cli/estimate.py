@@ -18,7 +18,7 @@ TIGHT = 80.0
 def add_verbs(verbs, common: argparse.ArgumentParser) -> None:
     verb = verbs.add_parser("estimate", parents=[common], help="resources that an engine takes of a card; does it fit")
     verb.add_argument("--engine", choices=tuple(ENGINES), required=True)
-    add_board_options(verb, required=True)
+    add_board_options(verb)
     verb.add_argument("--yosys", action="store_true",
                       help="synthesise each module (minutes; kept in build/synth) instead of weighing operators")
     add_config_option(verb)

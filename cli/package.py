@@ -15,7 +15,7 @@ __all__ = ["add_verbs"]
 def add_verbs(verbs, common: argparse.ArgumentParser) -> None:
     package = verbs.add_parser("package", parents=[common], help="write a Vivado or Vitis project for a card")
     package.add_argument("--engine", choices=tuple(ENGINES), required=True)
-    add_board_options(package, required=True)
+    add_board_options(package)
     package.add_argument("--flow", choices=FLOWS, required=True, help="vivado: project or block design; vitis: kernel")
     package.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write")
     add_config_option(package)
@@ -31,8 +31,8 @@ def run_package(args: argparse.Namespace, out: Output) -> int:
     files = package_files(build, args.flow)
     record = {**record_of(build, files), "flow": args.flow, "part": build.on.part, "kernels": build.kernels,
               "clock_mhz": build.clock_mhz, "memory": places}  # fmt: skip
-    write_files(args.output, {**files, "manifest.json": out.dumps(out.record(record)) + "\n"})
-    script = "link.sh" if args.flow == "vitis" else "build.tcl"
-    out.result({**record, "output": args.output}, [*(str(args.output / name) for name in sorted(files)), "",
-               f"next: {'sh' if args.flow == 'vitis' else 'vivado -mode batch -source'} {args.output / script}"])
+    write_files(args.output, files, record, out)
+    command = "sh {}/link.sh" if args.flow == "vitis" else "vivado -mode batch -source {}/build.tcl"
+    out.result({**record, "output": args.output},
+               [*(str(args.output / name) for name in sorted(files)), "", f"next: {command.format(args.output)}"])
     return 0

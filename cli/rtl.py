@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["add_board_options", "add_verbs", "chosen_build", "record_of", "write_files"]
 
 
-def add_board_options(parser: argparse.ArgumentParser, *, required: bool) -> None:
-    parser.add_argument("--board", choices=tuple(CARDS), required=required, help="card: its usual configuration")
+def add_board_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--board", choices=tuple(CARDS), required=True, help="card: its usual configuration")
     parser.add_argument("--kernels", type=positive, metavar="N", help="so many kernels, not the card's usual number")
 
 
@@ -50,8 +50,9 @@ def record_of(build: "Build", files: dict[str, str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def write_files(folder: Path, files: dict[str, str]) -> None:
-    for name, text in files.items():
+def write_files(folder: Path, files: dict[str, str], record: dict[str, Any], out: Output) -> None:
+    """The files, and `record` as their manifest."""
+    for name, text in {**files, "manifest.json": out.dumps(out.record(record)) + "\n"}.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -64,6 +65,6 @@ def run_rtl(args: argparse.Namespace, out: Output) -> int:
     log.info("generating %s: %s", args.engine, ", ".join(f"{k} {v}" for k, v in build.params.derived().items()))
     files = rtl_files(build)
     record = record_of(build, files)
-    write_files(args.output, {**files, "manifest.json": out.dumps(out.record(record)) + "\n"})
+    write_files(args.output, files, record, out)
     out.result({**record, "output": args.output}, [str(args.output / name) for name in sorted(files)])
     return 0

@@ -1,6 +1,5 @@
 """The Verilog of an engine, kept in `build/verilog/<hash>`: generating it takes half a minute."""
 
-import gc
 import json
 import os
 import tempfile
@@ -26,13 +25,7 @@ def engine_verilog(engine: str, params: EngineParams) -> dict[str, str]:
     from hw.engines import CORES
     from hw.shell.top import generate
 
-    collects = gc.isenabled()
-    gc.disable()  # the netlist is one large live structure; looking through it takes a quarter of the time
-    try:
-        sources = generate(CORES[engine], params)
-    finally:
-        if collects:
-            gc.enable()
+    sources = generate(CORES[engine], params)
     FOLDER.mkdir(parents=True, exist_ok=True)
     handle, torn = tempfile.mkstemp(dir=FOLDER)
     with os.fdopen(handle, "w") as file:

@@ -1,9 +1,7 @@
 """An engine's top as Vivado and Vitis take it: their names of clock, reset and ports, and register slices."""
 
-import os
 from collections.abc import Iterator
 
-from amaranth.back import verilog
 from amaranth.hdl import Cat, ClockDomain, ClockSignal, Instance, Module, ResetSignal, Shape, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
@@ -13,6 +11,7 @@ from hw.fabric.axi import axi_read, axi_write
 from hw.fabric.register_slice import RegisterSlice
 
 from .control import axi_lite
+from .convert import to_verilog
 from .core import EngineCore
 from .top import top_name
 
@@ -123,20 +122,20 @@ class _Kernel:
         m.d.comb += [*(signal.eq(payload[field]) for field, signal in fields.items()),
                      out_valid.eq(valid), ready.eq(in_ready)]
 
+
 def kernel_module(engine: type[EngineCore], params: EngineParams, slices: int) -> tuple[str, Module, list[Signal]]:
-    """(name, what is made, its ports) of the kernel, as `hw.shell.top.components` has them."""
-    kernel = _Kernel(engine, params, slices)
-    return kernel_name(engine), kernel.build(), list(kernel.ports.values())
-
-
-def generate_kernel(engine: type[EngineCore], params: EngineParams, slices: int = 0) -> str:
-    """Verilog of the kernel around `hw.shell.top.generate`'s.
+    """(name, what is made, its ports) of the kernel, as `hw.shell.top.components` has them.
 
     Raises:
         ValueError: a negative number of slices.
     """
     if slices < 0:
         raise ValueError(f"slices = {slices!r}: must not be negative")
-    os.environ["AMARANTH_USE_YOSYS"] = "builtin"
+    kernel = _Kernel(engine, params, slices)
+    return kernel_name(engine), kernel.build(), list(kernel.ports.values())
+
+
+def generate_kernel(engine: type[EngineCore], params: EngineParams, slices: int = 0) -> str:
+    """Verilog of the kernel around `hw.shell.top.generate`'s; see `kernel_module`."""
     name, module, ports = kernel_module(engine, params, slices)
-    return verilog.convert(module, name=name, ports=ports, emit_src=False, strip_internal_attrs=True)
+    return to_verilog(module, name, ports)

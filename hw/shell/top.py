@@ -1,9 +1,7 @@
 """The Verilog of an engine: flat Vitis port names, identical modules once."""
 
-import os
 from collections.abc import Iterator
 
-from amaranth.back import verilog
 from amaranth.hdl import Elaboratable, Module, Signal
 from amaranth.lib import wiring
 
@@ -12,6 +10,7 @@ from hw.fabric.axi import axi_read, axi_write
 from hw.fabric.ram import RAM
 
 from .control import Control, axi_lite
+from .convert import to_verilog
 from .core import EngineCore
 
 __all__ = ["components", "generate", "top_name"]
@@ -74,7 +73,5 @@ def components(engine: type[EngineCore],
 
 def generate(engine: type[EngineCore], params: EngineParams) -> dict[str, str]:
     """File name -> Verilog of an engine with these parameters (without vendor primitives)."""
-    os.environ["AMARANTH_USE_YOSYS"] = "builtin"
-    options = {"emit_src": False, "strip_internal_attrs": True}
-    return {RAM.name: RAM.read_text()} | {f"{name}.v": verilog.convert(made, name=name, ports=ports, **options)
+    return {RAM.name: RAM.read_text()} | {f"{name}.v": to_verilog(made, name, ports)
                                           for name, made, ports in components(engine, params)}

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from amaranth.back import verilog
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -17,19 +16,21 @@ from boards.netlist import Design
 from boards.synthesis import SynthesisError, map_design, synthesise
 from golden.engines import ENGINES
 from golden.spgemm.params import SpgemmParams
+from hw.shell.convert import to_verilog
 from hw.spgemm.line_queue import LineQueue
 from hw.train.channel_lane import ChannelLane
 from hw.train.uspe import Uspe
+from tests.boards.test_package import small
 
 UNITS = {"Uspe": Uspe, "ChannelLane": ChannelLane, "LineQueue": lambda: LineQueue(SpgemmParams())}
 BOUNDS = {"lut": 0.25, "ff": 0.25, "bram36": 0.10, "uram": 0.10, "dsp": 0.10}
 
 
 def by_synthesis(made):
-    text = verilog.convert(made(), name="unit", emit_src=False, strip_internal_attrs=True)
+    text = to_verilog(made(), "unit")
     design, total = Design([text], "unit"), dict.fromkeys(BOUNDS, 0.0)
     for key, unit in map_design(design).items():
-        for name, amount in resources(unit.cells, unit.memories).items():
+        for name, amount in resources(unit).items():
             total[name] += design.counts[key] * amount
     return total
 
@@ -88,7 +89,7 @@ class Chain(wiring.Component):
 
 
 def test_levels_are_joined_across_modules():
-    text = verilog.convert(Chain(), name="chain", emit_src=False, strip_internal_attrs=True)
+    text = to_verilog(Chain(), "chain")
     apart = Design([text], "chain", {r"\chain.first", r"\chain.second"})
     mapped = map_design(apart)
     assert mapped[apart.keys["chain"]].levels == 2
@@ -100,7 +101,7 @@ def test_levels_are_joined_across_modules():
 
 
 def test_netlists_are_made_once(monkeypatch):
-    text = verilog.convert(Parity(), name="parity", emit_src=False, strip_internal_attrs=True)
+    text = to_verilog(Parity(), "parity")
     first = map_design(Design([text], "parity"))
     monkeypatch.setattr(boards.synthesis, "synthesise", None)
     assert map_design(Design([text], "parity")) == first
@@ -118,9 +119,14 @@ def test_memories(width, depth, share):
     assert memory_share(width, depth) == share
 
 
+def test_a_cell_of_no_resource_is_an_error():
+    unit = next(iter(map_design(Design([to_verilog(Parity(), "parity")], "parity")).values()))
+    with pytest.raises(ValueError, match="cell XYZ is of no known resource"):
+        resources(replace(unit, cells={"XYZ": 1}))
+
+
 def test_verdict():
-    params = ENGINES["spgemm"].params(axi_bits=128, banks=2, slots=16, contexts=2, number_format=2, probe_limit=16)
-    build = build_for("spgemm", "u280", params)
+    build = small("spgemm", "u280", kernels=1)
     found = analytic(build)
     assert found.fits
     total = {name: sum(share[name] for share in found.blocks.values()) for name in found.total}

@@ -4,8 +4,8 @@ import pytest
 
 from boards.netlist import Design, Instance
 
-TEXT = r"""
-module \top.left (clk, a, y);
+SIDE = r"""
+module \top.{} (clk, a, y);
   input clk;
   wire clk;
   input [3:0] a;
@@ -18,21 +18,8 @@ module \top.left (clk, a, y);
   );
   assign y = a;
 endmodule
-
-module \top.right (clk, a, y);
-  input clk;
-  wire clk;
-  input [3:0] a;
-  output [3:0] y;
-  lacuna_ram #(
-    .DEPTH(32'd64),
-    .WIDTH(32'd512)
-  ) ram (
-    .clk(clk)
-  );
-  assign y = a;
-endmodule
-
+"""
+TEXT = SIDE.format("left") + SIDE.format("right") + r"""
 module top(clk, a, y);
   input clk;
   input [3:0] a;

@@ -31,3 +31,12 @@ def lacuna_json(lacuna):
         return code, record
 
     return run
+
+
+@pytest.fixture
+def small_spgemm(tmp_path):
+    """Configuration file of a SpGEMM engine whose Verilog is made in a second or two."""
+    config = tmp_path / "small.toml"
+    config.write_text("[engine]\naxi_bits = 128\nbanks = 2\nslots = 16\ncontexts = 2\nnumber_format = 2\n"
+                      "probe_limit = 16\n")
+    return config

@@ -1,12 +1,8 @@
 """`lacuna estimate`: table, JSON, exit code."""
 
-SMALL = "[engine]\naxi_bits = 128\nbanks = 2\nslots = 16\ncontexts = 2\nnumber_format = 2\nprobe_limit = 16\n"
 
-
-def test_estimate_says_whether_it_fits(lacuna, lacuna_json, tmp_path):
-    config = tmp_path / "small.toml"
-    config.write_text(SMALL)
-    options = ("--engine", "spgemm", "--board", "u280", "--config", config)
+def test_estimate_says_whether_it_fits(lacuna, lacuna_json, small_spgemm):
+    options = ("--engine", "spgemm", "--board", "u280", "--config", small_spgemm)
     code, record = lacuna_json("estimate", *options)
     assert code == 0
     assert record["fits"]

@@ -21,11 +21,9 @@ def test_rtl_writes_what_its_manifest_lists(lacuna_json, tmp_path):
     assert "count_cycles" in registers
 
 
-def test_rtl_for_a_card_has_a_kernel_with_slices(lacuna_json, tmp_path):
-    config = tmp_path / "small.toml"
-    config.write_text("[engine]\naxi_bits = 128\nbanks = 2\nslots = 16\ncontexts = 2\nnumber_format = 2\n"
-                      "probe_limit = 16\n")
-    record = lacuna_json("rtl", "--engine", "spgemm", "--board", "u280", "-o", tmp_path / "rtl", "--config", config)[1]
+def test_rtl_for_a_card_has_a_kernel_with_slices(lacuna_json, small_spgemm, tmp_path):
+    record = lacuna_json("rtl", "--engine", "spgemm", "--board", "u280", "-o", tmp_path / "rtl",
+                         "--config", small_spgemm)[1]  # fmt: skip
     assert (record["board"], record["slices"]) == ("u280", 2)
     header = (tmp_path / "rtl" / "lacuna_spgemm_kernel_registers.h").read_text()
     assert "#define LACUNA_SPGEMM_KERNEL_AP_CTRL 0x000u" in header
@@ -42,13 +40,10 @@ def test_package_names_what_it_cannot_do(lacuna_json, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_package_says_what_comes_next(lacuna_json, tmp_path):
-    config = tmp_path / "small.toml"
-    config.write_text("[engine]\naxi_bits = 128\nbanks = 2\nslots = 16\ncontexts = 2\nnumber_format = 2\n"
-                      "probe_limit = 16\n")
+def test_package_says_what_comes_next(lacuna_json, small_spgemm, tmp_path):
     folder = tmp_path / "package"
     code, record = lacuna_json("package", "--engine", "spgemm", "--board", "u280", "--flow", "vitis", "-o", folder,
-                               "--config", config)  # fmt: skip
+                               "--config", small_spgemm)  # fmt: skip
     assert code == 0
     assert record["memory"] == [{"kernel": 0, "port": "c0", "memory": "HBM[0:15]"},
                                 {"kernel": 0, "port": "p", "memory": "HBM[16:31]"}]

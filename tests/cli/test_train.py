@@ -11,6 +11,7 @@ from cli.main import main
 from cli.train import METHOD_NAMES
 from cli.train_config import load_training
 from compiler.train import data
+from golden.configs import TRAIN
 from golden.train.sparsity import METHODS
 
 EXAMPLE = Path(__file__).parents[2] / "bench" / "train_digits.toml"
@@ -208,3 +209,10 @@ def test_the_names_of_methods():
 def test_the_example():
     found = load_training(EXAMPLE)
     assert (found.data, found.number_format, found.sparsity.pattern) == ("digits", "binary16", (2, 8))
+
+
+def test_the_example_of_a_cards_size():
+    """The demo's network on the named configuration, which a training file cannot name."""
+    found = load_training(EXAMPLE.with_name("train_vcu1525.toml"))
+    assert found.engine == TRAIN["train-vcu1525"]
+    assert found.network == load_training(EXAMPLE.with_name("train_demo.toml")).network

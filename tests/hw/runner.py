@@ -14,7 +14,6 @@
 """
 
 import fcntl
-import gc
 import hashlib
 import itertools
 import json
@@ -29,8 +28,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import cocotb_tools.runner
-from amaranth.back import verilog
 
+from hw.shell import convert
 from sim.build import WAIVERS, Runtime, verilator_environment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,12 +113,7 @@ def to_verilog(component_or_verilog, top):
         return component_or_verilog
     if isinstance(component_or_verilog, Path):
         return component_or_verilog.read_text()
-    os.environ["AMARANTH_USE_YOSYS"] = "builtin"  # a Yosys on the PATH would change the output
-    gc.disable()  # the netlist is one large live structure; looking through it takes a quarter of the time
-    try:
-        return verilog.convert(component_or_verilog, name=top, emit_src=False, strip_internal_attrs=True)
-    finally:
-        gc.enable()
+    return convert.to_verilog(component_or_verilog, top)
 
 
 def build(sources, top, blocks=(), optimise="-O0"):

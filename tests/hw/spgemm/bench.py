@@ -7,12 +7,11 @@ from golden.spgemm.product import ARITHMETIC
 from hw.fabric.ram import RAM
 from hw.spgemm.layouts import SERIAL_BITS, row_layout
 from tests.hw.harness import parameters
-from tests.hw.packing import packed, unpacked
 from tests.hw.runner import run_cocotb
 
 __all__ = [
-    "FRONT_SHAPES", "NUMBER_SHAPES", "SHAPES", "STALLS", "add_bits", "packed", "random_row", "random_value", "run_unit",
-    "shape_params", "unpacked", "word_type",
+    "FRONT_SHAPES", "NUMBER_SHAPES", "SHAPES", "STALLS", "add_bits", "random_row", "random_value", "run_unit",
+    "shape_params", "word_type",
 ]
 
 SHAPES = {

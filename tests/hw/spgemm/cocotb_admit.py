@@ -9,7 +9,8 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from hw.spgemm.admit import Admit
 from hw.spgemm.layouts import SERIAL_BITS, arrival_layout, line_layout, order_layout, row_layout
 from tests.hw.harness import StreamSink, StreamSource, parameters, start, watchdog
-from tests.hw.spgemm.bench import packed, shape_params, unpacked
+from tests.hw.packing import packed, unpacked
+from tests.hw.spgemm.bench import shape_params
 
 ROWS = 200
 MOST_SERIAL = (1 << SERIAL_BITS) - 1

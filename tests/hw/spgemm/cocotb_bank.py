@@ -9,7 +9,8 @@ from hw.spgemm.arithmetic import adder
 from hw.spgemm.bank import Bank
 from hw.spgemm.layouts import element_layout, held_layout
 from tests.hw.harness import StreamSource, start, watchdog
-from tests.hw.spgemm.bench import add_bits, packed, random_value, shape_params, unpacked
+from tests.hw.packing import packed, unpacked
+from tests.hw.spgemm.bench import add_bits, random_value, shape_params
 
 INPUTS = {"elements__valid": 0, "elements__payload": 0, "read": 0, "read_address": 0, "count_index": 0, "scan": 0,
           "sweep": 0, "sweep_address": 0}  # fmt: skip

@@ -9,7 +9,8 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from golden.isa.spgemm import ISA
 from hw.spgemm.layouts import chunk_layout
 from tests.hw.harness import StreamSource, start, watchdog
-from tests.hw.spgemm.bench import shape_params, unpacked
+from tests.hw.packing import unpacked
+from tests.hw.spgemm.bench import shape_params
 
 SET = ("SET", {"hash": 2, "shift": 21, "scan": 1, "apart": 1, "uncached": 1, "b": 3, "c": 1 << 31, "n": 77})
 MODES = ("scan", "apart", "uncached")

@@ -9,7 +9,8 @@ from hw.spgemm.fetch import BURSTS
 from hw.spgemm.layouts import chunk_layout
 from tests.hw.fabric.read_memory import ReadMemory
 from tests.hw.harness import StreamSink, StreamSource, start, watchdog
-from tests.hw.spgemm.bench import packed, shape_params, unpacked
+from tests.hw.packing import packed, unpacked
+from tests.hw.spgemm.bench import shape_params
 
 BASE = 5 << 33
 

@@ -8,7 +8,8 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from hw.spgemm.layouts import bank_line_layout, element_layout
 from hw.spgemm.line_queue import LineQueue
 from tests.hw.harness import StreamSink, StreamSource, start, watchdog
-from tests.hw.spgemm.bench import packed, random_row, shape_params, unpacked
+from tests.hw.packing import packed, unpacked
+from tests.hw.spgemm.bench import random_row, shape_params
 
 
 def inputs(p):

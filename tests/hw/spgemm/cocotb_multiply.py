@@ -14,7 +14,8 @@ from golden.spgemm.slots import home_slots
 from hw.spgemm.arithmetic import multiplier
 from hw.spgemm.layouts import line_layout, products_layout
 from tests.hw.harness import start, watchdog
-from tests.hw.spgemm.bench import packed, random_row, random_value, shape_params, unpacked, word_type
+from tests.hw.packing import packed, unpacked
+from tests.hw.spgemm.bench import random_row, random_value, shape_params, word_type
 
 LINES = 200
 

@@ -8,7 +8,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from golden.spgemm.params import SpgemmParams
 from hw.spgemm.layouts import row_layout
 from tests.hw.harness import parameters, start
-from tests.hw.spgemm.bench import packed
+from tests.hw.packing import packed
 
 INPUTS = dict.fromkeys(("apart", "closed", "asked", "came", "begins", "began", "release", "released", "ended"), 0)
 

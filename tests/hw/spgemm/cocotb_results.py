@@ -12,7 +12,8 @@ from hw.spgemm.layouts import NUMBER_BITS, held_layout, stored_layout
 from hw.spgemm.number_words import NumberWords
 from hw.spgemm.results import Results
 from tests.hw.harness import StreamSink, start, watchdog
-from tests.hw.spgemm.bench import packed, shape_params, unpacked
+from tests.hw.packing import packed, unpacked
+from tests.hw.spgemm.bench import shape_params
 from tests.hw.spgemm.ports import ElementSource, NumberSource, element_bits, packed_words
 
 BASE, C, N, WORDS = 3 << 33, 1000, 40, 60

@@ -9,7 +9,8 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from hw.spgemm.layouts import bank_line_layout, products_layout
 from hw.spgemm.spread import Spread
 from tests.hw.harness import start, watchdog
-from tests.hw.spgemm.bench import packed, random_row, shape_params, unpacked
+from tests.hw.packing import packed, unpacked
+from tests.hw.spgemm.bench import random_row, shape_params
 
 LINES = 200
 

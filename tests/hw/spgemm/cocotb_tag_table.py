@@ -7,7 +7,8 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from hw.spgemm.layouts import element_layout, update_layout
 from tests.hw.harness import StreamSink, StreamSource, start, watchdog
-from tests.hw.spgemm.bench import packed, random_row, shape_params, unpacked
+from tests.hw.packing import packed, unpacked
+from tests.hw.spgemm.bench import random_row, shape_params
 
 INPUTS = {"elements__valid": 0, "elements__payload": 0, "updates__ready": 0, "scan": 0, "sweep": 0,
           "sweep_address": 0}  # fmt: skip

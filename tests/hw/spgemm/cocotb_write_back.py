@@ -15,7 +15,8 @@ from hw.spgemm.row_fetch import RowFetch
 from hw.spgemm.values import Values
 from hw.spgemm.write_back import WriteBack
 from tests.hw.harness import start, watchdog
-from tests.hw.spgemm.bench import packed, shape_params, unpacked, word_type
+from tests.hw.packing import packed, unpacked
+from tests.hw.spgemm.bench import shape_params, word_type
 from tests.hw.spgemm.ports import element_bits
 
 INPUTS = {"order__valid": 0, "order__payload": 0, "ended": 0, "counts": 0, "read_data": 0, "read_live": 0, "leaving": 1,
