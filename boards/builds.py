@@ -1,12 +1,12 @@
 """An engine on a card: how large, how often, and which memory each of its ports takes."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from golden.engines import ENGINES
 from golden.params import EngineParams
 from hw.engines import CORES
-from hw.shell.core import EngineCore
+from hw.shell.core import REPORT, EngineCore
 from hw.shell.kernel import kernel_name
 
 from .cards import CARDS, Card
@@ -79,7 +79,8 @@ class Build:
         return kernel if self.on.slrs and self.kernels == self.on.slrs else None
 
     def places(self) -> Iterator[Place]:
-        """Of all ports of all kernels. Each port has channels of its own, as many as there are for each.
+        """Of all AXI masters of all kernels. Each memory port has channels of its own, as many as there are for each;
+        the report goes to those of the last one.
 
         Raises:
             UnmappableError: there are fewer channels than ports.
@@ -94,8 +95,11 @@ class Build:
             each = 1  # a port reaches one bank
         for number in range(count):
             kernel, port = divmod(number, len(ports))
-            yield Place(kernel=kernel, port=ports[port], kind=memory.kind, first=number * each,
-                        last=number * each + each - 1)
+            place = Place(kernel=kernel, port=ports[port], kind=memory.kind, first=number * each,
+                          last=number * each + each - 1)
+            yield place
+            if port == len(ports) - 1:
+                yield replace(place, port=REPORT)
 
 
 USUAL = {

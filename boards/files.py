@@ -20,11 +20,12 @@ def _dumps(value: Any) -> str:
 
 def axi_ports(build: Build) -> list[dict[str, Any]]:
     """AXI interfaces of a kernel: name, mode, protocol, data and address bits, and the register with a port's base."""
-    names, bits = build.core.memory_ports(build.params)
     ports: list[dict[str, Any]] = [{"name": CONTROL, "mode": "slave", "protocol": "AXI4LITE", "data_bits": 32,
                                     "address_bits": 12}]
+    bases = build.core.base_registers(build.params)
     return ports + [{"name": port_bus(name), "mode": "master", "protocol": "AXI4", "data_bits": bits,
-                     "address_bits": 64, "base": f"base_{number}_low"} for number, name in enumerate(names)]
+                     "address_bits": 64, "base": f"{bases[name]}_low"}
+                    for name, bits in build.core.masters(build.params).items()]
 
 
 def rtl_files(build: Build) -> dict[str, str]:

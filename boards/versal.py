@@ -1,5 +1,6 @@
 """Text for Vivado on a Versal: kernels in a block design with CIPS and a network on chip with the HBM's controllers."""
 
+from hw.shell.core import REPORT
 from hw.shell.kernel import CONTROL, port_bus
 
 from .builds import Build
@@ -10,6 +11,8 @@ __all__ = ["block_design_tcl"]
 DESIGN = "card"
 PCS = 2
 """Pseudo-channels of an HBM channel, which has two ports of the network for each."""
+REPORT_MBPS = 5
+"""What the network is asked for a few words a run."""
 
 
 def block_design_tcl(build: Build, sources: list[str]) -> str:
@@ -45,7 +48,7 @@ def block_design_tcl(build: Build, sources: list[str]) -> str:
     ]
     for number, place in enumerate(places):
         pin = f"[get_bd_intf_pins noc/S{number:02}_AXI]"
-        each = round(1000 * build.on.memories[0].gbps / 2)
+        each = REPORT_MBPS if place.port == REPORT else round(1000 * build.on.memories[0].gbps / 2)
         reached = " ".join(f"HBM{pc // PCS}_PORT{pc % PCS * 2} {braced(f'read_bw {{{each}}} write_bw {{{each}}}')}"
                            for pc in range(place.first, place.last + 1))
         lines += [

@@ -16,9 +16,9 @@ XO = "{}.xo"
 def kernel_arguments(build: Build) -> list[tuple[str, int, str | None]]:
     """(name, offset, memory port or None for a number) of what a host sets, in the order of XRT's argument numbers."""
     offsets = {register.name: register.offset for register in build.core.registers(build.params)}
-    numbers = [(name, offset, None) for name, offset in offsets.items() if name.startswith(("program_", "argument_"))]
-    pointers = [(f"base_{number}", offsets[f"base_{number}_low"], port)
-                for number, port in enumerate(build.core.memory_ports(build.params)[0])]
+    numbers = [(name, offset, None) for name, offset in offsets.items()
+               if name.startswith(("program_", "argument_")) or name == "report_enable"]
+    pointers = [(base, offsets[f"{base}_low"], port) for port, base in build.core.base_registers(build.params).items()]
     return sorted([*numbers, *pointers], key=lambda argument: argument[1])
 
 
@@ -32,8 +32,7 @@ def kernel_xml(build: Build) -> str:
     ports = ElementTree.SubElement(kernel, "ports")
     ElementTree.SubElement(ports, "port", name=CONTROL, mode="slave", range="0x1000", dataWidth="32",
                            portType="addressable", base="0x0")
-    names, bits = build.core.memory_ports(build.params)
-    for name in names:
+    for name, bits in build.core.masters(build.params).items():
         ElementTree.SubElement(ports, "port", name=port_bus(name), mode="master", range="0xFFFFFFFFFFFFFFFF",
                                dataWidth=str(bits), portType="addressable", base="0x0")
     arguments = ElementTree.SubElement(kernel, "args")
@@ -54,7 +53,7 @@ def package_tcl(build: Build, sources: list[str]) -> str:
         sources: beside the script.
     """
     core = "[ipx::current_core]"
-    buses = [CONTROL, *map(port_bus, build.core.memory_ports(build.params)[0])]
+    buses = [CONTROL, *map(port_bus, build.core.masters(build.params))]
     return script([
         f"create_project -force package [file join $here package] -part {build.on.part}",
         *(f"add_files -norecurse [file join $here {name}]" for name in sources),

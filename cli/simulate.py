@@ -1,4 +1,4 @@
-"""`lacuna sim` and `lacuna verify`: run a program, on the golden executor or on the RTL."""
+"""`lacuna sim` and `lacuna verify`: run a program, on the golden executor, on the RTL or on a card."""
 
 import argparse
 import json
@@ -15,9 +15,11 @@ from golden.params import LlmParams
 if TYPE_CHECKING:
     from sim.sampling import Sampler
 
-__all__ = ["add_generation_options", "add_verbs", "check_room", "encode", "generate", "simulate"]
+__all__ = ["add_generation_options", "add_level_options", "add_memory_option", "add_verbs", "check_level", "check_room",
+           "encode", "generate", "simulate"]
 
 MEMORIES = ("ideal", "random", "hbm2", "ddr4")
+LEVELS = ("golden", "rtl", "card")
 
 
 def add_generation_options(parser: argparse.ArgumentParser, prompt: str | None, tokens: int) -> None:
@@ -29,6 +31,20 @@ def add_generation_options(parser: argparse.ArgumentParser, prompt: str | None, 
     )
 
 
+def add_level_options(parser: argparse.ArgumentParser, memory: str = "ideal") -> None:
+    """`--level`, and what goes with the levels: `--memory`, `--xclbin`."""
+    parser.add_argument("--level", choices=LEVELS, default="golden", help="executor; default golden")
+    add_memory_option(parser, memory)
+    parser.add_argument("--xclbin", type=Path, metavar="FILE", help="at level card: what v++ has linked")
+
+
+def check_level(args: argparse.Namespace) -> None:
+    """Raises UsageError: --xclbin and no card, or a card and no --xclbin."""
+    if (args.level == "card") != (args.xclbin is not None):
+        raise UsageError(f"--level {args.level}: " + ("--xclbin is missing" if args.level == "card" else
+                                                      "takes no --xclbin"))
+
+
 def add_memory_option(parser: argparse.ArgumentParser, default: str = "ideal") -> None:
     parser.add_argument(
         "--memory", choices=MEMORIES, default=default, help=f"memory timing at level rtl; default {default}"
@@ -38,9 +54,8 @@ def add_memory_option(parser: argparse.ArgumentParser, default: str = "ideal") -
 def add_verbs(verbs, common: argparse.ArgumentParser) -> None:
     sim = verbs.add_parser("sim", parents=[common], help="run a program: text in, text out")
     sim.add_argument("program", type=Path, metavar="PROG", help="program folder")
-    sim.add_argument("--level", choices=("golden", "rtl"), default="golden", help="executor; default golden")
+    add_level_options(sim)
     add_generation_options(sim, None, 32)
-    add_memory_option(sim)
     sim.add_argument("--temperature", type=positive_real, metavar="T", help="sample among the logits of `--top-k`")
     sim.add_argument("--seed", type=int, default=0, metavar="S", help="of the samples; default 0")
     sim.set_defaults(run=run_sim)
@@ -69,18 +84,18 @@ def check_room(program, tokens: list[int], count: int) -> list[int]:
 
 
 def generate(program, level: str, prompt: list[int], count: int, out: Output | None, memory: str = "ideal",
-             echo: str = "", trace: Path | None = None, sampler: "Sampler | None" = None):
+             echo: str = "", trace: Path | None = None, sampler: "Sampler | None" = None, xclbin: Path | None = None):
     """Run `prompt` and up to `count` tokens, streaming to `out`: (tokens, text, the session's report).
 
     Args:
         echo: streamed before the first token. trace: file for the trace of the last step (level rtl).
-        sampler: see `LlmSession`.
+        sampler, xclbin: see `LlmSession`.
     """
     from compiler.frontend.tokenizer import TextStream
     from sim.session import LlmSession
 
     meter = Meter(out, len(prompt))
-    session = LlmSession(program, level, memory=memory, watch=meter.watch, sampler=sampler)
+    session = LlmSession(program, level, memory=memory, watch=meter.watch, sampler=sampler, xclbin=xclbin)
     words = TextStream(program.tokenizer)
     tokens: list[int] = []
     text = ""
@@ -130,18 +145,18 @@ class Meter:
 def simulate(program, level: str, prompt: list[int], count: int, out: Output, memory: str = "ideal", *,
              echo: str = "", trace: Path | None = None,
              golden: Callable[[], tuple[list[int], dict[str, Any]]] | None = None,
-             sampler: "Callable[[], Sampler | None]" = lambda: None) -> dict[str, Any]:
-    """`generate`, and at level rtl the golden level too: the record of `lacuna sim --json`.
+             sampler: "Callable[[], Sampler | None]" = lambda: None, xclbin: Path | None = None) -> dict[str, Any]:
+    """`generate`, and at other levels the golden level too: the record of `lacuna sim --json`.
 
     Args:
-        echo, trace: see `generate`.
+        echo, trace, xclbin: see `generate`.
         golden: tokens and report of the golden level, where it runs elsewhere; `None`: here, afterwards.
         sampler: makes one for each level, all alike; see `LlmSession`.
     """
     log.info("%s: %d prompt tokens, at most %d new ones", level, len(prompt), count)
-    tokens, text, report = generate(program, level, prompt, count, out, memory, echo, trace, sampler())
+    tokens, text, report = generate(program, level, prompt, count, out, memory, echo, trace, sampler(), xclbin)
     matches = None
-    if level == "rtl":
+    if level != "golden":
         if golden is None:
             log.info("golden: the same again, to compare")
             golden_tokens, _, golden_report = generate(program, "golden", prompt, count, None, sampler=sampler())
@@ -151,7 +166,7 @@ def simulate(program, level: str, prompt: list[int], count: int, out: Output, me
         if not matches:
             what = "tokens" if golden_tokens != tokens else "the largest logits"
             log.error("%s differ: %s %s, golden %s; `lacuna verify` says where", what, level, tokens, golden_tokens)
-        if matches and report["macs"] is None:  # the RTL does not count products; equal runs have equally many
+        if matches and report["macs"] is None:  # the engine does not count products; equal runs have equally many
             lanes = LlmParams.from_dict(program.manifest["params"]).dsps
             macs = golden_report["macs"]
             report |= {"macs": macs, "mac_utilisation": macs / (report["cycles"] * lanes)}
@@ -162,6 +177,7 @@ def run_sim(args: argparse.Namespace, out: Output) -> int:
     from compiler.program import Program
     from sim.sampling import Sampler
 
+    check_level(args)
     program = Program.load(args.program)
     prompt = encode(program, args.prompt, args.max_new_tokens)
     if args.temperature is not None and "top" not in program.manifest["vectors"]:
@@ -170,7 +186,8 @@ def run_sim(args: argparse.Namespace, out: Output) -> int:
     def sampler() -> Sampler | None:
         return None if args.temperature is None else Sampler(args.temperature, args.seed)
 
-    record = simulate(program, args.level, prompt, args.max_new_tokens, out, args.memory, sampler=sampler)
+    record = simulate(program, args.level, prompt, args.max_new_tokens, out, args.memory, sampler=sampler,
+                      xclbin=args.xclbin)
     out.result(record, [f"{key}: {value}" for key, value in record.items() if key != "text"])
     return 1 if record["matches_golden"] is False else 0
 

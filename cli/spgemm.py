@@ -8,7 +8,7 @@ from pathlib import Path
 from cli.config import add_config_option, load_config
 from cli.errors import UsageError
 from cli.output import Output, log
-from cli.simulate import add_memory_option
+from cli.simulate import add_level_options, check_level
 from golden.spgemm.params import NUMBER_FORMATS
 from golden.spgemm.product import ARITHMETIC
 
@@ -30,8 +30,7 @@ def add_verbs(verbs, common: argparse.ArgumentParser) -> None:
                       help="how the engine works: as one of SMASH's three kernels, or ours; default ours")
     verb.add_argument("-o", "--output", type=Path, metavar="C.mtx", help="where C goes, of the same kinds")
     verb.add_argument("--unsorted", action="store_true", help="columns of a row in the order in which they leave")
-    verb.add_argument("--level", choices=("golden", "rtl"), default="golden", help="executor; default golden")
-    add_memory_option(verb, "hbm2")
+    add_level_options(verb, "hbm2")
     add_config_option(verb)
     verb.set_defaults(run=run_spgemm)
 
@@ -41,6 +40,7 @@ def run_spgemm(args: argparse.Namespace, out: Output) -> int:
     from compiler.spgemm import KERNELS
     from sim.spgemm import spgemm
 
+    check_level(args)
     operation = args.op or ("a*a" if args.b is None else "a*b")
     if (operation == "a*b") != (args.b is not None):
         raise UsageError(f"--op {operation}: {'B.mtx is missing' if args.b is None else 'takes no B.mtx'}")
@@ -58,7 +58,7 @@ def run_spgemm(args: argparse.Namespace, out: Output) -> int:
     log.info("multiplying")
     started = time.perf_counter()
     c, report = spgemm(a, b, params, level=args.level, memory=args.memory, kernel=KERNELS[args.kernel],
-                       hints=args.hints, ordered=not args.unsorted, check=True)
+                       hints=args.hints, ordered=not args.unsorted, check=True, xclbin=args.xclbin)
     record = {
         "engine": "spgemm", "level": args.level, "op": operation, "numbers": params.numbers, "kernel": args.kernel,
         **asdict(report),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.errors import UsageError
 from cli.output import Output, log
-from cli.simulate import add_memory_option
+from cli.simulate import add_level_options, check_level
 
 if TYPE_CHECKING:
     from golden.train.params import TrainParams
@@ -30,7 +30,6 @@ ABOUT = (
 def add_verbs(verbs, common: argparse.ArgumentParser) -> None:
     verb = verbs.add_parser("train", parents=[common], help="train a network, dense or N:M sparse", description=ABOUT)
     verb.add_argument("config", type=Path, metavar="CONFIG.toml", help="network, data, optimiser")
-    verb.add_argument("--level", choices=("golden", "rtl"), default="golden", help="executor; default golden")
     verb.add_argument("--steps", type=int, metavar="N", help="at most so many now; the schedule stays the file's")
     verb.add_argument("--method", choices=METHOD_NAMES, help="which passes are sparse; default: the file's")
     verb.add_argument("--sparsity", metavar="N:M", help="N of M weights stay; default: the file's")
@@ -39,7 +38,7 @@ def add_verbs(verbs, common: argparse.ArgumentParser) -> None:
     verb.add_argument("-o", "--output", type=Path, metavar="CKPT", help="checkpoint (safetensors) to write")
     verb.add_argument("--emit", type=Path, metavar="PROG", help="write a step's program folder, as it begins, and stop")
     verb.add_argument("--every", type=int, default=100, metavar="N", help="also write it each N steps; default 100")
-    add_memory_option(verb, "ddr4")
+    add_level_options(verb, "ddr4")
     verb.set_defaults(run=run_train)
 
 
@@ -52,6 +51,7 @@ def run_train(args: argparse.Namespace, out: Output) -> int:
     from sim.train import train
 
     started = time.perf_counter()
+    check_level(args)
     for name in ("steps", "every"):
         value = getattr(args, name)
         if value is not None and value < 1:
@@ -76,7 +76,7 @@ def run_train(args: argparse.Namespace, out: Output) -> int:
         return emit(args.emit, config.engine, trainer, out)
     with _rules_of(args.config):
         report = train(trainer, data, args.steps, level=args.level, params=config.engine, memory=args.memory,
-                       output=args.output, every=args.every, **told(out, optimiser.steps))
+                       output=args.output, every=args.every, xclbin=args.xclbin, **told(out, optimiser.steps))
     out.progress("")
     record = {
         "engine": "train", "level": args.level, "method": sparsity.method,
@@ -142,7 +142,7 @@ def summary(record: dict[str, Any]) -> Sequence[str]:
 
 
 def rtl_summary(record: dict[str, Any]) -> list[str]:
-    """What there is at level rtl only."""
+    """What there is at levels rtl and card."""
     if record["cycles"] is None:
         return []
     parts = {name: count for name, count in record["cycles"].items() if name not in ("total", "vector")}
@@ -151,5 +151,6 @@ def rtl_summary(record: dict[str, Any]) -> list[str]:
         f"golden         {equal if record['matches_golden'] else 'DIFFERENT: ' + record['differs']}",
         f"cycles         {record['cycles']['total']:,}: " + ", ".join(f"{name} {n:,}" for name, n in parts.items()),
         "utilisation    " + ", ".join(f"{name} {share:.1%}" for name, share in record["utilisation"].items()),
-        f"memory         {record['bytes_read']:,} bytes read, {record['bytes_written']:,} written",
+        *([f"memory         {record['bytes_read']:,} bytes read, {record['bytes_written']:,} written"]
+          if record["bytes_read"] is not None else []),
     ]

@@ -86,6 +86,12 @@ class Program:
         return cls(manifest, words, images, {name: (folder / name).read_bytes() for name in others})
 
     @property
+    def memory_bytes(self) -> dict[str, int]:
+        """By port: what runs read or write; more than the images where the manifest says so."""
+        return {port: max(len(image), self.manifest.get("memory_bytes", {}).get(port, 0))
+                for port, image in self.images.items()}
+
+    @property
     def tokenizer(self) -> Tokenizer:
         """Raises BadProgramError when the program carries none."""
         try:

@@ -1,7 +1,6 @@
 """An engine's RTL under Verilator, from Python, with the feel of PyVerilator.
 
-    engine = Engine.build([verilog_text], top="lacuna_llm", port_names=["w0", "v"], axi_bits=512,
-                          timing="hbm2")
+    engine = Engine.build([verilog_text], top="lacuna_llm", ports={"w0": 512, "v": 512}, timing="hbm2")
     engine.write_memory("w0", 0, weights)
     engine.write_register(0x10, argument)
     engine.start()
@@ -66,7 +65,8 @@ class Engine:
             raise RuntimeError(f"{library}: the model could not be created")
         count = self._library.lacuna_port_count(self._handle)
         self.ports = {self._library.lacuna_port_name(self._handle, index).decode(): index for index in range(count)}
-        self.beat_bytes = self._library.lacuna_beat_bytes()
+        self.beat_bytes = {name: self._library.lacuna_beat_bytes(self._handle, index)
+                           for name, index in self.ports.items()}
         self.io = Signals(self)
         self.timing, self.memory_bytes = self._by_port("timing", timing), self._by_port("memory_bytes", memory_bytes)
         for index, (name, model) in enumerate(list(self.timing.items())):
@@ -84,11 +84,10 @@ class Engine:
         self.reset()
 
     @classmethod
-    def build(cls, verilog_sources, top, port_names, axi_bits, *, blocks=(), trace=False, randomize=False, busy=False,
-              **options):
+    def build(cls, verilog_sources, top, ports, *, blocks=(), trace=False, randomize=False, busy=False, **options):
         """Build, or take from the cache, and create; `options` as of the constructor."""
         library = build_engine(
-            verilog_sources, top, port_names, axi_bits, blocks=blocks, trace=trace, randomize=randomize, busy=busy
+            verilog_sources, top, ports, blocks=blocks, trace=trace, randomize=randomize, busy=busy
         )
         return cls(library, **options)
 
@@ -236,7 +235,7 @@ def _load(path):
     word, text = ctypes.c_uint32, ctypes.c_char_p
     signatures = {
         "create": (handle, integer), "destroy": (None, handle), "port_count": (integer, handle),
-        "port_name": (text, handle, integer), "beat_bytes": (integer,), "message": (text, handle),
+        "port_name": (text, handle, integer), "beat_bytes": (integer, handle, integer), "message": (text, handle),
         "cycle": (number, handle), "done": (integer, handle),
         "configure": (None, handle, integer, ctypes.POINTER(TimingStruct), number, integer),
         "reset": (integer, handle, number), "step": (integer, handle, number), "run": (integer, handle, number),

@@ -1,6 +1,6 @@
 """Build a verilated engine with the harness into one shared library, cached in `build/rtl/<hash>/`.
 
-    library = build_engine([verilog_text], top="lacuna_llm", port_names=["w0", "v"], axi_bits=512)
+    library = build_engine([verilog_text], top="lacuna_llm", ports={"w0": 512, "v": 512})
 
 The hash covers the Verilog, the harness, the options and the versions of the tools. Safe under pytest-xdist: a file
 lock a build, work in a directory of its own, rename at the end. `-Wall`; every warning that `verilator.vlt` does not
@@ -46,18 +46,19 @@ class ToolFailedError(RuntimeError):
         super().__init__(f"{tool} failed, log {log}:\n" + "\n".join(text[-lines:]))
 
 
-def build_engine(verilog_sources, top, port_names, axi_bits, *, blocks=(), trace=False, randomize=False, busy=False):
+def build_engine(verilog_sources, top, ports, *, blocks=(), trace=False, randomize=False, busy=False):
     """Path of the shared library of module `top`.
 
-    `verilog_sources`: Verilog texts. `port_names`: of the AXI masters, `w0` for m_axi_w0_ and on. `trace`:
-    `Engine.trace` writes VCD (slower). `blocks`: modules to verilate once, however often they are instantiated (not
-    with `trace`, which would not see into them). `randomize`: registers without a reset value start at random values.
-    `busy`: the top has an output `busy_o` with a bit for each unit, for `Engine.record`.
+    `verilog_sources`: Verilog texts. `ports`: bits of data of the AXI masters by name, `w0` for m_axi_w0_ and on.
+    `trace`: `Engine.trace` writes VCD (slower). `blocks`: modules to verilate once, however often they are instantiated
+    (not with `trace`, which would not see into them). `randomize`: registers without a reset value start at random
+    values. `busy`: the top has an output `busy_o` with a bit for each unit, for `Engine.record`.
     """
-    if not port_names or not all(name.isidentifier() for name in port_names):
-        raise ValueError(f"port_names {port_names}: at least one, each an identifier")
-    if axi_bits not in AXI_BITS:
-        raise ValueError(f"axi_bits {axi_bits}: one of {', '.join(map(str, AXI_BITS))}")
+    if not ports or not all(name.isidentifier() for name in ports):
+        raise ValueError(f"ports {list(ports)}: at least one, each an identifier")
+    for name, bits in ports.items():
+        if bits not in AXI_BITS:
+            raise ValueError(f"port {name} of {bits} bits: one of {', '.join(map(str, AXI_BITS))}")
     if isinstance(verilog_sources, str):
         raise TypeError("verilog_sources: a list of texts, not one text")
     unknown = "unique" if randomize else "fast"
@@ -70,15 +71,15 @@ def build_engine(verilog_sources, top, port_names, axi_bits, *, blocks=(), trace
     if trace:
         options.append("--trace-vcd")
         flags.append("-DLACUNA_TRACE")
-    ports = ports_header(port_names, axi_bits) + ("#define LACUNA_BUSY\n" if busy else "")
-    digest = _digest([*verilog_sources, *options, *flags, *optimise, *LINK_FLAGS, ports, waivers, *_harness(),
+    header = ports_header(ports) + ("#define LACUNA_BUSY\n" if busy else "")
+    digest = _digest([*verilog_sources, *options, *flags, *optimise, *LINK_FLAGS, header, waivers, *_harness(),
                       *tool_versions()])
 
     def produce(work):
         for path in HARNESS:
             shutil.copy(path, work)
         (work / WAIVERS.name).write_text(waivers)
-        (work / "ports.h").write_text(ports)
+        (work / "ports.h").write_text(header)
         names = [f"source{number}.v" for number in range(len(verilog_sources))]
         for name, text in zip(names, verilog_sources, strict=True):
             (work / name).write_text(text)
@@ -138,10 +139,10 @@ def build_memory_model():
         "g++", [*flags, "-o", "memory.so", str(HERE / "harness.cpp")], work, os.environ))
 
 
-def ports_header(port_names, axi_bits):
+def ports_header(ports):
     """Text of `ports.h`: the AXI masters of the top module."""
-    entries = " ".join(f"X({name}, m_axi_{name}_)" for name in port_names)
-    return f"#define LACUNA_BEAT_BYTES {axi_bits // 8}\n#define LACUNA_PORTS(X) {entries}\n"
+    entries = " ".join(f"X({name}, m_axi_{name}_, {bits // 8})" for name, bits in ports.items())
+    return f"#define LACUNA_PORTS(X) {entries}\n"
 
 
 def verilator_environment():

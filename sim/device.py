@@ -14,7 +14,7 @@ from golden.params import EngineParams
 
 from .trace import chrome_trace
 
-__all__ = ["Device", "DeviceError", "GoldenDevice", "Outcome", "RtlDevice", "build_rtl", "open_device"]
+__all__ = ["Device", "DeviceError", "GoldenDevice", "Outcome", "RtlDevice", "build_rtl", "check_status", "open_device"]
 
 CLOCK_MHZ = ENGINES["llm"].clock_mhz
 TRACE_EVENTS = 100_000
@@ -30,6 +30,12 @@ class DeviceError(RuntimeError):
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+
+def check_status(status: int, pc: int, counters: dict[str, int]) -> None:
+    """Raises DeviceError unless a run has ended well."""
+    if status != HALTED:
+        raise DeviceError(f"status {status}, instruction {pc}, counters {counters}", status)
 
 
 @dataclass(frozen=True)
@@ -136,9 +142,7 @@ class RtlDevice:
         self.engine.start()
         self.engine.run(self.max_cycles, self.watch)
         counters = {name: self._read(f"count_{name}") for name in self.core.COUNTERS}
-        status = self._read("status")
-        if status != HALTED:
-            raise DeviceError(f"status {status}, instruction {self._read('pc')}, counters {counters}", status)
+        check_status(self._read("status"), self._read("pc"), counters)
         self._write("program_words", 0)
         after = self._bytes()
         counters |= {key: after[key] - before[key] for key in after}
@@ -150,11 +154,10 @@ class RtlDevice:
         return chrome_trace(self.engine.intervals(), self.core.UNITS, self.engine.clock_ns)
 
     def _bytes(self) -> dict[str, int]:
-        ports = self.engine.statistics()["ports"].values()
-        beat = self.engine.beat_bytes
+        ports, beat = self.engine.statistics()["ports"], self.engine.beat_bytes
         return {
-            "bytes_read": sum(port["read_beats"] for port in ports) * beat,
-            "bytes_written": sum(port["written_bytes"] for port in ports),
+            "bytes_read": sum(port["read_beats"] * beat[name] for name, port in ports.items()),
+            "bytes_written": sum(port["written_bytes"] for port in ports.values()),
         }
 
     def read(self, port: str, address: int, count: int) -> bytes:
@@ -174,17 +177,23 @@ def build_rtl(engine: str, params: EngineParams) -> Path:
     from .verilog import engine_verilog
 
     core = CORES[engine]
-    ports, axi_bits = core.memory_ports(params)
     sources = [*engine_verilog(engine, params).values(), *(twin.read_text() for twin in core.TWINS)]
-    return build_engine(sources, top_name(core), ports, axi_bits, blocks=list(core.BLOCKS), busy=True)
+    return build_engine(sources, top_name(core), core.masters(params), blocks=list(core.BLOCKS), busy=True)
 
 
-def open_device(
-    level: str, memory: str = "ideal", seed: int = 0, watch: Callable[[int], None] | None = None
-) -> Device:
-    """Device of a level: golden or rtl."""
+def open_device(level: str, memory: str = "ideal", seed: int = 0, watch: Callable[[int], None] | None = None,
+                xclbin: Path | None = None) -> Device:
+    """Device of a level: golden, rtl or card (which has `xclbin`).
+
+    Raises:
+        ValueError: no such level, or a card without .xclbin.
+    """
     if level == "golden":
         return GoldenDevice()
     if level == "rtl":
         return RtlDevice(memory, seed, watch=watch)
-    raise ValueError(f"level = {level!r}: must be golden or rtl")
+    if level == "card" and xclbin is not None:
+        from .xrt import XrtDevice
+
+        return XrtDevice(xclbin)
+    raise ValueError(f"level = {level!r}, xclbin = {xclbin}: must be golden, rtl, or card with an .xclbin")

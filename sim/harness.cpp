@@ -1,7 +1,7 @@
 // A verilated engine, its memories and its host, behind a C interface for ctypes (sim/binding.py).
 //
 // Two builds: with LACUNA_ENGINE, which includes the verilated model and the generated `ports.h`
-// (LACUNA_BEAT_BYTES, LACUNA_PORTS(X) = X(name, prefix)...), and without, for the timing model alone.
+// (LACUNA_PORTS(X) = X(name, prefix, bytes of a beat)...), and without, for the timing model alone.
 //
 // A cycle: the memories drive their outputs from state; clk falls and the engine settles; the memories and the host
 // see the settled signals and take the handshakes; clk rises.
@@ -63,8 +63,8 @@ struct Engine {
         context->traceEverOn(true);
 #endif
         top.reset(new Vengine(context.get(), "engine"));
-#define LACUNA_ADD(NAME, PREFIX)                                                                            \
-    ports.emplace_back(new Port(#NAME, LACUNA_BEAT_BYTES, &violation));                                     \
+#define LACUNA_ADD(NAME, PREFIX, BYTES)                                                                     \
+    ports.emplace_back(new Port(#NAME, BYTES, &violation));                                                 \
     ports.back()->pins = {&top->PREFIX##araddr, &top->PREFIX##awaddr, &top->PREFIX##arlen,                  \
                           &top->PREFIX##arvalid, &top->PREFIX##rready, &top->PREFIX##awlen,                 \
                           &top->PREFIX##awvalid, &top->PREFIX##wlast, &top->PREFIX##wvalid,                 \
@@ -72,7 +72,7 @@ struct Engine {
                           &top->PREFIX##arready, &top->PREFIX##rresp, &top->PREFIX##rlast,                  \
                           &top->PREFIX##rvalid, &top->PREFIX##awready, &top->PREFIX##wready,                \
                           &top->PREFIX##bresp, &top->PREFIX##bvalid, &top->PREFIX##rdata};                  \
-    static_assert(sizeof(top->PREFIX##rdata) == LACUNA_BEAT_BYTES, "width of " #PREFIX "rdata");
+    static_assert(sizeof(top->PREFIX##rdata) == BYTES, "width of " #PREFIX "rdata");
         LACUNA_PORTS(LACUNA_ADD)
         quiet();
         top->clk = 0, top->rst = 1;
@@ -215,7 +215,7 @@ API void lacuna_destroy(void* handle) {
 }
 API int lacuna_port_count(void* handle) { return int(engine_of(handle).ports.size()); }
 API const char* lacuna_port_name(void* handle, int port) { return engine_of(handle).ports[size_t(port)]->name.c_str(); }
-API int lacuna_beat_bytes() { return LACUNA_BEAT_BYTES; }
+API int lacuna_beat_bytes(void* handle, int port) { return int(engine_of(handle).ports[size_t(port)]->beat_bytes()); }
 API const char* lacuna_message(void* handle) { return engine_of(handle).message.c_str(); }
 API uint64_t lacuna_cycle(void* handle) { return engine_of(handle).cycle; }
 API int lacuna_done(void* handle) { return engine_of(handle).top->ap_done_o; }

@@ -244,6 +244,8 @@ public:
     Port(std::string port_name, uint64_t beat_bytes, std::string* violation)
         : name(std::move(port_name)), beat_(beat_bytes), violation_(violation) {}
 
+    uint64_t beat_bytes() const { return beat_; }
+
     void configure(const Timing& timing) {
         timing_ = timing;
         scheduler_.configure(timing, beat_);

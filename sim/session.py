@@ -37,16 +37,17 @@ class LlmSession:
     """A program loaded on a device.
 
     Args:
-        watch: called during a run on the RTL, with its cycles so far.
+        watch: called during a run on the RTL, with its cycles so far. xclbin: see `open_device`.
         sampler: chooses among the logits that the program lists; `None`: the engine's arg-max is taken.
     """
 
     def __init__(self, program: Program, level: str, *, memory: str = "ideal", seed: int = 0,
-                 watch: Callable[[int], None] | None = None, sampler: Sampler | None = None) -> None:
+                 watch: Callable[[int], None] | None = None, sampler: Sampler | None = None,
+                 xclbin: Path | None = None) -> None:
         self.sampler = sampler
         self.program, self.level, self.memory = program, level, memory
         self.params = LlmParams.from_dict(program.manifest["params"])
-        self.device = open_device(level, memory, seed, watch)
+        self.device = open_device(level, memory, seed, watch, xclbin)
         self.device.load(program)
         self._begin()
 
@@ -110,7 +111,7 @@ class LlmSession:
         ]
 
     def report(self) -> dict:
-        """Counters of the last generation; cycles and shares are None on the golden level.
+        """Counters of the last generation; cycles and shares are None on the golden level, bytes on a card.
 
         `bandwidth_share`: bytes read and written / (cycles x width of all ports). `mac_utilisation`: stored weights
         multiplied / (cycles x DSPs); from the golden level only, as the RTL does not count products. `top`: of each
@@ -118,7 +119,7 @@ class LlmSession:
         """
         cycles = sum(self.cycles) or None
         peak = (self.params.channels + 1) * self.params.beat_bytes
-        moved = self.counters.get("bytes_read", 0) + self.counters.get("bytes_written", 0)
+        bytes_read, bytes_written = (self.counters.get(f"bytes_{way}") for way in ("read", "written"))
         macs = self.counters.get("macs")
         return {
             "engine": "llm",
@@ -128,9 +129,10 @@ class LlmSession:
             "cycles_prefill": self.cycles[0] if self.cycles else None,
             "cycles_per_token": self.cycles[1:],
             "macs": macs,
-            "bytes_read": self.counters.get("bytes_read", 0),
-            "bytes_written": self.counters.get("bytes_written", 0),
-            "bandwidth_share": moved / (cycles * peak) if cycles else None,
+            "bytes_read": bytes_read,
+            "bytes_written": bytes_written,
+            "bandwidth_share": (bytes_read + bytes_written) / (cycles * peak)
+            if cycles and bytes_read is not None and bytes_written is not None else None,
             "mac_utilisation": macs / (cycles * self.params.dsps) if cycles and macs else None,
             "counters": {k: v for k, v in self.counters.items() if k not in self.totals},
             "wall_s": self.wall,

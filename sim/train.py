@@ -49,12 +49,13 @@ class Report(RtlReport):
 
 def train(trainer: Trainer, data: DataSet, steps: int | None = None, *, level: str = "golden",
           params: TrainParams | None = None, memory: str = "ddr4", output: Path | None = None, every: int = 100,
-          told: Callable[[int, float], Any] = lambda *_: None, watch: Callable[[int], None] | None = None) -> Report:
+          told: Callable[[int, float], Any] = lambda *_: None, watch: Callable[[int], None] | None = None,
+          xclbin: Path | None = None) -> Report:
     """Trains to the end of the optimiser's steps.
 
     Args:
         steps: at most so many. output: checkpoint that is written at the end and each `every` steps.
-        params, memory: at level rtl: the engine, and how its memory answers (see `sim.device.RtlDevice`).
+        level, xclbin: see `sim.device.open_device`. params: of the engine, not at level golden. memory: at level rtl.
         told: called after each step with its number and loss. watch: at level rtl: called with a run's cycles so far.
 
     Raises:
@@ -69,7 +70,9 @@ def train(trainer: Trainer, data: DataSet, steps: int | None = None, *, level: s
                          f"{data.shape} of {data.classes}")
     left = max(optimiser.steps - trainer.step_number, 0)
     first, count, loss = trainer.step_number, left if steps is None else min(left, steps), []
-    engine = RtlTrainer(trainer, params or TrainParams(), memory, watch) if level == "rtl" else None
+    engine = None
+    if level != "golden":
+        engine = RtlTrainer(trainer, params or TrainParams(), memory, watch, level=level, xclbin=xclbin)
     started = time.perf_counter()
     for number in range(first, first + count):
         chosen = trainer.batch(len(data.images))

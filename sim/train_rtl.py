@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from golden.train.params import TrainParams
 from golden.train.sparsity import Sparsity, macs
 from golden.train.trainer import OPTIMISERS, DivergedError, Trainer
 
-from .device import RtlDevice
+from .device import open_device
 from .train_cycles import CycleModel
 
 __all__ = ["RtlReport", "RtlTrainer", "StepReport", "measure_step"]
@@ -47,7 +48,7 @@ class StepReport(RtlReport):
 
 
 class RtlTrainer:
-    """Does a trainer's steps on the RTL, and lets the trainer do them, too.
+    """Does a trainer's steps on the RTL, or on a card, and lets the trainer do them, too.
 
     Attributes:
         program: that does a step. differs: the first step whose results are not golden's, and which of these; None: all
@@ -56,13 +57,14 @@ class RtlTrainer:
 
     Args:
         trainer: its model is what the program starts with. watch: called with a run's cycles so far.
+        level, memory, xclbin: see `sim.device.open_device`.
     """
 
     def __init__(self, trainer: Trainer, params: TrainParams, memory: str = "ddr4",
-                 watch: Callable[[int], None] | None = None) -> None:
+                 watch: Callable[[int], None] | None = None, *, level: str = "rtl", xclbin: Path | None = None) -> None:
         self.trainer, self.params, self.differs = trainer, params, None
         self.program = NetworkProgram(params, trainer.model, trainer.optimiser.batch)
-        self.device = RtlDevice(memory, watch=watch)
+        self.device = open_device(level, memory, watch=watch, xclbin=xclbin)
         self.device.load(self.program.program)
         self.steps, self.counters = 0, Counter()
 
@@ -111,7 +113,7 @@ class RtlTrainer:
         shares["all"] = steps * sum(made.values()) / (cycles["total"] * uspes) if steps else 0.0
         return {
             "matches_golden": self.differs is None, "differs": self.differs, "cycles": cycles, "utilisation": shares,
-            "bytes_read": counters["bytes_read"], "bytes_written": counters["bytes_written"],
+            "bytes_read": counters.get("bytes_read"), "bytes_written": counters.get("bytes_written"),
         }
 
     def _read(self, at: int, count: int) -> bytes:

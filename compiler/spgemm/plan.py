@@ -124,6 +124,7 @@ def plan_product(a: Csr, b: Csr, params: SpgemmParams, *, kernel: Kernel = OURS,
     numbers_at = _up(a_at + entries.nbytes)
     numbers_end = numbers_at + RECORD_BYTES + 4 * (len(windows.of_row) + len(chunks.at))
     c_at = _up(numbers_end)
+    most = min(int(b.lengths[a.columns].sum()), a.rows * b.columns_in_all)  # elements, all in one channel
     require("bytes of A and B in a channel", c_at, CHANNEL_BYTES, "use fewer rows of A at a time")
     image = np.zeros(numbers_at, np.uint8)
     elements = image[: total * params.element_bytes].view(element_type(params))
@@ -147,6 +148,7 @@ def plan_product(a: Csr, b: Csr, params: SpgemmParams, *, kernel: Kernel = OURS,
     manifest = {
         "engine": "spgemm", "params": params.to_dict(), "instruction_bits": ISA.bits, "program_address": 0,
         "ports": ports, "places": {"numbers": numbers_at, "c": c_at},
+        "memory_bytes": dict.fromkeys(ports[:-1], min(CHANNEL_BYTES, _up(c_at + params.element_bytes * most + word))),
     }
     images = dict.fromkeys(ports, image) | {"p": program}
     return Plan(Program(manifest, words, images, {}), params, windows, chunks, a.rows, b.columns_in_all,

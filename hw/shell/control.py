@@ -26,7 +26,7 @@ class Control(wiring.Component):
     """One access at a time; an unknown address answers SLVERR. Writes ignore strobes (words only).
 
     Attributes:
-        start: strobe. busy, done: from the engine (`done` a strobe). done_level: from done until the next start.
+        start: strobe. done: strobe: the run is over. done_level: from done until the next start.
     """
 
     def __init__(self, *, bases: int, arguments: int, results: int, counters: tuple[str, ...]):
@@ -40,6 +40,8 @@ class Control(wiring.Component):
             "interrupt": Out(1),
             "program_words": Out(32),
             "program_address": Out(32),
+            "report_enable": Out(1),
+            "report_base": Out(64),
             "bases": Out(64).array(bases),
             "arguments": Out(32).array(arguments),
             "status": In(32),
@@ -54,6 +56,8 @@ class Control(wiring.Component):
         running, done, gie, ier, isr = (Signal(name=n) for n in ("running", "done_sticky", "gie", "ier", "isr"))
         storage = {
             "gie": gie, "ier": ier, "program_words": self.program_words, "program_address": self.program_address,
+            "report_enable": self.report_enable, "report_low": self.report_base[:32],
+            "report_high": self.report_base[32:],
         }
         for i, base in enumerate(self.bases):
             storage[f"base_{i}_low"], storage[f"base_{i}_high"] = base[:32], base[32:]

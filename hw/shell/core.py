@@ -11,7 +11,10 @@ from hw.fabric.axi import ADDRESS_BITS, axi_read, axi_write
 
 from .registers import Register, register_map
 
-__all__ = ["EngineCore"]
+__all__ = ["REPORT", "REPORT_BITS", "EngineCore"]
+
+REPORT, REPORT_BITS = "report", 32
+"""The shell's own memory port (`hw.shell.report`)."""
 
 
 class EngineCore(wiring.Component):
@@ -63,6 +66,17 @@ class EngineCore(wiring.Component):
     def memory_ports(params: Any) -> tuple[tuple[str, ...], int]:
         """Names of the memory ports, and their width in bits."""
         raise NotImplementedError
+
+    @classmethod
+    def masters(cls, params: Any) -> dict[str, int]:
+        """Bits of data of each AXI master by name: the memory ports and, last, the shell's."""
+        ports, bits = cls.memory_ports(params)
+        return {**dict.fromkeys(ports, bits), REPORT: REPORT_BITS}
+
+    @classmethod
+    def base_registers(cls, params: Any) -> dict[str, str]:
+        """Of each master the pair of registers (`<name>_low`, `<name>_high`) with its base address."""
+        return {**{port: f"base_{number}" for number, port in enumerate(cls.memory_ports(params)[0])}, REPORT: REPORT}
 
     @staticmethod
     def cycles_to_clear(params: Any) -> int:

@@ -44,8 +44,7 @@ def _channels(signature: wiring.Signature):
 def kernel_ports(engine: type[EngineCore], params: EngineParams) -> Iterator[tuple[str, int, bool]]:
     """(name, bits, whether it comes in) of all ports of a kernel."""
     yield from (("ap_clk", 1, True), ("ap_rst_n", 1, True), ("interrupt", 1, False))
-    names, bits = engine.memory_ports(params)
-    for name in names:
+    for name, bits in engine.masters(params).items():
         for signature in (axi_read(bits), axi_write(bits)):
             yield from _bus_ports(port_bus(name), signature, master=True)
         yield from ((f"{port_bus(name)}_{way}{signal}", width, False) for way in ("aw", "ar")
@@ -77,8 +76,8 @@ class _Kernel:
             "o_interrupt": self.ports["interrupt"], "o_ap_done_o": Signal(name="done"),
             "o_busy_o": Signal(len(self.engine.UNITS), name="busy"),
         }
-        names, bits = self.engine.memory_ports(self.params)
-        for bus in map(port_bus, names):
+        for name, bits in self.engine.masters(self.params).items():
+            bus = port_bus(name)
             for signature in (axi_read(bits), axi_write(bits)):
                 self._bus(m, bus, bus, signature, master=True)
             m.d.comb += [self.ports[f"{bus}_{way}{signal}"].eq(value) for way in ("aw", "ar")

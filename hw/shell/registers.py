@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["Register", "register_map", "to_c_header", "to_markdown"]
+__all__ = ["Register", "register_map", "report_words", "to_c_header", "to_markdown"]
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,16 @@ def register_map(bases: int, arguments: int, results: int, counters: tuple[str, 
         Register("isr", 0x0C, True, "bit 0: done; writing 1 clears"),
         Register("program_words", 0x10, True, "length of the program in instructions; 0: the one loaded before runs"),
         Register("program_address", 0x14, True, "byte offset of the program in the last memory port"),
+        Register("report_enable", 0x18, True, "bit 0: when a run is over, status and what follows go to memory"),
     ]
     at = 0x20
     for i in range(bases):
         registers.append(Register(f"base_{i}_low", at, True, f"base address of memory port {i}, bits 31..0"))
         registers.append(Register(f"base_{i}_high", at + 4, True, f"base address of memory port {i}, bits 63..32"))
         at += 8
+    registers.append(Register("report_low", at, True, "where the report goes, bits 31..0"))
+    registers.append(Register("report_high", at + 4, True, "where the report goes, bits 63..32"))
+    at += 8
     at = (at + 0xFF) & ~0xFF
     for i in range(arguments):
         registers.append(Register(f"argument_{i}", at + 4 * i, True, f"initial value of register {i + 1}"))
@@ -49,6 +53,11 @@ def register_map(bases: int, arguments: int, results: int, counters: tuple[str, 
     for i, name in enumerate(counters):
         registers.append(Register(f"count_{name}", at + 4 * i, False, f"counter: {name}"))
     return tuple(registers)
+
+
+def report_words(registers: tuple[Register, ...]) -> tuple[str, ...]:
+    """Names of what a report holds, a word each."""
+    return tuple(register.name for register in registers if not register.writable)
 
 
 def to_markdown(registers: tuple[Register, ...]) -> str:

@@ -11,7 +11,8 @@ from hw.fabric.ram import RAM
 
 from .control import Control, axi_lite
 from .convert import to_verilog
-from .core import EngineCore
+from .core import REPORT, REPORT_BITS, EngineCore
+from .report import Report
 
 __all__ = ["components", "generate", "top_name"]
 
@@ -41,9 +42,13 @@ class _FlatTop:
         m.submodules.control = control = Control(
             bases=len(engine.ports), arguments=len(engine.arguments), results=engine.RESULTS, counters=engine.COUNTERS
         )
-        for i, port in enumerate(engine.ports):
-            self._flat(m, f"m_axi_{port}", engine.read[i], axi_read(engine.axi_bits), True)
-            self._flat(m, f"m_axi_{port}", engine.write[i], axi_write(engine.axi_bits), True)
+        values = [engine.status, engine.pc, *engine.results, *engine.counters]
+        m.submodules.report = report = Report(len(values))
+        unread = axi_read(REPORT_BITS).create(path=("unread",))
+        for port, read, write in (*zip(engine.ports, engine.read, engine.write, strict=True),
+                                  (REPORT, unread, report.write)):
+            self._flat(m, f"m_axi_{port}", read, axi_read(len(read.rdata)), True)
+            self._flat(m, f"m_axi_{port}", write, axi_write(len(write.wdata)), True)
         self._flat(m, "s_axi_ctl", control.axi, axi_lite(), False)
         done = Signal(name="ap_done_o")
         interrupt = Signal(name="interrupt")
@@ -53,7 +58,9 @@ class _FlatTop:
             busy.eq(engine.busy),
             done.eq(control.done_level), interrupt.eq(control.interrupt),
             engine.start.eq(control.start), engine.words.eq(control.program_words),
-            engine.address.eq(control.program_address), control.done.eq(engine.done),
+            engine.address.eq(control.program_address),
+            report.enabled.eq(control.report_enable), report.base.eq(control.report_base), report.ended.eq(engine.done),
+            *(word.eq(value) for word, value in zip(report.words, values, strict=True)), control.done.eq(report.done),
             control.status.eq(engine.status), control.pc.eq(engine.pc),
             *(base.eq(word) for base, word in zip(engine.bases, control.bases, strict=True)),
             *(argument.eq(word) for argument, word in zip(engine.arguments, control.arguments, strict=True)),

@@ -3,6 +3,7 @@ also answer wrongly; whole programs on the real one are tested in tests/e2e."""
 
 import json
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -36,14 +37,16 @@ def answers(monkeypatch):
     program = SimpleNamespace(tokenizer=Letters(), save=lambda _: None)
     program.manifest = {"params": {}, "model": {"context": 40}, "vectors": {}}
     right = list("ü!".encode())
-    answers = {"golden": right, "rtl": right, "verify": {"matches": True, "difference": None}, "top": {}}
+    answers = {"golden": right, "rtl": right, "card": right, "verify": {"matches": True, "difference": None}, "top": {}}
+    answers["xclbin"] = []
     answers["vectors"] = program.manifest["vectors"]
 
     class Session:
-        def __init__(self, loaded, level, *, memory="ideal", watch=None, sampler=None):
+        def __init__(self, loaded, level, *, memory="ideal", watch=None, sampler=None, xclbin=None):
             assert loaded is program
             self.level, self.memory = level, memory
             answers["sampler"] = sampler
+            answers["xclbin"].append(xclbin)
 
         def generate(self, prompt, count, stop_ids=()):
             answers["prompt"] = prompt
@@ -141,3 +144,12 @@ def test_verify_names_the_difference(answers, lacuna, lacuna_json):
     assert "layer: 3" in stdout
     assert "golden: raw 0x3fc00000, real 1.5" in stdout
     assert lacuna_json("verify", "prog")[1]["difference"]["rtl"]["real"] == "nan"
+
+
+def test_a_card_needs_an_xclbin_and_nothing_else_takes_one(answers, lacuna, lacuna_json):
+    asked = ("sim", "prog", "--prompt", "x", "--max-new-tokens", 2, "--level")
+    assert lacuna(*asked, "card")[0] == 2
+    assert lacuna(*asked, "rtl", "--xclbin", "x.xclbin")[0] == 2
+    code, record = lacuna_json(*asked, "card", "--xclbin", "x.xclbin")
+    assert (code, record["level"], record["matches_golden"]) == (0, "card", True)
+    assert answers["xclbin"] == [Path("x.xclbin"), None]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -71,3 +72,10 @@ def test_numbers_that_the_memory_words_are_too_narrow_for(files, tmp_path, capsy
     assert main(["spgemm", "s.mtx", "--numbers", "fp64", "--config", "narrow.toml", "--json"]) == 2
     message = json.loads(capsys.readouterr().out)["error"]["message"]
     assert message == "--numbers fp64: axi_bits = 128: must hold two elements"
+
+
+def test_a_card_without_xrt(files, capsys, monkeypatch):
+    monkeypatch.chdir(files)
+    monkeypatch.setitem(sys.modules, "pyxrt", None)
+    assert main(["spgemm", "a.mtx", "b.mtx", "--level", "card", "--xclbin", "a.xclbin"]) == 5
+    assert "pyxrt cannot be imported" in capsys.readouterr().err

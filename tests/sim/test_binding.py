@@ -108,7 +108,7 @@ endmodule
 
 def make(bits=128, *, trace=False, **options):
     text = SOURCE.replace("BITS = 128", f"BITS = {bits}")
-    return Engine.build([text], "copier", port_names=["w0", "v"], axi_bits=bits, trace=trace, **options)
+    return Engine.build([text], "copier", ports={"w0": bits, "v": bits}, trace=trace, **options)
 
 
 def copy(engine, beats, source=0x1000, target=0x3000, fault="none", data_first=0, limit=100_000):
@@ -147,7 +147,7 @@ def test_every_width(bits):
     engine.write_memory("v", 0x1000, data)
     copy(engine, beats)
     assert engine.read_memory("v", 0x3000, data.size) == data.tobytes()
-    assert engine.beat_bytes == bits // 8
+    assert engine.beat_bytes == {"w0": bits // 8, "v": bits // 8}
 
 
 def test_latency_is_the_timing_models():
@@ -256,10 +256,10 @@ def test_trace(tmp_path):
 
 
 def test_arguments():
-    with pytest.raises(ValueError, match="axi_bits 96"):
-        Engine.build([SOURCE], "copier", ["w0", "v"], 96)
-    with pytest.raises(ValueError, match="port_names"):
-        Engine.build([SOURCE], "copier", [], 128)
+    with pytest.raises(ValueError, match="port v of 96 bits"):
+        Engine.build([SOURCE], "copier", {"w0": 128, "v": 96})
+    with pytest.raises(ValueError, match="at least one"):
+        Engine.build([SOURCE], "copier", {})
     with pytest.raises(ValueError, match="timing 'slow'"):
         make(timing="slow")
     with pytest.raises(ValueError, match="different clocks"):
@@ -270,14 +270,14 @@ def test_arguments():
 def test_failing_and_missing_tools(monkeypatch, tmp_path):
     monkeypatch.setattr(sim.build, "BUILD", tmp_path / "rtl")
     with pytest.raises(sim.build.ToolFailedError, match="verilator failed") as caught:
-        sim.build.build_engine(["module broken(; endmodule"], "broken", ["v"], 32)
+        sim.build.build_engine(["module broken(; endmodule"], "broken", {"v": 32})
     assert caught.value.log.is_file()
     assert "syntax error" in str(caught.value)
     with pytest.raises(sim.build.ToolFailedError, match=r"IMPLICIT|UNDRIVEN"):  # a warning not waived is fatal
-        sim.build.build_engine(["module warn(output y); wire a; assign y = a; endmodule"], "warn", ["v"], 32)
+        sim.build.build_engine(["module warn(output y); wire a; assign y = a; endmodule"], "warn", {"v": 32})
     monkeypatch.setenv("PATH", os.devnull)
     with pytest.raises(sim.build.ToolMissingError, match="'perl'"):
-        sim.build.build_engine([SOURCE], "copier", ["w0", "v"], 128)
+        sim.build.build_engine([SOURCE], "copier", {"w0": 128, "v": 128})
 
 
 def _build_memory(path):

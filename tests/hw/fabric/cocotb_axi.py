@@ -28,9 +28,11 @@ def word_at(address):
 
 
 class Memory:
-    """Slave of both ports; every channel is held back with probability `stall`; `bad` addresses answer SLVERR."""
+    """Slave of both ports; every channel is held back with probability `stall`; `bad` addresses answer SLVERR;
+    `writes`: the write port's prefix."""
 
-    def __init__(self, dut, seed, stall, latency=0, bad=()):
+    def __init__(self, dut, seed, stall, latency=0, bad=(), writes="writer__axi__"):
+        self.writes = writes
         self.dut, self.rng, self.stall, self.latency, self.bad = dut, random.Random(seed), stall, latency, set(bad)
         self.bursts, self.written = [], []
 
@@ -83,26 +85,28 @@ class Memory:
     async def write(self):
         """Takes address and data apart from each other; answers some time after both."""
         dut, addresses, words = self.dut, deque(), deque()
+        pin = {name: getattr(dut, f"{self.writes}{name}")
+               for name in ("awready", "wready", "awvalid", "wvalid", "bvalid", "bresp", "bready")}
         waiting = {"aw": None, "w": None}
         pending, held = deque(), False
         fields = {"aw": ("awaddr", "awlen"), "w": ("wdata", "wstrb", "wlast")}
         while True:
             ready = {"aw": self.ready(), "w": self.ready()}
-            dut.writer__axi__awready.value, dut.writer__axi__wready.value = int(ready["aw"]), int(ready["w"])
+            pin["awready"].value, pin["wready"].value = int(ready["aw"]), int(ready["w"])
             answers = bool(pending) and (held or self.ready())
-            dut.writer__axi__bvalid.value = int(answers)
-            dut.writer__axi__bresp.value = 2 if answers and pending[0] in self.bad else 0
+            pin["bvalid"].value = int(answers)
+            pin["bresp"].value = 2 if answers and pending[0] in self.bad else 0
             await FallingEdge(dut.clk)
             for channel, queue in (("aw", addresses), ("w", words)):
-                if getattr(dut, f"writer__axi__{channel}valid").value == 1:
-                    offered = self.payload("writer__axi__", fields[channel])
+                if pin[f"{channel}valid"].value == 1:
+                    offered = self.payload(self.writes, fields[channel])
                     assert waiting[channel] in (None, offered), f"{channel} changed while it waited"
                     waiting[channel] = None if ready[channel] else offered
                     if ready[channel]:
                         queue.append(offered)
                 else:
                     assert waiting[channel] is None, f"{channel} withdrawn"
-            held = answers and dut.writer__axi__bready.value == 0
+            held = answers and pin["bready"].value == 0
             if answers and not held:
                 pending.popleft()
             while addresses and words:

@@ -26,7 +26,7 @@ def run_top(core: type[EngineCore], params: EngineParams, test_module, *, parame
     name = top if slices is None else kernel_name(core)
     if slices is not None:
         sources[f"{name}.v"] = generate_kernel(core, params, slices)
-    wrapper = with_all_signals(name, sources[f"{name}.v"], core.memory_ports(params)[1] // 8)
+    wrapper = with_all_signals(name, sources[f"{name}.v"], core.masters(params))
     run_cocotb(
         "\n".join([*sources.values(), wrapper]), top="axi_top", test_module=test_module, testcase=testcase,
         parameters={"params": params.to_dict(), **parameters}, extra_sources=core.TWINS, blocks=list(core.BLOCKS),
@@ -38,21 +38,21 @@ KERNEL = {"ap_clk": "clk", "ap_rst_n": "!rst"}
 """What the wrapper connects to a kernel's ports."""
 
 
-def with_all_signals(top, text, beat_bytes):
+def with_all_signals(top, text, masters):
     """`axi_top`: the engine's top or kernel with the AXI signals that it leaves at AXI's defaults and cocotbext-axi
-    asks for, under the top's names."""
+    asks for, under the top's names. masters: see `EngineCore.masters`."""
     body = re.search(rf"module {top}\(.*?\);(.*?)endmodule", text, re.DOTALL)
     ports = re.findall(r"^  (input|output) (\[\d+:0\] )?(\w+);$", body[1], re.MULTILINE)
-    size = (beat_bytes - 1).bit_length()
-    outputs = {"awid": (8, 0), "awsize": (3, size), "awburst": (2, 1), "arid": (8, 0), "arsize": (3, size),
-               "arburst": (2, 1)}  # fmt: skip
     names = {name: KERNEL.get(name, name.replace(CONTROL, "s_axi_ctl")) for _, _, name in ports}
     head = [f"{way} {width}{names[name]}" for way, width, name in ports if name not in KERNEL]
     more = []
     if KERNEL.keys() & names.keys():
         head += ["input clk", "input rst", "output ap_done_o"]
         more.append("assign ap_done_o = top.engine.ap_done_o;")
-    for port in sorted({name.rpartition("_")[0] for _, _, name in ports if name.startswith("m_axi_")}):
+    for port, bits in ((f"m_axi_{name}", bits) for name, bits in masters.items()):
+        size = (bits // 8).bit_length() - 1
+        outputs = {"awid": (8, 0), "awsize": (3, size), "awburst": (2, 1), "arid": (8, 0), "arsize": (3, size),
+                   "arburst": (2, 1)}  # fmt: skip
         missing = {name: value for name, value in outputs.items() if f"{port}_{name}" not in names}
         head += [f"output [{width - 1}:0] {port}_{name}" for name, (width, _) in missing.items()]
         head += [f"input [7:0] {port}_{name}" for name in ("bid", "rid")]
@@ -66,7 +66,8 @@ class Engine:
 
     def __init__(self, dut, core: type[EngineCore], params: EngineParams, *, image_bytes, stall=0.0, seed=1):
         self.dut = dut
-        self.bases = {port: (3 + i) << 33 for i, port in enumerate(core.memory_ports(params)[0])}
+        registers = core.base_registers(params)
+        self.bases = {port: (registers[port], (3 + i) << 33) for i, port in enumerate(registers)}
         self.offsets = {register.name: register.offset for register in core.registers(params)}
         self.rams = {port: AxiRam(AxiBus.from_prefix(dut, f"m_axi_{port}"), dut.clk, dut.rst, size=image_bytes)
                      for port in self.bases}  # fmt: skip
@@ -96,9 +97,9 @@ class Engine:
             self.rams[port].write(0, image.tobytes())
         await self.write("program_words", words)
         await self.write("program_address", address)
-        for i, base in enumerate(self.bases.values()):
-            await self.write(f"base_{i}_low", base)
-            await self.write(f"base_{i}_high", base >> 32)
+        for name, base in self.bases.values():
+            await self.write(f"{name}_low", base)
+            await self.write(f"{name}_high", base >> 32)
 
     async def run(self):
         """Start and wait; the status."""

@@ -14,6 +14,8 @@ from golden.llm.executor import Executor
 from golden.llm.stream import BlockFormat
 from golden.params import LlmParams
 from hw.llm.engine import LlmEngine
+from hw.shell.core import REPORT
+from hw.shell.registers import report_words
 from tests.hw.harness import parameters, start, watchdog
 from tests.hw.llm.lanes import random_lane
 from tests.hw.shell.axi_top import HALTED, START, Engine
@@ -102,6 +104,7 @@ async def program_leaves_memory_as_golden_does(dut, stall):
     golden = Executor(params, words, {port: image.copy() for port, image in images.items()})
     code = golden.run()
     await engine.prepare(images, len(words), PROGRAM)
+    reported = False
     for _ in range(2):  # the second run starts from the memory that the first one leaves
         assert await watchdog(engine.run(), 60_000) == HALTED + code
         for port, image in golden.images.items():
@@ -111,6 +114,11 @@ async def program_leaves_memory_as_golden_does(dut, stall):
         assert golden.best is not None
         assert await engine.read("result_0") == golden.best[1]
         golden.run()
+        words = report_words(LlmEngine.registers(params))
+        found = np.frombuffer(engine.rams[REPORT].read(0, 4 * len(words)), "<u4").tolist()
+        assert found == [await engine.read(name) for name in words] if reported else not any(found)
+        reported = True
+        await engine.write("report_enable", 1)
 
 
 @cocotb.test()
@@ -120,14 +128,14 @@ async def registers(dut):
     rng = random.Random(3)
     writable = [register for register in LlmEngine.registers(params)
                 if register.writable and register.name not in ("ap_ctrl", "gie", "ier", "isr")]  # fmt: skip
-    values = {register.name: rng.getrandbits(32) for register in writable}
+    values = {register.name: 1 if register.name == "report_enable" else rng.getrandbits(32) for register in writable}
     for name, value in values.items():
         assert await engine.write(name, value) == AxiResp.OKAY
     for name, value in values.items():
         assert await engine.read(name) == value, name
     for name in ("status", "pc", "result_0", "count_cycles"):
         assert await engine.write(name, 1) == AxiResp.SLVERR, name
-    for offset in (0x18, 0xFFC):
+    for offset in (0x1C, 0xFFC):
         assert (await engine.control.read(offset, 4)).resp == AxiResp.SLVERR
         assert (await engine.control.write(offset, bytes(4))).resp == AxiResp.SLVERR
     assert await engine.read("ap_ctrl") == IDLE
