@@ -3,7 +3,7 @@
 import argparse
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cli.config import add_config_option, load_config
 from cli.errors import UsageError
@@ -11,6 +11,9 @@ from cli.options import positive
 from cli.output import Output, log
 from cli.simulate import add_memory_option
 from cli.train import METHOD_NAMES
+
+if TYPE_CHECKING:
+    from sim.train_rtl import StepReport
 
 __all__ = ["add_engine", "summary"]
 
@@ -38,6 +41,7 @@ def add_engine(engines, common: argparse.ArgumentParser) -> None:
     verb.add_argument("--level", choices=("golden", "model", "rtl"), default="rtl",
                       help="golden: multiplications and the array's steps only; model: cycles, too, as the cycle model "
                            "has them, in seconds to minutes for full networks; default rtl")
+    verb.add_argument("--without-dense", action="store_true", help="sparse steps only, with nothing to compare them to")
     verb.add_argument("-o", "--output", type=Path, metavar="FILE", help="keep the results there as they come")
     add_memory_option(verb, "ddr4")
     add_config_option(verb)
@@ -67,21 +71,18 @@ def run(args: argparse.Namespace, out: Output) -> int:
         out.progress("")
         return report
 
-    dense, results, record = measured(Sparsity()), [], {}
+    dense, results, record = None if args.without_dense else measured(Sparsity()), [], {}
     for sparsity in chosen:
         report = measured(sparsity)
-        results.append({
-            "method": sparsity.method, "sparsity": sparsity.ratio,
-            "macs_ratio": sum(dense.macs.values()) / sum(report.macs.values()),
-            "steps_ratio": sum(dense.steps.values()) / sum(report.steps.values()),
-            "speedup_vs_dense": dense.total / report.total if dense.total and report.total else None, **asdict(report),
-        })
-        equal = [report["matches_golden"] for report in (asdict(dense), *results)]
+        results.append({"method": sparsity.method, "sparsity": sparsity.ratio, **ratios(dense, report),
+                        **asdict(report)})
+        equal = [each["matches_golden"] for each in (*([] if dense is None else [asdict(dense)]), *results)]
         record = {
             "engine": "train", "level": args.level, "memory": args.memory, "params": params.to_dict(),
             "assumed_clock_mhz": ENGINES["train"].clock_mhz, "network": args.network, "width": args.width,
             "image": args.image, "batch": args.batch, "speedup_vs_dense": results[0]["speedup_vs_dense"],
-            "matches_golden": None if None in equal else all(equal), "dense": asdict(dense), "results": results,
+            "matches_golden": None if None in equal else all(equal), "dense": None if dense is None else asdict(dense),
+            "results": results,
         }
         if args.output is not None:
             args.output.write_text(out.dumps(out.record(record)) + "\n", encoding="utf-8")
@@ -89,15 +90,28 @@ def run(args: argparse.Namespace, out: Output) -> int:
     return 1 if record["matches_golden"] is False else 0
 
 
+def ratios(dense: "StepReport | None", report: "StepReport") -> dict[str, float | None]:
+    """What the dense step takes over what the sparse one takes: multiplications, the array's steps, cycles."""
+    if dense is None:
+        return dict.fromkeys(("macs_ratio", "steps_ratio", "speedup_vs_dense"))
+    return {
+        "macs_ratio": sum(dense.macs.values()) / sum(report.macs.values()),
+        "steps_ratio": sum(dense.steps.values()) / sum(report.steps.values()),
+        "speedup_vs_dense": dense.total / report.total if dense.total and report.total else None,
+    }
+
+
 def summary(record: dict[str, Any]) -> list[str]:
     """Lines for people."""
-    lines = [f"dense      {parts(record['dense'])}"]
+    lines = [] if record["dense"] is None else [f"dense      {parts(record['dense'])}"]
     for result in record["results"]:
         name = f"{result['method']} {result['sparsity']}"
-        ratios = f"multiplications {result['macs_ratio']:.3f}, steps of the array {result['steps_ratio']:.3f}"
-        if result["speedup_vs_dense"] is not None:
-            ratios += f", cycles {result['speedup_vs_dense']:.3f}"
-        lines += [f"{name:10} {parts(result)}", f"{'':10} dense over it: {ratios}"]
+        lines.append(f"{name:10} {parts(result)}")
+        if record["dense"] is not None:
+            text = f"multiplications {result['macs_ratio']:.3f}, steps of the array {result['steps_ratio']:.3f}"
+            if result["speedup_vs_dense"] is not None:
+                text += f", cycles {result['speedup_vs_dense']:.3f}"
+            lines.append(f"{'':10} dense over it: {text}")
     if record["matches_golden"] is not None:
         lines.append("golden     " + ("equal, bit for bit" if record["matches_golden"] else "DIFFERENT"))
     elif record["level"] == "model":

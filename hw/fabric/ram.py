@@ -15,7 +15,8 @@ RAM = Path(__file__).with_name("ram.v")
 class Ram(wiring.Component):
     """`depth` rows of `width` bits, one write and one read port; read data one cycle later, held while not enabled.
 
-    Reading a row in the cycle that writes it gives the old row. Not for Amaranth's simulator, which knows no instances.
+    Reading a row in the cycle that writes it gives anything, as block and ultra RAM differ in it. Not for Amaranth's
+    simulator, which knows no instances.
 
     Args:
         parts: equal parts of a row that `write_enable` enables one by one.

@@ -1,5 +1,5 @@
 // Block or ultra RAM with one write and one read port, for depths at which Amaranth's memory would print a line of
-// initial content a row. Reading a row in the cycle that writes it gives the old row. No content at power-up.
+// initial content a row. Reading a row in the cycle that writes it gives anything. No content at power-up.
 module lacuna_ram #(
     parameter integer WIDTH = 32,   // bits of a row, a multiple of PARTS
     parameter integer DEPTH = 2,
@@ -15,7 +15,7 @@ module lacuna_ram #(
     output reg [WIDTH-1:0] read_data
 );
     localparam PART = WIDTH / PARTS;
-    (* rw_addr_collision = "yes" *) reg [WIDTH-1:0] rows [0:DEPTH-1];
+    reg [WIDTH-1:0] rows [0:DEPTH-1];
     integer part;
 
     always @(posedge clk) begin

@@ -37,7 +37,7 @@ class RankSelect(wiring.Component):
         nibbles = range(1, BLOCK // NIBBLE)
         bitmap, tail = Signal(BLOCK, reset_less=True), Signal(reset_less=True)
         before = Signal(data.ArrayLayout(unsigned(4), BLOCK // NIBBLE), reset_less=True)
-        m.d.sync += [bitmap.eq(self.bitmap), tail.eq(self.tail)]
+        m.d.sync += [bitmap.eq(self.bitmap), tail.eq(self.tail), before[0].eq(0)]
         ones = [_table(self.bitmap.word_select(k - 1, NIBBLE), 3, int.bit_count) for k in nibbles]
         for k in nibbles:
             m.d.sync += before[k].eq(sum(ones[1:k], start=ones[0]))

@@ -31,5 +31,10 @@ def test_train(tmp_path, capsys):
         cycles = report["cycles"]
         assert sum(cycles[part] for part in ("ff", "bp", "wu", "sore", "other")) == cycles["total"]
     assert record["speedup_vs_dense"] == record["dense"]["total"] / sparse["total"]
+    assert main([*arguments, "--level", "golden", "--without-dense"]) == 0
+    alone = json.loads(capsys.readouterr().out)
+    assert (alone["dense"], alone["results"][0]["macs"]) == (None, found["macs"])
+    assert main([*arguments[:-1], "--level", "golden", "--without-dense"]) == 0
+    assert "dense" not in capsys.readouterr().out
     assert main(["bench", "train", "--sparsity", "3:8"]) == 2
     assert main([*arguments, "--width", "128", "--level", "golden"]) == 4
