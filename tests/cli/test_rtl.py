@@ -28,7 +28,7 @@ def test_rtl_for_a_card_has_a_kernel_with_slices(lacuna_json, small_spgemm, tmp_
     header = (tmp_path / "rtl" / "lacuna_spgemm_kernel_registers.h").read_text()
     assert "#define LACUNA_SPGEMM_KERNEL_AP_CTRL 0x000u" in header
     ports = json.loads((tmp_path / "rtl" / "axi_ports.json").read_text())
-    assert [port["name"] for port in ports] == ["s_axi_control", "m_axi_c0", "m_axi_p"]
+    assert [port["name"] for port in ports] == ["s_axi_control", "m_axi_c0", "m_axi_p", "m_axi_report"]
 
 
 def test_package_names_what_it_cannot_do(lacuna_json, tmp_path):
@@ -46,5 +46,6 @@ def test_package_says_what_comes_next(lacuna_json, small_spgemm, tmp_path):
                                "--config", small_spgemm)  # fmt: skip
     assert code == 0
     assert record["memory"] == [{"kernel": 0, "port": "c0", "memory": "HBM[0:15]"},
-                                {"kernel": 0, "port": "p", "memory": "HBM[16:31]"}]
+                                {"kernel": 0, "port": "p", "memory": "HBM[16:31]"},
+                                {"kernel": 0, "port": "report", "memory": "HBM[16:31]"}]
     assert {path.name for path in folder.iterdir()} >= {"package.tcl", "kernel.xml", "connectivity.cfg", "link.sh"}
