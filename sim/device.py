@@ -105,7 +105,7 @@ class RtlDevice:
         self.core, self.isa = CORES[name], ENGINES[name].isa
         self.engine = Engine(
             build_rtl(name, params), timing=self.memory, seed=self.seed, clock_mhz=ENGINES[name].clock_mhz,
-            memory_bytes=max(HBM2_CHANNEL_BYTES, *map(len, program.images.values())),
+            memory_bytes=max(HBM2_CHANNEL_BYTES, *program.memory_bytes.values()),
         )
         self.registers = {register.name: register.offset for register in self.core.registers(params)}
         for port, image in program.images.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +28,15 @@ PAGE = 4096
 LIMIT_MS = 60_000
 
 
+def _pyxrt() -> Any:
+    try:
+        import pyxrt  # pyright: ignore[reportMissingImports] - XRT brings it
+    except ImportError as error:
+        raise ToolMissingError(f"pyxrt cannot be imported ({error}): install XRT, which brings it, and source its "
+                               "setup.sh; `lacuna doctor` tells whether it is found") from error
+    return pyxrt
+
+
 class XrtDevice:
     """One kernel of an .xclbin that `lacuna package --flow vitis` and v++ have made.
 
@@ -40,15 +48,6 @@ class XrtDevice:
     def __init__(self, xclbin: Path, *, card: int = 0, kernel: int = 0, limit_ms: int = LIMIT_MS) -> None:
         self.xclbin, self.card, self.number, self.limit_ms = xclbin, card, kernel, limit_ms
 
-    @cached_property
-    def xrt(self) -> Any:
-        try:
-            import pyxrt  # pyright: ignore[reportMissingImports] - XRT brings it
-        except ImportError as error:
-            raise ToolMissingError(f"pyxrt cannot be imported ({error}): install XRT, which brings it, and source its "
-                                   "setup.sh; `lacuna doctor` tells whether it is found") from error
-        return pyxrt
-
     def load(self, program: Program) -> None:
         """Also what makes an engine start again that an error has stopped: the .xclbin is loaded anew.
 
@@ -56,7 +55,7 @@ class XrtDevice:
             ToolMissingError: no pyxrt.
             DeviceError: XRT refuses, or the .xclbin is for other parameters.
         """
-        name, _ = program.manifest["engine"], self.xrt
+        self.xrt, name = _pyxrt(), program.manifest["engine"]
         self.build = build_for(name, None, ENGINES[name].params.from_dict(program.manifest["params"]))
         self._check_package(self.build)
         self.arguments = {argument: number for number, (argument, *_) in enumerate(kernel_arguments(self.build))}

@@ -8,7 +8,6 @@ import json
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -18,7 +17,7 @@ from hw.engines import CORES
 from sim.binding import Engine, EngineHungError
 from sim.device import build_rtl
 
-__all__ = ["bo", "device", "ert_cmd_state", "kernel", "run", "standin", "xclBOSyncDirection"]
+__all__ = ["bo", "device", "ert_cmd_state", "kernel", "run", "xclBOSyncDirection"]
 
 MEMORY = 1 << 22
 FIRST, PAGE = 0x5000, 4096
@@ -130,9 +129,3 @@ class run:  # noqa: N801
         except EngineHungError:
             return ert_cmd_state.ERT_CMD_STATE_TIMEOUT
         return ert_cmd_state.ERT_CMD_STATE_COMPLETED
-
-
-def standin() -> SimpleNamespace:
-    """The module."""
-    return SimpleNamespace(bo=bo, device=device, ert_cmd_state=ert_cmd_state, kernel=kernel, run=run,
-                           xclBOSyncDirection=xclBOSyncDirection)

@@ -25,7 +25,7 @@ from sim.train import train
 from sim.xrt import XrtDevice
 from tests.e2e.test_spgemm import SHAPES, random_csr, small_plan
 from tests.e2e.test_tiny import prompt_of
-from tests.sim.pyxrt_standin import standin
+from tests.sim import pyxrt_standin
 from tests.sim.test_train import SMALL, trainer
 
 SPGEMM = SHAPES["3 engines of 4 lanes, fp64"]
@@ -33,7 +33,7 @@ SPGEMM = SHAPES["3 engines of 4 lanes, fp64"]
 
 @pytest.fixture(autouse=True)
 def pyxrt(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pyxrt", standin())
+    monkeypatch.setitem(sys.modules, "pyxrt", pyxrt_standin)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import re
 from cocotb.triggers import RisingEdge
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam
 
+from golden.execution import HALTED
 from golden.params import EngineParams
 from hw.shell.core import EngineCore
 from hw.shell.kernel import CONTROL, generate_kernel, kernel_name
@@ -15,7 +16,6 @@ from tests.hw.runner import run_cocotb
 
 __all__ = ["HALTED", "START", "Engine", "run_top"]
 
-HALTED = 0x100
 START = 1
 
 
